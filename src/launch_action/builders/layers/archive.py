@@ -1,0 +1,67 @@
+"""What goes into a layer: entries of a tar archive, before they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+EntryKind = Literal["file", "directory", "symlink", "hardlink"]
+
+# Modification time of every entry we write: 1980-01-01T00:00:00Z, the oldest that zip can hold.
+# 1970 breaks zip, the commit's time would change the layer of unchanged files.
+MTIME = 315532800
+
+
+@dataclass(frozen=True, slots=True)
+class Spliced:
+    """A member of a zip file: its raw deflate bytes become a gzip member as they are.
+
+    `offset` is where the compressed bytes begin; sizes in bytes, all from the central directory.
+    """
+
+    zip_path: Path
+    offset: int
+    compressed_size: int
+    size: int
+    crc32: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """Content that is read when it is written: its exact size, and what opens it."""
+
+    size: int
+    open: Callable[[], Iterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a layer.
+
+    `path` is relative to the image's root, normalised, without a leading `/`; bytes that are not
+    UTF-8 are kept by surrogateescape. `target` is a link's target.
+    """
+
+    path: str
+    kind: EntryKind
+    mode: int
+    content: bytes | Spliced | Chunks = b""
+    uid: int = 0
+    gid: int = 0
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRecipe:
+    """A layer that can be made: its key decides its bytes, so a known key needs no making.
+
+    `key` is 64 hexadecimal digits: format version, codec version and everything `entries` uses.
+    `role` is base, dependency or code; `title` is for people (`numpy 1.26.4`).
+    """
+
+    key: str
+    role: Literal["base", "dependency", "code"]
+    title: str
+    entries: Callable[[], Iterator[Entry]]

@@ -1,0 +1,102 @@
+"""Base images: how one is named, and what is known of it once it is resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from launch_action.core.errors import InputError
+from launch_action.core.image import Platform
+from launch_action.core.reference import Digest, Reference
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryBase:
+    """A base image of a registry."""
+
+    reference: Reference
+
+    def __str__(self) -> str:
+        return str(self.reference)
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutBase:
+    """A base image in an OCI layout directory, with an optional tag or digest in it."""
+
+    directory: str
+    selector: str = ""
+
+    def __str__(self) -> str:
+        return f"oci:{self.directory}" + (f":{self.selector}" if self.selector else "")
+
+
+@dataclass(frozen=True, slots=True)
+class DebianBase:
+    """A base assembled from a distribution's packages; `identity` pins the package list."""
+
+    suite: str
+    identity: Digest | None = None
+
+    def __str__(self) -> str:
+        return f"deb:{self.suite}" + (f"@{self.identity}" if self.identity else "")
+
+
+BaseReference = RegistryBase | LayoutBase | DebianBase
+
+
+def parse_base(text: str) -> BaseReference:
+    """Read `--base-image`: `deb:SUITE[@sha256:...]`, `oci:DIR[:TAG|@DIGEST]`, or an image reference.
+
+    Raises InputError.
+
+    >>> str(parse_base("deb:bookworm"))
+    'deb:bookworm'
+    """
+    scheme, colon, rest = text.partition(":")
+    if colon and scheme == "deb":
+        suite, at, identity = rest.partition("@")
+        if not suite.isalnum():
+            raise InputError(
+                f"not a distribution suite: {text!r}", hint="write deb:bookworm or deb:noble"
+            )
+        return DebianBase(suite, Digest(identity) if at else None)
+    if colon and scheme == "oci":
+        directory, at, digest = rest.partition("@")
+        if at:
+            return LayoutBase(directory, Digest(digest))
+        head, _, tag = rest.rpartition(":")
+        return LayoutBase(head, tag) if head and "/" not in tag else LayoutBase(rest)
+    return RegistryBase(Reference.parse(text))
+
+
+@dataclass(frozen=True, slots=True)
+class PythonFacts:
+    """The interpreter of a base: `version` as far as known (`3.11` or `3.11.9`), absolute path."""
+
+    version: str
+    executable: str
+
+    @property
+    def minor(self) -> str:
+        """The version as `X.Y`."""
+        return ".".join(self.version.split(".")[:2])
+
+
+@dataclass(frozen=True, slots=True)
+class BaseFacts:
+    """What the builder must know of a base image.
+
+    `identity` decides the base's bytes: the digest of the platform's manifest, or of the package
+    list. `libc_version` is the lowest version that is sure (`2.28`), for wheel tags.
+    """
+
+    name: str
+    identity: str
+    platform: Platform
+    python: PythonFacts
+    libc: Literal["glibc", "musl"]
+    libc_version: str
+    created: str
+    config: Mapping[str, object] = field(default_factory=dict)

@@ -1,0 +1,117 @@
+"""The one door to other programs: argument lists, an environment of our making, no shell.
+
+Every subprocess of this package is started here, except the job itself (`runners`), which needs
+its own process group and a live log.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+# What a tool of ours may see of the environment. Credentials are not in it: a tool that needs one
+# (git's helpers, uv's index credentials) is given it by its adapter, by name.
+ALLOWED = (
+    "PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ",
+    "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR",
+    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
+    "http_proxy", "https_proxy", "no_proxy", "all_proxy",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a program left: its exit code (negative: the signal that ended it) and its output."""
+
+    code: int
+    out: bytes
+    err: bytes
+
+    @property
+    def text(self) -> str:
+        """Standard output, undecodable bytes kept by surrogateescape."""
+        return self.out.decode("utf-8", "surrogateescape")
+
+    @property
+    def complaint(self) -> str:
+        """The last lines of standard error, for an error's context."""
+        lines = self.err.decode("utf-8", "replace").strip().splitlines()
+        return "\n".join(lines[-20:])
+
+
+def environment(*also: str, **values: str) -> dict[str, str]:
+    """The allow-listed part of our environment, the variables named in `also`, and `values`."""
+    kept = {name: os.environ[name] for name in (*ALLOWED, *also) if name in os.environ}
+    return kept | {"LC_ALL": "C.UTF-8"} | values
+
+
+def run(
+    arguments: Sequence[str | os.PathLike[str] | bytes],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    timeout: float | None = None,
+) -> Finished:
+    """Run a program to its end and return what it left.
+
+    Raises FileNotFoundError when there is no such program and subprocess.TimeoutExpired after
+    `timeout` seconds; an exit code other than 0 is the caller's to judge.
+    """
+    done = subprocess.run(
+        arguments,
+        cwd=cwd,
+        env=dict(env if env is not None else environment()),
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+@contextmanager
+def talk(
+    arguments: Sequence[str | os.PathLike[str]],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program that is spoken to through pipes; it is ended when the block is left."""
+    child = subprocess.Popen(
+        arguments,
+        cwd=cwd,
+        env=dict(env if env is not None else environment()),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield child
+    finally:
+        for pipe in (child.stdin, child.stdout):
+            _close(pipe)
+        child.terminate()
+        child.wait()
+
+
+def which(program: str) -> Path | None:
+    """Where a program is on PATH, or None."""
+    found = shutil.which(program)
+    return Path(found) if found else None
+
+
+def _close(pipe: IO[bytes] | None) -> None:
+    if pipe:
+        try:
+            pipe.close()
+        except BrokenPipeError:
+            return
