@@ -1,0 +1,100 @@
+"""The local cache: files by kind and key, bounded in size, safe for parallel runs.
+
+An entry is a file that is complete or absent: it is written beside its place and renamed. Anything
+in it may vanish between two runs (`trim` removes what was used least recently), never during the
+reading of an open file. Nothing in it is trusted further than its key: a key names content.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_LIMIT = 10 * 1024**3
+# A file younger than this may belong to a run that is going on: it is not trimmed.
+_YOUNG = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """A cache below `root`, trimmed to `limit` bytes."""
+
+    root: Path
+    limit: int = DEFAULT_LIMIT
+
+    def find(self, kind: str, key: str) -> Path | None:
+        """The entry's file, marked as used now; None when there is none."""
+        path = self._place(kind, key)
+        try:
+            os.utime(path)
+        except OSError:
+            return None
+        return path
+
+    @contextmanager
+    def write(self, kind: str, key: str) -> Iterator[Path]:
+        """A new empty file to be filled; it becomes the entry when the block ends without error."""
+        place = self._place(kind, key)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".partial-", dir=place.parent)
+        os.close(handle)
+        try:
+            yield Path(name)
+            Path(name).replace(place)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+    def directory(self, kind: str) -> Path:
+        """A directory of a tool's own state (apt's lists, uv's cache); the tool keeps it in order."""
+        place = self.root / kind
+        place.mkdir(parents=True, exist_ok=True)
+        return place
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold the lock of this name against every other process and thread of the machine."""
+        place = self.root / "locks"
+        place.mkdir(parents=True, exist_ok=True)
+        with (place / name).open("wb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def trim(self) -> int:
+        """Remove the least recently used files above the limit; returns the bytes removed."""
+        now = time.time()
+        files = sorted(self._files())
+        excess = sum(size for _, size, _ in files) - self.limit
+        removed = 0
+        for used, size, path in files:
+            if removed >= excess or now - used < _YOUNG:
+                break
+            with suppress(FileNotFoundError):
+                path.unlink()
+                removed += size
+        return removed
+
+    def _files(self) -> Iterator[tuple[float, int, Path]]:
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                path = Path(folder, name)
+                with suppress(FileNotFoundError):
+                    found = path.lstat()
+                    yield max(found.st_mtime, found.st_atime), found.st_size, path
+
+    def _place(self, kind: str, key: str) -> Path:
+        return self.root / kind / key[:2] / key
+
+
+def cache_root(environment: dict[str, str]) -> Path:
+    """`$LAUNCH_ACTION_CACHE`, else `$XDG_CACHE_HOME/launch-action`, else `~/.cache/launch-action`."""
+    chosen = environment.get("LAUNCH_ACTION_CACHE")
+    if chosen:
+        return Path(chosen)
+    home = environment.get("XDG_CACHE_HOME") or str(Path(environment.get("HOME", "/")) / ".cache")
+    return Path(home) / "launch-action"
