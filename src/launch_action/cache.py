@@ -7,6 +7,7 @@ reading of an open file. Nothing in it is trusted further than its key: a key na
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import tempfile
@@ -15,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from launch_action.core.errors import BuildError
 
 DEFAULT_LIMIT = 10 * 1024**3
 # A file younger than this may belong to a run that is going on: it is not trimmed.
@@ -39,19 +42,23 @@ class Cache:
 
     @contextmanager
     def write(self, kind: str, key: str) -> Iterator[Path]:
-        """A new empty file to be filled; it becomes the entry when the block ends without error."""
+        """A new empty file to be filled; it becomes the entry when the block ends without error.
+
+        Raises BuildError when the disk is full or the cache cannot be written.
+        """
         place = self._place(kind, key)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".partial-", dir=place.parent)
-        os.close(handle)
-        try:
-            yield Path(name)
-            Path(name).replace(place)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        with _explained(self.root):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=".partial-", dir=place.parent)
+            os.close(handle)
+            try:
+                yield Path(name)
+                Path(name).replace(place)
+            finally:
+                Path(name).unlink(missing_ok=True)
 
     def directory(self, kind: str) -> Path:
-        """A directory of a tool's own state (apt's lists, uv's cache); the tool keeps it in order."""
+        """A directory of a tool's own state, such as apt's lists; the tool keeps it in order."""
         place = self.root / kind
         place.mkdir(parents=True, exist_ok=True)
         return place
@@ -69,6 +76,9 @@ class Cache:
         """Remove the least recently used files above the limit; returns the bytes removed."""
         now = time.time()
         files = sorted(self._files())
+        for used, _, path in files:
+            if path.name.startswith(".partial-") and now - used > _YOUNG:
+                path.unlink(missing_ok=True)  # left by a run that was killed
         excess = sum(size for _, size, _ in files) - self.limit
         removed = 0
         for used, size, path in files:
@@ -92,9 +102,26 @@ class Cache:
 
 
 def cache_root(environment: dict[str, str]) -> Path:
-    """`$LAUNCH_ACTION_CACHE`, else `$XDG_CACHE_HOME/launch-action`, else `~/.cache/launch-action`."""
+    """`$LAUNCH_ACTION_CACHE`, else launch-action in `$XDG_CACHE_HOME`, else in `~/.cache`."""
     chosen = environment.get("LAUNCH_ACTION_CACHE")
     if chosen:
         return Path(chosen)
     home = environment.get("XDG_CACHE_HOME") or str(Path(environment.get("HOME", "/")) / ".cache")
     return Path(home) / "launch-action"
+
+
+# What a full, read-only or forbidden disk answers; anything else is not ours to explain.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+@contextmanager
+def _explained(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        raise BuildError(
+            f"cannot write the cache {str(root)!r}: {error.strerror}",
+            hint="free some space, or set LAUNCH_ACTION_CACHE to a directory on another disk",
+        ) from error

@@ -121,9 +121,6 @@ class Descriptor:
         return found
 
 
-EMPTY = Descriptor.of(b"{}", OCI_EMPTY)
-
-
 @dataclass(frozen=True, slots=True)
 class Layer:
     """A layer: what the manifest names, and the digest of its uncompressed tar (`diff_id`)."""
@@ -222,3 +219,6 @@ def _read_platform(found: Mapping[str, Any]) -> Platform:
         str(found.get("architecture", "unknown")),
         str(found.get("variant") or ""),
     )
+
+
+EMPTY = Descriptor.of(b"{}", OCI_EMPTY)

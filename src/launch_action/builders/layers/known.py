@@ -1,0 +1,109 @@
+"""Layers that need no making: those of the last images in the store, and those of the local cache.
+
+The last image is the cache: its manifest's layer descriptors carry what each layer was made from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from launch_action.builders.layers.image import DEPENDENCIES_KEY, MadeLayer, read_layer
+from launch_action.cache import Cache
+from launch_action.core.errors import InputError, RegistryError
+from launch_action.core.image import OCI_LAYER_GZIP, Descriptor, Layer, Manifest
+from launch_action.core.reference import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLayers:
+    """Layers that the target repository holds, by key; dependency sets by their key."""
+
+    layers: Mapping[str, MadeLayer]
+    sets: Mapping[str, tuple[MadeLayer, ...]]
+    digests: frozenset[Digest]
+
+    @classmethod
+    def read(cls, manifests: Iterable[Manifest]) -> StoredLayers:
+        """Read the image manifests of earlier versions; what is not ours is passed over."""
+        layers: dict[str, MadeLayer] = {}
+        sets: dict[str, tuple[MadeLayer, ...]] = {}
+        digests: set[Digest] = set()
+        for manifest in manifests:
+            named = manifest.layers()
+            found = [layer for layer in map(_read, named) if layer]
+            digests |= {layer.digest for layer in named}
+            layers |= {layer.key: layer for layer in found}
+            key = manifest.annotations().get(DEPENDENCIES_KEY)
+            if key:
+                sets[key] = tuple(layer for layer in found if layer.role == "dependency")
+        return cls(layers, sets, frozenset(digests))
+
+
+def cached_layer(cache: Cache, key: str) -> tuple[MadeLayer, Path] | None:
+    """The layer of this key that an earlier run left in the cache, with its file."""
+    note = cache.find("layer-notes", key)
+    blob = cache.find("layers", key)
+    if note is None or blob is None:
+        return None
+    try:
+        layer = _from_note(json.loads(note.read_bytes()), key)
+        return (layer, blob) if blob.stat().st_size == layer.layer.descriptor.size else None
+    except (OSError, ValueError, KeyError, TypeError, InputError):
+        return None  # trimmed meanwhile, or written by another version: made again
+
+
+def note_layer(cache: Cache, made: MadeLayer) -> None:
+    """Keep what is known of a layer beside its file in the cache."""
+    with cache.write("layer-notes", made.key) as path:
+        path.write_text(
+            json.dumps(
+                {
+                    "digest": made.layer.descriptor.digest,
+                    "size": made.layer.descriptor.size,
+                    "diff_id": made.layer.diff_id,
+                    "role": made.role,
+                    "title": made.title,
+                    "packages": made.packages,
+                }
+            )
+        )
+
+
+def cached_set(cache: Cache, key: str) -> tuple[str, ...] | None:
+    """The layer keys that a set of dependencies came to, in order; None when not known."""
+    path = cache.find("dependency-sets", key)
+    try:
+        found = json.loads(path.read_bytes()) if path else None
+    except (OSError, ValueError):
+        return None
+    return tuple(str(k) for k in found) if isinstance(found, list) else None
+
+
+def note_set(cache: Cache, key: str, layers: Iterable[MadeLayer]) -> None:
+    """Keep which layers a set of dependencies came to."""
+    with cache.write("dependency-sets", key) as path:
+        path.write_text(json.dumps([layer.key for layer in layers]))
+
+
+def _read(descriptor: Descriptor) -> MadeLayer | None:
+    try:
+        return read_layer(descriptor)
+    except (RegistryError, InputError):
+        return None
+
+
+def _from_note(found: Mapping[str, object], key: str) -> MadeLayer:
+    size, packages = found["size"], found["packages"]
+    if not isinstance(size, int) or not isinstance(packages, list):
+        raise TypeError(key)
+    descriptor = Descriptor(OCI_LAYER_GZIP, Digest(str(found["digest"])), size)
+    return MadeLayer(
+        Layer(descriptor, Digest(str(found["diff_id"]))),
+        key,
+        str(found["role"]),
+        str(found["title"]),
+        tuple(str(line) for line in packages),
+    )

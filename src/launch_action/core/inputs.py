@@ -1,0 +1,274 @@
+"""The one table of inputs: from it come the argument parser, the reading of `LAUNCH_INPUTS` and
+`INPUT_*`, the check of action.yml, and docs/inputs.md.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from launch_action.core.errors import InputError
+
+Kind = Literal["text", "boolean", "tristate", "list", "lines", "choice", "duration"]
+Command = Literal["launch", "build", "run", "action"]
+Value = str | bool | tuple[str, ...] | float | None
+
+_BUILD: tuple[Command, ...] = ("launch", "build", "action")
+_RUN: tuple[Command, ...] = ("launch", "run", "action")
+_ALL: tuple[Command, ...] = ("launch", "build", "run", "action")
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input.
+
+    `name` is its kebab-case name in action.yml; the option is `--name`, and `flags` are its other
+    spellings. A "list" splits at commas and line ends (options repeat), "lines" at line ends only.
+    An empty value means the default.
+    """
+
+    name: str
+    help: str
+    kind: Kind = "text"
+    flags: tuple[str, ...] = ()
+    default: str = ""
+    choices: tuple[str, ...] = ()
+    commands: tuple[Command, ...] = _BUILD
+    metavar: str = ""
+    secret: bool = False
+
+    @property
+    def field(self) -> str:
+        """The attribute of `Inputs`."""
+        return self.name.replace("-", "_")
+
+
+INPUTS: tuple[Input, ...] = (
+    Input("entry-point", "Command that starts the job, such as `python train.py`.",
+          flags=("-E",), commands=_ALL, metavar="COMMAND"),
+    Input("job-name", "Name of the job; default `job-<remote>-<script>`.", flags=("-J",), metavar="NAME"),
+    Input("job-name-style", "`wandb` spells the name as W&B's own automatic jobs do.", "choice",
+          default="launch", choices=("launch", "wandb")),
+    Input("alias", "More aliases of the job version, besides `sha-<commit>`, branch and `latest`.",
+          "list", flags=("-a",), metavar="ALIAS"),
+    Input("image", "Repository to push to, which is also the job's store, such as `ghcr.io/acme/train`.",
+          metavar="REPOSITORY"),
+    Input("store", "Directory of the local store, when no image repository is given.",
+          commands=_ALL, metavar="DIR"),
+    Input("push", "Push to the image repository: `true`, `false`, or `auto` (when `image` is given).",
+          "tristate", default="auto"),
+    Input("run", "Run the job version after it was built.", "boolean", default="false",
+          commands=("action",)),
+    Input("build-context", "Directory of the repository that the image is built from; default its root.",
+          flags=("-b",), metavar="DIR"),
+    Input("base-image", "Image to build on: a reference, `oci:DIR`, or `deb:SUITE`; "
+          "default `docker.io/library/python:X.Y-slim`.", metavar="IMAGE"),
+    Input("python", "Python version `X.Y`; default what the project says, else 3.12.",
+          flags=("--runtime",), metavar="VERSION"),
+    Input("extras", "Extras of the project's own `pyproject.toml` to install.", "list",
+          flags=("--extra",), metavar="EXTRA"),
+    Input("builder", "`layers` builds without a daemon; `auto` chooses.", "choice",
+          default="auto", choices=("auto", "layers")),
+    Input("compile", "Put bytecode in the dependency layers (needs Python of the target's exact version).",
+          "boolean", default="false"),
+    Input("platform", "Platforms of the image, such as `linux/amd64`; default the machine's.",
+          "list", metavar="PLATFORM"),
+    Input("resolve-date", "Day that unpinned requirements are resolved as of: `YYYY-MM-DD` or `latest`; "
+          "default the commit's.", metavar="DATE"),
+    Input("set", "Job inputs, one `KEY=VALUE` per line; `a.b=1` nests, values are YAML scalars.",
+          "lines", commands=_RUN, metavar="KEY=VALUE"),
+    Input("config", "W&B launch config: JSON text, or a `.json`, `.yaml` or `.yml` file.",
+          flags=("-c",), commands=_RUN, metavar="FILE"),
+    Input("env", "Environment of the job, one `NAME=VALUE` or `NAME` (taken from the environment) per line.",
+          "lines", commands=_RUN, metavar="NAME[=VALUE]"),
+    Input("timeout", "Time the run may take, such as `90s`, `30m` or `2h`.", "duration",
+          commands=_RUN, metavar="DURATION"),
+    Input("resource", "Where the job runs: `local-process` or `local-container`; "
+          "default a container when an engine answers.", "choice", flags=("-r",),
+          choices=("local-process", "local-container"), commands=_RUN),
+    Input("name", "Name of the run.", commands=_RUN, metavar="NAME"),
+    Input("project", "W&B project of the run.", flags=("-p",), commands=_ALL, metavar="NAME"),
+    Input("entity", "W&B entity of the run.", flags=("-e",), commands=_ALL, metavar="NAME"),
+    Input("registry-username", "User name at the image's registry; default the Docker login.",
+          commands=_ALL, metavar="NAME"),
+    Input("registry-password", "Password or token at the image's registry; default the Docker login.",
+          commands=_ALL, secret=True, metavar="PASSWORD"),
+    Input("registry-mirror", "Mirrors of Docker Hub, as URLs, asked before it.", "list",
+          commands=_ALL, metavar="URL"),
+    Input("registry-ca", "File with the certificates of a private registry's authority.",
+          commands=_ALL, metavar="FILE"),
+    Input("insecure-registry", "Registries spoken to over plain http (loopback always is).", "list",
+          commands=_ALL, metavar="HOST"),
+    Input("require-clean", "Refuse a checkout with changed tracked files instead of warning.", "boolean",
+          default="false"),
+    Input("allow-rename", "Let versions of another job name into a repository that holds one.", "boolean",
+          default="false"),
+    Input("working-directory", "Directory of the checkout; default the current one.",
+          flags=("-C",), metavar="DIR"),
+    Input("github-token", "Token for GitHub's API, read only here.", commands=("action",), secret=True),
+    Input("verbose", "Say more in the log.", "boolean", default="false", commands=_ALL),
+)  # fmt: skip
+
+# Inputs that stay options: action.yml holds at most 30.
+NOT_IN_ACTION = frozenset(
+    {"job-name-style", "compile", "name", "insecure-registry", "allow-rename", "config"}
+)
+
+BY_NAME = {one.name: one for one in INPUTS}
+
+_TRUE = ("true", "True", "TRUE")
+_FALSE = ("false", "False", "FALSE")
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """The inputs, read and checked; one attribute per row of INPUTS. `timeout` is in seconds."""
+
+    entry_point: str = ""
+    job_name: str = ""
+    job_name_style: str = "launch"
+    alias: tuple[str, ...] = ()
+    image: str = ""
+    store: str = ""
+    push: bool | None = None
+    run: bool = False
+    build_context: str = ""
+    base_image: str = ""
+    python: str = ""
+    extras: tuple[str, ...] = ()
+    builder: str = "auto"
+    compile: bool = False
+    platform: tuple[str, ...] = ()
+    resolve_date: str = ""
+    set: tuple[str, ...] = ()
+    config: str = ""
+    env: tuple[str, ...] = ()
+    timeout: float | None = None
+    resource: str = ""
+    name: str = ""
+    project: str = ""
+    entity: str = ""
+    registry_username: str = ""
+    registry_password: str = ""
+    registry_mirror: tuple[str, ...] = ()
+    registry_ca: str = ""
+    insecure_registry: tuple[str, ...] = ()
+    require_clean: bool = False
+    allow_rename: bool = False
+    working_directory: str = ""
+    github_token: str = ""
+    verbose: bool = False
+
+    def __repr__(self) -> str:
+        """The non-default inputs, secrets hidden: this text may reach a log."""
+        return f"Inputs({', '.join(f'{name}={value}' for name, value in self.shown())})"
+
+    def shown(self) -> tuple[tuple[str, str], ...]:
+        """Name and text of every input that is not at its default; secrets as `***`."""
+        default = Inputs()
+        found = ((f.name, getattr(self, f.name)) for f in fields(self))
+        return tuple(
+            (
+                name.replace("_", "-"),
+                "***" if BY_NAME[name.replace("_", "-")].secret else str(value),
+            )
+            for name, value in found
+            if value != getattr(default, name)
+        )
+
+
+def read_inputs(
+    values: Mapping[str, str | Iterable[str]], environment: Mapping[str, str]
+) -> Inputs:
+    """Read inputs given by name, empty meaning default; then what W&B's variables say.
+
+    `values` holds texts, or lists for options that were repeated. Raises InputError for an unknown
+    name or a value that is not of the input's kind.
+    """
+    found: dict[str, Value] = {}
+    for name, value in values.items():
+        known = BY_NAME.get(name)
+        if known is None:
+            raise InputError(f"unknown input: {name!r}", hint=_nearest(name, BY_NAME))
+        read = _read(known, value)
+        if read is not None:
+            found[known.field] = read
+    for field, variable in _FROM_ENVIRONMENT.items():
+        if not found.get(field) and environment.get(variable):
+            found[field] = environment[variable]
+    return Inputs(**found)  # type: ignore[arg-type]  # each value is of its row's kind
+
+
+_FROM_ENVIRONMENT = {
+    "job_name": "WANDB_JOB_NAME",
+    "name": "WANDB_NAME",
+    "project": "WANDB_PROJECT",
+    "entity": "WANDB_ENTITY",
+    "store": "LAUNCH_ACTION_STORE",
+    "registry_username": "LAUNCH_ACTION_REGISTRY_USERNAME",
+    "registry_password": "LAUNCH_ACTION_REGISTRY_PASSWORD",
+}
+
+
+def _read(known: Input, value: str | Iterable[str]) -> Value:
+    """The value as the input's kind reads it; None for the default."""
+    if known.kind in ("list", "lines"):
+        texts = [value] if isinstance(value, str) else list(value)
+        pattern = r"[,\n]" if known.kind == "list" else r"\n"
+        parts = [part.strip() for text in texts for part in re.split(pattern, text)]
+        return tuple(part for part in parts if part) or None
+    if not isinstance(value, str):
+        raise InputError(f"input {known.name!r} takes one value", hint="give it once")
+    text = value.strip()
+    return _read_one(known, text) if text else None
+
+
+def _read_one(known: Input, text: str) -> Value:
+    match known.kind:
+        case "boolean":
+            return _boolean(known, text)
+        case "tristate":
+            return None if text == "auto" else _boolean(known, text, "auto")
+        case "choice":
+            if text not in known.choices:
+                raise InputError(
+                    f"input {known.name!r} cannot be {text!r}", hint=_nearest(text, known.choices)
+                )
+            return text
+        case "duration":
+            return _duration(known, text)
+        case _:
+            return text
+
+
+def _boolean(known: Input, text: str, *more: str) -> bool:
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise InputError(
+        f"input {known.name!r} cannot be {text!r}", hint=_nearest(text, ("true", "false", *more))
+    )
+
+
+def _duration(known: Input, text: str) -> float:
+    match = _DURATION.fullmatch(text)
+    hours, minutes, seconds = match.groups() if match else (None, None, None)
+    total = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds or 0)
+    if total <= 0:
+        raise InputError(
+            f"input {known.name!r} cannot be {text!r}",
+            hint="write a duration such as 90s, 30m or 1h30m",
+        )
+    return total
+
+
+def _nearest(text: str, names: Iterable[str]) -> str:
+    known = sorted(names)
+    near = difflib.get_close_matches(text, known, n=1)
+    guess = f"did you mean {near[0]!r}? " if near else ""
+    return f"{guess}valid: {', '.join(known)}"

@@ -1,0 +1,175 @@
+"""`execute`: the effects of a plan, in order. It decides nothing; what it needs comes as ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from launch_action.core.base import BaseFacts
+from launch_action.core.errors import StoreError
+from launch_action.core.image import Descriptor, Manifest
+from launch_action.core.job import JobDocument
+from launch_action.core.plan import BuildPlan, LaunchPlan
+from launch_action.core.ports import Content, Reporter
+from launch_action.core.store import JobStore
+from launch_action.core.version import JobFiles, JobVersion, Recording
+
+# What a launch tells as soon as it is known: names are those of the action's outputs, with `_`.
+Announce = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a builder left in the store: an image manifest per platform, and what it installed."""
+
+    images: tuple[Descriptor, ...]
+    frozen: bytes
+
+
+class Prepared(Protocol):
+    """A build whose bases are resolved, so that its build key is known."""
+
+    @property
+    def bases(self) -> tuple[BaseFacts, ...]: ...
+
+    def build(self, target: Content, previous: tuple[Manifest, ...]) -> Built:
+        """Put the images into the target, without tags. Raises BuildError or RegistryError."""
+        ...
+
+
+class Builder(Protocol):
+    """Turns a plan and the context it was made for into images."""
+
+    def prepare(self, plan: BuildPlan) -> Prepared:
+        """Resolve the bases. Raises BuildError or RegistryError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The effects that a launch needs."""
+
+    builder: Builder
+    content: Content
+    reporter: Reporter
+    announce: Announce
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A recorded job version, and whether its image was there before."""
+
+    version: JobVersion
+    document: JobDocument
+    cache_hit: bool
+
+
+def execute(plan: LaunchPlan, world: World) -> Launch:
+    """Build, record, and only then move the aliases. Raises the error of the stage that failed."""
+    store = JobStore(world.content)
+    with world.reporter.phase("base"):
+        prepared = world.builder.prepare(plan.build)
+    key = plan.build.build_key(tuple(base.identity for base in prepared.bases))
+    world.announce({"metadata": {"build_key": key, "base": [_base(b) for b in prepared.bases]}})
+    with world.reporter.phase("look up"):
+        found = store.find_build(key)
+    if found is None:
+        built = _build(plan, world, store, prepared)
+    else:
+        world.reporter.info(f"build key {key[:16]} is in {world.content.name}: nothing is built")
+        _, frozen = store.job_files(found)
+        built = Built(found.images, frozen)
+    with world.reporter.phase("record"):
+        return _record(plan, world, store, _Made(key, prepared.bases, built, found is not None))
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    key: str
+    bases: tuple[BaseFacts, ...]
+    built: Built
+    cache_hit: bool
+
+
+def _build(plan: LaunchPlan, world: World, store: JobStore, prepared: Prepared) -> Built:
+    with world.reporter.phase("build"):
+        return prepared.build(world.content, store.previous(plan.previous))
+
+
+def _record(plan: LaunchPlan, world: World, store: JobStore, made: _Made) -> Launch:
+    document = job_document(plan, made.key, made.bases, made.built.images)
+    recorded = store.record(
+        Recording(
+            job_name=plan.job_name,
+            remote=plan.source.remote,
+            commit=plan.source.commit,
+            created=plan.created,
+            build_key=made.key,
+            images=made.built.images,
+            files=JobFiles(document.render(), made.built.frozen),
+        ),
+        allow_rename=plan.allow_rename,
+    )
+    version = recorded.version
+    world.announce(_version_outputs(plan, world, version, cache_hit=made.cache_hit))
+    store.point(version, plan.aliases)
+    world.announce({"tags": list(plan.aliases), "pushed": plan.store.kind == "registry"})
+    return Launch(version, document, made.cache_hit)
+
+
+def _version_outputs(
+    plan: LaunchPlan, world: World, version: JobVersion, *, cache_hit: bool
+) -> dict[str, Any]:
+    image = image_digest(version)
+    return {
+        "job": f"{world.content.name}@{version.digest}",
+        "job_name": plan.job_name,
+        "job_digest": str(version.digest),
+        "image": f"{world.content.name}@{image}",
+        "digest": str(image),
+        "cache_hit": cache_hit,
+    }
+
+
+def image_digest(version: JobVersion) -> str:
+    """The platform's manifest, or the index where there are several platforms."""
+    if not version.images:
+        raise StoreError(
+            f"job version {version.digest} has no image", hint="build it: launch-action build"
+        )
+    return str(version.images[0].digest if len(version.images) == 1 else version.digest)
+
+
+def job_document(
+    plan: LaunchPlan, key: str, bases: tuple[BaseFacts, ...], images: tuple[Descriptor, ...]
+) -> JobDocument:
+    """The job document of a plan whose images are known; images are named by digest."""
+    build = plan.build
+    return JobDocument(
+        source=plan.source,
+        entrypoint=build.entrypoint,
+        runtime=build.python.version,
+        own={
+            "version": 1,
+            "name": plan.job_name,
+            "script": plan.script,
+            "build_key": key,
+            "builder": build.builder,
+            "base": [_base(base) for base in bases],
+            "dependencies": build.dependencies.main,
+            "cutoff": build.cutoff,
+            "images": [
+                {"platform": str(image.platform), "digest": str(image.digest)} for image in images
+            ],
+        },
+    )
+
+
+def _base(base: BaseFacts) -> dict[str, str]:
+    return {
+        "name": base.name,
+        "identity": base.identity,
+        "platform": str(base.platform),
+        "python": base.python.version,
+    }

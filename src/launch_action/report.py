@@ -1,0 +1,191 @@
+"""Progress for people, on standard error: live bars on a terminal, plain lines anywhere else.
+
+Text from outside is escaped here: control characters never reach a terminal or a log.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+# A transfer that is smaller is not worth a line of its own.
+_WORTH_A_LINE = 1024 * 1024
+_CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def printable(text: str) -> str:
+    """The text without control characters and undecodable bytes, for a terminal or a log."""
+    visible = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+    return visible.encode("utf-8", "replace").decode("utf-8")
+
+
+def readable_size(size: float) -> str:
+    """Bytes as people read them, in powers of 1000.
+
+    >>> readable_size(17_300_000)
+    '17.3 MB'
+    """
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.2f} GB"
+
+
+class Sink(Protocol):
+    """Where the lines of a report go: a terminal, a plain log, GitHub's log with its groups."""
+
+    def line(self, text: str) -> None: ...
+
+    def warning(self, text: str, file: str, line: int) -> None: ...
+
+    def group(self, name: str) -> AbstractContextManager[None]: ...
+
+    def bar(self, title: str, total: int) -> AbstractContextManager[Callable[[int], None]] | None:
+        """A live progress bar, or None where nothing can be redrawn."""
+        ...
+
+
+@dataclass(slots=True)
+class Report:
+    """A Reporter (core.ports) over a sink."""
+
+    sink: Sink
+    verbose: bool = False
+    timings: dict[str, float] = field(default_factory=dict)
+
+    def info(self, text: str) -> None:
+        self.sink.line(printable(text))
+
+    def detail(self, text: str) -> None:
+        """A line that only --verbose shows."""
+        if self.verbose:
+            self.sink.line(printable(text))
+
+    def warning(self, text: str, *, file: str = "", line: int = 0) -> None:
+        self.sink.warning(printable(text), printable(file), line)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """A named part of the work; its seconds are added to `timings` however it ends."""
+        started = time.monotonic()
+        try:
+            with self.sink.group(name):
+                yield
+        finally:
+            took = time.monotonic() - started
+            self.timings[name] = round(self.timings.get(name, 0.0) + took, 3)
+            self.sink.line(f"{name}: {took:.2f} s")
+
+    @contextmanager
+    def transfer(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A transfer; where there is no bar, a line with size and rate tells of a large one."""
+        title = printable(title)
+        bar = self.sink.bar(title, total)
+        if bar is not None:
+            with bar as advance:
+                yield advance
+            return
+        started, counter = time.monotonic(), _Counter()
+        yield counter.add
+        if counter.total >= _WORTH_A_LINE:
+            rate = counter.total / max(time.monotonic() - started, 1e-6)
+            size = readable_size(counter.total)
+            self.sink.line(f"  {title}: {size} at {readable_size(rate)}/s")
+
+
+@dataclass(slots=True)
+class _Counter:
+    total: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, count: int) -> None:
+        with self._lock:
+            self.total += count
+
+
+@dataclass(frozen=True, slots=True)
+class PlainSink:
+    """Lines on a stream that is not a terminal."""
+
+    stream: TextIO
+
+    def line(self, text: str) -> None:
+        print(text, file=self.stream, flush=True)
+
+    def warning(self, text: str, file: str, line: int) -> None:
+        place = f"{file}:{line}: " if line else f"{file}: " if file else ""
+        self.line(f"warning: {place}{text}")
+
+    @contextmanager
+    def group(self, name: str) -> Iterator[None]:  # noqa: ARG002  # plain lines have no groups
+        yield
+
+    def bar(self, title: str, total: int) -> None:  # noqa: ARG002  # nothing can be redrawn
+        return None
+
+
+class TerminalSink:
+    """A terminal: rich draws transfers as live bars below the lines."""
+
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console
+
+        self._console = Console(file=stream, highlight=False, soft_wrap=True)
+        self._lock = threading.Lock()
+        self._users = 0
+        self._progress = self._new_progress()
+
+    def line(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+    def warning(self, text: str, file: str, line: int) -> None:
+        place = f"{file}:{line}: " if line else f"{file}: " if file else ""
+        self._console.print(f"warning: {place}{text}", style="yellow", markup=False)
+
+    @contextmanager
+    def group(self, name: str) -> Iterator[None]:
+        with self._console.status(name):
+            yield
+
+    @contextmanager
+    def bar(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        """One bar of the shared display, which lives while any transfer does."""
+        with self._lock:
+            if self._users == 0:
+                self._progress = self._new_progress()
+                self._progress.start()
+            self._users += 1
+        task = self._progress.add_task(title, total=total or None)
+        try:
+            yield lambda count: self._progress.advance(task, count)
+        finally:
+            with self._lock:
+                self._users -= 1
+                if self._users == 0:
+                    self._progress.stop()
+
+    def _new_progress(self) -> Progress:
+        from rich import progress
+
+        return progress.Progress(
+            progress.TextColumn("  {task.description}", markup=False),
+            progress.BarColumn(),
+            progress.DownloadColumn(),
+            progress.TransferSpeedColumn(),
+            console=self._console,
+            transient=True,
+        )
+
+
+def open_sink(stream: TextIO) -> Sink:
+    """The sink for a stream: live where it is a terminal that can be redrawn."""
+    return TerminalSink(stream) if stream.isatty() else PlainSink(stream)
