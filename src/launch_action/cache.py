@@ -12,7 +12,7 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +101,7 @@ class Cache:
         return self.root / kind / key[:2] / key
 
 
-def cache_root(environment: dict[str, str]) -> Path:
+def cache_root(environment: Mapping[str, str]) -> Path:
     """`$LAUNCH_ACTION_CACHE`, else launch-action in `$XDG_CACHE_HOME`, else in `~/.cache`."""
     chosen = environment.get("LAUNCH_ACTION_CACHE")
     if chosen:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform as machine
 import signal
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
+from typing import Any, NoReturn
 
 from launch_action import __version__
 from launch_action.core.errors import InputError, LaunchError
-from launch_action.core.inputs import INPUTS, Command, Input
+from launch_action.core.inputs import INPUTS, Command, Input, Inputs, read_inputs
+from launch_action.core.outputs import Outcome
+from launch_action.report import Report, open_sink, printable
 
 _DESCRIPTION = "Turn a commit into a job: a versioned, runnable blueprint with a container image."
 _COMMANDS: Mapping[Command, str] = {
@@ -39,7 +40,9 @@ def parser() -> argparse.ArgumentParser:
     for command, text in _COMMANDS.items():
         one = commands.add_parser(command, help=text, description=text, allow_abbrev=False)
         if command == "run":
-            one.add_argument("job", metavar="JOB", help="job reference, such as ghcr.io/acme/train:v1")
+            one.add_argument(
+                "job", metavar="JOB", help="job reference, such as ghcr.io/acme/train:v1"
+            )
         for known in INPUTS:
             if command in known.commands:
                 _add_option(one, known)
@@ -71,3 +74,135 @@ def _add_own(one: argparse.ArgumentParser, *, dry_run: bool) -> None:
     if dry_run:
         one.add_argument("--dry-run", action="store_true", help="print the plan and do nothing")
     one.add_argument("--json", action="store_true", help="one JSON document on standard output")
+
+
+def main() -> NoReturn:
+    """Run the program and exit with the code of what happened."""
+    signal.signal(signal.SIGTERM, _terminated)
+    arguments = sys.argv[1:]
+    outcome = Outcome()
+    as_json = "--json" in arguments
+    try:
+        code = _command(arguments, outcome)
+    except LaunchError as error:
+        code = _failed(error, outcome, as_json=as_json)
+    except KeyboardInterrupt:
+        code = _ended("interrupted", 130)
+    except _TerminatedError:
+        code = _ended("terminated", 143)
+    except BrokenPipeError:
+        code = 141  # nobody reads what is printed: as `cat` ends in `cat | head`
+    except Exception:  # the one place: a defect of ours, told in full
+        code = _defect()
+    _flush()
+    sys.exit(code)
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM: the run of the program ends, and cleans up on its way."""
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise _TerminatedError
+
+
+def _command(arguments: Sequence[str], outcome: Outcome) -> int:
+    chosen = parser().parse_args(arguments)
+    match chosen.command:
+        case "action":
+            from launch_action.action import run_action
+
+            return run_action(outcome)
+        case "doctor":
+            from launch_action.doctor import examine
+
+            return examine(as_json=chosen.json)
+        case _:
+            return _launch(chosen, outcome)
+
+
+def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
+    from launch_action.launching import launch, run_existing, show_plan
+    from launch_action.wiring import Workplace, now, take_environment
+
+    environment = take_environment()
+    inputs = _read(chosen, environment)
+    report = Report(open_sink(sys.stderr), verbose=inputs.verbose)
+    place = Workplace(inputs, environment, report, now())
+    log = _log(sys.stderr if chosen.json else sys.stdout)
+    if chosen.command == "run":
+        code = run_existing(chosen.job, place, outcome, log)
+    elif chosen.dry_run:
+        return _print_plan(show_plan(place, outcome, run=chosen.command == "launch"), chosen.json)
+    else:
+        code = launch(place, outcome, log, run=chosen.command == "launch")
+    _print_result(outcome, as_json=chosen.json)
+    return code
+
+
+def _read(chosen: argparse.Namespace, environment: Mapping[str, str]) -> Inputs:
+    given = vars(chosen)
+    values = {known.name: given[known.name] for known in INPUTS if given.get(known.name)}
+    return read_inputs(values, environment)
+
+
+def _log(stream: Any) -> Callable[[bytes], None]:
+    def write(line: bytes) -> None:
+        stream.buffer.write(line)
+        stream.buffer.flush()
+
+    return write
+
+
+def _print_plan(document: Mapping[str, Any], as_json: bool) -> int:
+    if as_json:
+        _print(json.dumps(document, indent=2))
+        return 0
+    for step in document["plan"]:
+        _print(printable(f"{step['step']:<13}{step['detail']}"))
+    return 0
+
+
+def _print_result(outcome: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        _print(json.dumps(outcome.document(), indent=2))
+        return
+    from launch_action.report import result_lines
+
+    for line in result_lines(outcome.values):
+        _print(printable(line))
+
+
+def _failed(error: LaunchError, outcome: Outcome, *, as_json: bool) -> int:
+    lines = [f"error: {error.message}", f"hint: {error.hint}"]
+    for line in (*error.context.splitlines(), *lines):
+        print(printable(line), file=sys.stderr)  # noqa: T201
+    if as_json:
+        _print(json.dumps(outcome.document(error), indent=2))
+    return error.exit_code
+
+
+def _ended(what: str, code: int) -> int:
+    print(f"{what}: run the same command again to complete it", file=sys.stderr)  # noqa: T201
+    return code
+
+
+def _defect() -> int:
+    traceback.print_exc()
+    print(  # noqa: T201
+        f"error: this is a defect of launch-action {__version__}\n"
+        "hint: report it with the lines above; they hold no credential, but do look",
+        file=sys.stderr,
+    )
+    return LaunchError.exit_code
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stderr.close()

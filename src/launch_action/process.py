@@ -26,6 +26,10 @@ ALLOWED = (
 )  # fmt: skip
 
 
+# What `run` raises when its time is over, so that nobody else needs the subprocess module.
+TimedOut = subprocess.TimeoutExpired
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """What a program left: its exit code (negative: the signal that ended it) and its output."""
@@ -62,7 +66,7 @@ def run(
 ) -> Finished:
     """Run a program to its end and return what it left.
 
-    Raises FileNotFoundError when there is no such program and subprocess.TimeoutExpired after
+    Raises FileNotFoundError when there is no such program and TimedOut after
     `timeout` seconds; an exit code other than 0 is the caller's to judge.
     """
     done = subprocess.run(

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -38,6 +38,31 @@ def readable_size(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.2f} GB"
+
+
+def result_lines(values: Mapping[str, Any]) -> Iterator[str]:
+    """The result for a person: what was made, where it is, how long each phase took."""
+    rows = {
+        "job": values["job_name"],
+        "version": values["job"],
+        "image": values["image"],
+        "aliases": ", ".join(values["tags"] or ()),
+        "built": {True: "no: the build key was known", False: "yes"}.get(values["cache_hit"]),
+        "run": _run_line(values),
+    }
+    timings = (values["metadata"] or {}).get("timings") or {}
+    rows["seconds"] = ", ".join(f"{name} {seconds:.2f}" for name, seconds in timings.items())
+    for name, text in rows.items():
+        if text:
+            yield f"{name:<9}{text}"
+    for name, value in (values["metrics"] or {}).items():
+        yield f"metric   {name} = {value}"
+
+
+def _run_line(values: Mapping[str, Any]) -> str:
+    if not values["run_id"]:
+        return ""
+    return f"{values['run_id']} {values['run_status']}, exit code {values['run_exit_code']}"
 
 
 class Sink(Protocol):

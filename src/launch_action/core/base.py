@@ -47,7 +47,7 @@ BaseReference = RegistryBase | LayoutBase | DebianBase
 
 
 def parse_base(text: str) -> BaseReference:
-    """Read `--base-image`: `deb:SUITE[@sha256:...]`, `oci:DIR[:TAG|@DIGEST]`, or an image reference.
+    """Read `--base-image`: `deb:SUITE[@sha256:...]`, `oci:DIR[:TAG|@DIGEST]`, or a reference.
 
     Raises InputError.
 

@@ -5,26 +5,132 @@ Nothing is resolved here: the fingerprint of these inputs is known without askin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Literal
 
-DependencyKind = Literal["requirements", "pyproject", "uv-lock", "none"]
+from launch_action.core.dependency_inputs import (
+    USERINFO,
+    DependencyInputs,
+    DependencyKind,
+    Notice,
+    Reader,
+    without_credentials,
+)
+from launch_action.core.errors import InputError
+from launch_action.core.project_file import read_project
+from launch_action.core.requirements_closure import read_requirements_closure
+
+__all__ = [
+    "DependencyInputs",
+    "DependencyKind",
+    "Notice",
+    "cutoff",
+    "fingerprint",
+    "read_dependencies",
+    "without_credentials",
+]
+
+# Part of the fingerprint: raised when the same inputs come to mean another set of wheels.
+_FORMAT = "dependencies-1"
 
 
-@dataclass(frozen=True, slots=True)
-class DependencyInputs:
-    """The files that declare a project's dependencies, and how they are to be read.
+def read_dependencies(
+    read: Reader,
+    *,
+    extras: Sequence[str] = (),
+    prefer: Literal["requirements", "pyproject"] | None = None,
+) -> DependencyInputs:
+    """What the build context declares: requirements.txt, else pyproject.toml with its uv.lock.
 
-    `main` is the file the reading starts at (`requirements.txt`, `pyproject.toml`, `uv.lock`),
-    relative to the build context; empty for kind "none". `files` holds every file reached (`-r`,
-    `-c`, the lock, the pyproject), each with its bytes, in order of their paths. `local` are paths
-    of the context that are required as packages. `extras` are pyproject extras. `pinned` says that
-    every requirement is fixed by a lock or a hash, so that no cutoff is needed.
+    `prefer="pyproject"` passes over a requirements.txt. Raises BuildError, with `file:line` and
+    the text, for what cannot be read, and InputError for extras that do not exist.
     """
+    if prefer != "pyproject" and read("requirements.txt") is not None:
+        if extras:
+            raise InputError(
+                f"extras {', '.join(extras)!r}: requirements.txt is used, which has none",
+                hint="write package[extra] in requirements.txt, or leave the option out",
+            )
+        return read_requirements_closure(read, "requirements.txt")
+    if prefer != "requirements" and read("pyproject.toml") is not None:
+        return read_project(read, tuple(sorted(set(extras))))
+    if extras:
+        raise InputError(
+            f"extras {', '.join(extras)!r}: there is no pyproject.toml in the build context",
+            hint="leave the option out",
+        )
+    return DependencyInputs("none")
 
-    kind: DependencyKind
-    main: str = ""
-    files: tuple[tuple[str, bytes], ...] = ()
-    local: tuple[str, ...] = ()
-    extras: tuple[str, ...] = ()
-    pinned: bool = False
+
+def fingerprint(
+    inputs: DependencyInputs,
+    *,
+    python: str,
+    platform: str,
+    cutoff: str | None,
+    local: Mapping[str, str] | None = None,
+    indexes: Sequence[str] = (),
+) -> str:
+    """64 hexadecimal digits for everything declared: the same digits, the same wheels.
+
+    `platform` names operating system, architecture and libc with its version; `cutoff` is a time
+    of `cutoff()`; `local` gives the content id of every path of `inputs.local`; `indexes` are the
+    URLs of indexes that come from the environment. Credentials in URLs do not count.
+    """
+    document = {
+        "format": _FORMAT,
+        "kind": inputs.kind,
+        "main": inputs.main,
+        "extras": list(inputs.extras),
+        "python": python,
+        "platform": platform,
+        "cutoff": cutoff,
+        "indexes": [without_credentials(url) for url in indexes],
+        "files": [[path, _plain_hash(content)] for path, content in inputs.files],
+        "local": [[path, (local or {})[path]] for path in inputs.local],
+    }
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _plain_hash(content: bytes) -> str:
+    return hashlib.sha256(USERINFO.sub(b"", content)).hexdigest()
+
+
+def cutoff(
+    committed: int, resolve_date: str | None, today: date, *, pinned: bool = False
+) -> str | None:
+    """The time as of which unpinned requirements are resolved, in RFC 3339; None for no cutoff.
+
+    `committed` is the commit's time in seconds since 1970; its date in UTC at 00:00 is taken,
+    `today` when it lies in the future. `resolve_date` is `latest`, `YYYY-MM-DD` or None. Raises
+    InputError for anything else and for a date in the future.
+
+    >>> cutoff(1700000000, None, date(2026, 1, 1))
+    '2023-11-14T00:00:00Z'
+    """
+    if pinned or resolve_date == "latest":
+        return None
+    if resolve_date:
+        chosen = _read_date(resolve_date, today)
+    else:
+        chosen = min(datetime.fromtimestamp(committed, UTC).date(), today)
+    return f"{chosen.isoformat()}T00:00:00Z"
+
+
+def _read_date(text: str, today: date) -> date:
+    try:
+        chosen = date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else None
+    except ValueError:
+        chosen = None
+    if chosen is None:
+        raise InputError(f"not a date: {text!r}", hint="write --resolve-date YYYY-MM-DD, or latest")
+    if chosen > today:
+        raise InputError(
+            f"--resolve-date lies in the future: {text!r}", hint=f"today is {today} in UTC"
+        )
+    return chosen

@@ -41,7 +41,7 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """Read `os/arch[/variant]`; machine names such as x86_64 are understood. Raises InputError."""
+        """Read `os/arch[/variant]`, with machine names (x86_64) too. Raises InputError."""
         os_name, _, rest = text.strip().lower().partition("/")
         architecture, _, variant = rest.partition("/")
         if not os_name or not architecture or "/" in variant:

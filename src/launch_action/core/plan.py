@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from launch_action.core import dependencies
 from launch_action.core.base import BaseReference, LayoutBase, RegistryBase, parse_base
 from launch_action.core.checkout import Checkout
 from launch_action.core.context import TreeFile
@@ -33,8 +34,9 @@ RECIPE_FORMAT = 1
 class Project:
     """What was read of the build context at the commit, before anything is decided.
 
-    `files` are the context's files after the ignore rules, `digest` identifies them;
-    `dependency_key` identifies the dependency inputs as written.
+    `files` are the context's files after the ignore rules, `digest` identifies them. `local` gives
+    the content id of every path that the dependencies name, `indexes` the URLs of package indexes
+    that the environment names.
     """
 
     build_context: str
@@ -42,7 +44,8 @@ class Project:
     digest: str
     python: PythonChoice
     dependencies: DependencyInputs
-    dependency_key: str
+    local: tuple[tuple[str, str], ...] = ()
+    indexes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -164,9 +167,7 @@ def plan(
     return LaunchPlan(
         job_name=name,
         script=script,
-        source=GitSource(
-            recorded_remote(checkout.remote), checkout.commit, project.build_context
-        ),
+        source=GitSource(recorded_remote(checkout.remote), checkout.commit, project.build_context),
         commit_time=checkout.commit_time,
         store=_store(inputs, situation, name),
         build=build,
@@ -177,7 +178,7 @@ def plan(
         warnings=(
             *_checkout_warnings(checkout),
             *name_warnings,
-            *_dockerfile_warning(inputs, project, script),
+            *_dockerfile_warning(inputs, project),
             *project.warnings,
         ),
     )
@@ -195,11 +196,12 @@ def plan_build(
     reason = _builder(inputs, project, script)
     base = _base(inputs, project.python)
     platforms = _platforms(inputs, situation)
-    until = cutoff(checkout, project.dependencies, inputs.resolve_date, situation.now)
+    until = _cutoff(inputs, checkout, project, situation)
+    dependency_key = _dependency_key(inputs, project, situation, until)
     recipe = fingerprint(
         "recipe", RECIPE_FORMAT, "layers", situation.builder_format, project.digest,
-        project.dependency_key, project.python.version, until, _base_name(base),
-        [str(p) for p in platforms], entrypoint, inputs.compile,
+        dependency_key, project.python.version, _base_name(base), [str(p) for p in platforms],
+        entrypoint, inputs.compile,
     )  # fmt: skip
     return BuildPlan(
         builder="layers",
@@ -208,7 +210,7 @@ def plan_build(
         base=base,
         python=project.python,
         dependencies=project.dependencies,
-        dependency_key=project.dependency_key,
+        dependency_key=dependency_key,
         cutoff=until,
         entrypoint=entrypoint,
         files=project.files,
@@ -218,33 +220,31 @@ def plan_build(
     )
 
 
-def cutoff(
-    checkout: Checkout, dependencies: DependencyInputs, resolve_date: str, now: int
+def _cutoff(
+    inputs: Inputs, checkout: Checkout, project: Project, situation: Situation
 ) -> str | None:
-    """The instant, RFC 3339, that unpinned requirements are resolved as of; None where all are.
+    declared = project.dependencies
+    today = datetime.fromtimestamp(situation.now, UTC).date()
+    pinned = declared.pinned or declared.kind == "none"
+    return dependencies.cutoff(
+        checkout.commit_time, inputs.resolve_date or None, today, pinned=pinned
+    )
 
-    The commit's day at 00:00 UTC, so that one day's commits share a resolution; `latest` is now,
-    to the second, so that it is never mistaken for an earlier one. Raises InputError.
-    """
-    if dependencies.pinned or dependencies.kind == "none":
-        return None
-    if resolve_date == "latest":
-        return timestamp(now)
-    if not resolve_date:
-        return _midnight(min(checkout.commit_time, now))
-    try:
-        wanted = datetime.strptime(resolve_date, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError as error:
-        raise InputError(
-            f"input 'resolve-date' cannot be {resolve_date!r}",
-            hint="write a day as YYYY-MM-DD, or latest",
-        ) from error
-    if wanted.timestamp() > now:
-        raise InputError(
-            f"input 'resolve-date' lies in the future: {resolve_date!r}",
-            hint="name a day that has begun, or latest",
-        )
-    return _midnight(int(wanted.timestamp()))
+
+def _dependency_key(
+    inputs: Inputs, project: Project, situation: Situation, until: str | None
+) -> str:
+    """Identifies what is declared, for any platform. What is resolved as of now is never known."""
+    declared = project.dependencies
+    moves = inputs.resolve_date == "latest" and not declared.pinned and declared.kind != "none"
+    return dependencies.fingerprint(
+        declared,
+        python=project.python.version,
+        platform="",
+        cutoff=timestamp(situation.now) if moves else until,
+        local=dict(project.local),
+        indexes=project.indexes,
+    )
 
 
 def timestamp(seconds: int) -> str:
@@ -259,10 +259,6 @@ def timestamp(seconds: int) -> str:
 def describe(plan: LaunchPlan) -> list[dict[str, Any]]:
     """The steps as JSON objects."""
     return [{"step": step.name, "detail": step.detail} for step in plan.steps()]
-
-
-def _midnight(seconds: int) -> str:
-    return timestamp(seconds - seconds % 86400)
 
 
 def _check_clean(inputs: Inputs, checkout: Checkout) -> None:
@@ -303,7 +299,9 @@ def _store(inputs: Inputs, situation: Situation, job_name: str) -> StorePlan:
     if inputs.image:
         repository = Repository.parse(inputs.image.lower())
         if inputs.push is False:
-            place = posixpath.join(directory, repository.registry.replace(":", "_"), repository.path)
+            place = posixpath.join(
+                directory, repository.registry.replace(":", "_"), repository.path
+            )
             return StorePlan("layout", str(repository), place)
         return StorePlan("registry", str(repository), repository=repository)
     if inputs.push:
@@ -330,7 +328,7 @@ def _in_context(path: str, build_context: str) -> str:
     return posixpath.relpath(path, build_context or ".")
 
 
-def _dockerfile_warning(inputs: Inputs, project: Project, script: str) -> tuple[str, ...]:
+def _dockerfile_warning(inputs: Inputs, project: Project) -> tuple[str, ...]:
     if inputs.builder == "layers":
         return ()
     paths = {file.path for file in project.files}
@@ -379,15 +377,15 @@ def _aliases(inputs: Inputs, checkout: Checkout, situation: Situation) -> tuple[
 def _asked_alias(text: str) -> Tag:
     tag = Tag(text)
     if tag.startswith("key-"):
-        raise InputError(f"alias {text!r} begins with 'key-'", hint="that prefix is the store's own")
+        raise InputError(
+            f"alias {text!r} begins with 'key-'", hint="that prefix is the store's own"
+        )
     return tag
 
 
 def _ref(checkout: Checkout, situation: Situation) -> tuple[str, str]:
-    """Branch and tag that this is about: the event's in CI, the checkout's elsewhere."""
-    if situation.ci:
-        return situation.event_branch, situation.event_tag
-    return checkout.branch or "", ""
+    """Branch and tag that this is about: the event's where it says, else the checkout's."""
+    return situation.event_branch or checkout.branch or "", situation.event_tag
 
 
 def _default_branch(checkout: Checkout, situation: Situation) -> str:

@@ -55,7 +55,7 @@ class Tag(str):
         if not _TAG.fullmatch(value):
             raise InputError(
                 f"not a tag: {value!r}",
-                hint="a tag has 1 to 128 letters, digits, '_', '.' or '-', and begins with neither '.' nor '-'",
+                hint="use 1 to 128 of letters, digits, '_', '.', '-', the first not '.' or '-'",
             )
         return super().__new__(cls, value)
 

@@ -19,6 +19,8 @@ class Spliced:
     """A member of a zip file: its raw deflate bytes become a gzip member as they are.
 
     `offset` is where the compressed bytes begin; sizes in bytes, all from the central directory.
+    `sha256` is what the content must hash to (64 hexadecimal digits), empty when nobody says;
+    `name` is for messages.
     """
 
     zip_path: Path
@@ -26,6 +28,8 @@ class Spliced:
     compressed_size: int
     size: int
     crc32: int
+    sha256: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ LAYER_DIFF_ID = "dev.launch-action.layer.diff-id"
 LAYER_PACKAGES = "dev.launch-action.layer.packages"
 LAYER_TITLE = "org.opencontainers.image.title"
 DEPENDENCIES_KEY = "dev.launch-action.dependencies.key"
+LIBC = "dev.launch-action.libc"
 BASE_NAME = "org.opencontainers.image.base.name"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
 
@@ -130,6 +131,7 @@ def make_manifest(
             "layers": [layer.document() for layer in layers],
             "annotations": {
                 DEPENDENCIES_KEY: spec.dependencies_key,
+                LIBC: f"{base.libc} {base.libc_version}",
                 BASE_DIGEST: base.identity,
                 BASE_NAME: base.name,
             },

@@ -1,0 +1,146 @@
+"""The dependency layers of an image: the virtual environment with light wheels, and heavy ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from launch_action.builders.layers.archive import Entry, LayerRecipe
+from launch_action.builders.layers.grouping import group, merge
+from launch_action.builders.layers.install import wheel_entries
+from launch_action.builders.layers.installed import installed, installed_entries
+from launch_action.builders.layers.scheme import Scheme
+from launch_action.builders.layers.tar import sorted_entries, with_parents
+from launch_action.builders.layers.venv import home, skeleton
+from launch_action.builders.layers.wheel import normalised, read_wheel
+from launch_action.builders.layers.writer import layer_key
+from launch_action.core.base import PythonFacts
+
+_VERSION = 1
+
+
+class PinnedWheel(Protocol):
+    """A wheel that is chosen, perhaps not here yet. `sha256` is hexadecimal."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+
+W = TypeVar("W", bound=PinnedWheel)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """Where wheels were installed by another tool, and the interpreter it wrote into scripts."""
+
+    root: Path
+    interpreter: str
+
+
+@dataclass(frozen=True, slots=True)
+class Supply(Generic[W]):
+    """How a wheel gets here: as a file, or (where that is None or cannot be spliced) installed.
+
+    `wheel` gives a wheel's file, its SHA-256 checked. `tree` installs wheels in a place of its own
+    that is removed when the block ends.
+    """
+
+    wheel: Callable[[W], Path] | None
+    tree: Callable[[Sequence[W]], AbstractContextManager[Tree]]
+
+
+def environment_recipes(
+    wheels: Sequence[tuple[W, int]],
+    python: PythonFacts,
+    supply: Supply[W],
+    *,
+    prefix: str,
+    other_layers: int = 0,
+) -> tuple[tuple[LayerRecipe, tuple[W, ...]], ...]:
+    """The dependency layers, lowest first, each with the wheels in it; keys need no wheel here.
+
+    Each wheel comes with its size in bytes. The first layer holds the environment itself, the job's
+    home and the light wheels, and is there when there are no wheels. `other_layers` counts the
+    base's and the code's. Where two wheels install one path, the upper layer wins, and in one layer
+    the later name.
+    """
+    scheme = Scheme(prefix, python.minor)
+    by_name = {normalised(wheel.name): wheel for wheel, _ in wheels}
+    found = group({normalised(w.name): size for w, size in wheels}, other_layers=other_layers)
+    shared = tuple(by_name[name] for name in found.shared)
+    first = _shared(shared, python, scheme, supply)
+    return (
+        (first, shared),
+        *((_heavy(by_name[name], scheme, supply), (by_name[name],)) for name in found.heavy),
+    )
+
+
+def wheel_key(wheel_sha256: str, scheme: Scheme, *, lane: str = "wheel") -> str:
+    """The key of a layer that holds one wheel."""
+    return layer_key("wheel", _VERSION, lane, wheel_sha256, scheme.root, scheme.python)
+
+
+def shared_key(
+    sha256s: Sequence[str], python: PythonFacts, scheme: Scheme, *, lane: str = "wheel"
+) -> str:
+    """The key of the layer of the environment and its light wheels, given in the layer's order."""
+    where = (scheme.root, scheme.python, python.version, python.executable)
+    return layer_key("environment", _VERSION, lane, list(sha256s), *where)
+
+
+def _heavy(wheel: W, scheme: Scheme, supply: Supply[W]) -> LayerRecipe:
+    return LayerRecipe(
+        key=wheel_key(wheel.sha256, scheme, lane=_lane(supply)),
+        role="dependency",
+        title=f"{wheel.name} {wheel.version}",
+        entries=lambda: _written((), (wheel,), scheme, supply),
+    )
+
+
+def _shared(
+    wheels: tuple[W, ...], python: PythonFacts, scheme: Scheme, supply: Supply[W]
+) -> LayerRecipe:
+    count = f"{len(wheels)} light package{'' if len(wheels) == 1 else 's'}"
+    ours = (*skeleton(scheme, python), home())
+    key = shared_key([w.sha256 for w in wheels], python, scheme, lane=_lane(supply))
+    return LayerRecipe(
+        key=key,
+        role="dependency",
+        title=f"Python {python.minor} environment" + (f", {count}" if wheels else ""),
+        entries=lambda: _written(ours, wheels, scheme, supply),
+    )
+
+
+def _lane(supply: Supply[W]) -> str:
+    # The same files either way, but compressed by another hand: other bytes, so another key.
+    return "wheel" if supply.wheel else "tree"
+
+
+def _written(
+    ours: Sequence[Entry], wheels: Sequence[W], scheme: Scheme, supply: Supply[W]
+) -> Iterator[Entry]:
+    with ExitStack() as stack:
+        parts = [_entries(wheel, scheme, supply, stack) for wheel in wheels]
+        yield from with_parents(sorted_entries(merge((*parts, ours))))
+
+
+def _entries(wheel: W, scheme: Scheme, supply: Supply[W], stack: ExitStack) -> list[Entry]:
+    if supply.wheel:
+        found = read_wheel(supply.wheel(wheel))
+        if found.spliceable:
+            return wheel_entries(found, scheme)
+    tree = stack.enter_context(supply.tree((wheel,)))
+    return [
+        entry
+        for one in installed(tree.root, scheme.python)
+        for entry in installed_entries(one, scheme, interpreter=tree.interpreter)
+    ]

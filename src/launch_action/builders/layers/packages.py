@@ -1,0 +1,149 @@
+"""From a plan's dependency inputs to the recipes of its dependency layers.
+
+The index is asked only here, and only when no earlier image and no cache knows the layers.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from launch_action.builders.layers.archive import LayerRecipe
+from launch_action.builders.layers.download import Downloader, OnlyUvCan
+from launch_action.builders.layers.environment import Supply, Tree, environment_recipes
+from launch_action.builders.layers.image import VENV
+from launch_action.builders.layers.index_auth import read_logins
+from launch_action.builders.layers.lock import LockedWheel, Resolution
+from launch_action.builders.layers.resolve import Uv, find_uv, resolve
+from launch_action.builders.layers.source_wheels import SourceBuilder
+from launch_action.builders.layers.target import Target
+from launch_action.builders.layers.uv_install import install_tree
+from launch_action.cache import Cache
+from launch_action.core.base import BaseFacts
+from launch_action.core.context import Context
+from launch_action.core.dependency_inputs import DependencyInputs
+from launch_action.core.image import fingerprint
+from launch_action.core.plan import BuildPlan
+from launch_action.core.ports import Reporter
+
+_CONNECTIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PackagedRecipe:
+    """A dependency layer to be made, with the requirement lines of what it installs."""
+
+    recipe: LayerRecipe
+    packages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Packages:
+    """Resolves and fetches. `environment` is where logins, proxies and indexes are read.
+
+    Where `trusted` is False nothing of a package is run: versions that have only a source are
+    passed over, and nothing is built.
+    """
+
+    context: Context
+    cache: Cache
+    reporter: Reporter
+    environment: Mapping[str, str] = field(repr=False)
+    trusted: bool = True
+
+    def recipes(
+        self, plan: BuildPlan, base: BaseFacts, below: int, *, by_uv: bool = False
+    ) -> tuple[PackagedRecipe, ...]:
+        """The dependency layers on a base of `below` layers, lowest first.
+
+        With `by_uv` uv fetches and installs, for indexes whose login only it has. Raises
+        BuildError; a recipe whose wheel needs such a login raises OnlyUvCan when it is made.
+        """
+        target = Target(base.python.version, base.platform, base.libc, base.libc_version)
+        inputs = plan.dependencies
+        uv = Uv(find_uv(), self.cache.directory("uv"), self.environment)
+        downloader = Downloader(
+            self.cache, read_logins(inputs, self.environment), self.context, self.environment
+        )
+        with self.reporter.phase("resolve"):
+            found = self._resolve(plan, target, uv, downloader)
+        self.reporter.info(f"{len(found.wheels)} packages for {target}")
+        recipes = environment_recipes(
+            [(wheel, wheel.size or 0) for wheel in found.wheels],
+            base.python,
+            Supply(
+                None if by_uv else self._fetcher(downloader),
+                _installer(inputs, target, uv, downloader),
+            ),
+            prefix=f"/{VENV}",
+            other_layers=below + 1,
+        )
+        lines = dict(zip((w.name for w in _by_name(found)), found.frozen, strict=True))
+        return tuple(
+            PackagedRecipe(recipe, tuple(lines[wheel.name] for wheel in wheels))
+            for recipe, wheels in recipes
+        )
+
+    def _resolve(
+        self, plan: BuildPlan, target: Target, uv: Uv, downloader: Downloader
+    ) -> Resolution:
+        found = resolve(
+            plan.dependencies,
+            target,
+            cutoff=plan.cutoff,
+            uv=uv,
+            context=self.context,
+            build_metadata=self.trusted,
+            cache=self.cache,
+            key=fingerprint(plan.dependency_key, str(target), self.trusted),
+        )
+        if self.trusted:
+            sources = SourceBuilder(
+                plan.dependencies, target, uv, downloader, plan.cutoff, self.context
+            )
+            found = sources.complete(found)
+        found.require_wheels(target)
+        with ThreadPoolExecutor(_CONNECTIONS) as pool:
+            return Resolution(tuple(pool.map(partial(_sized, downloader), found.wheels)))
+
+    def _fetcher(self, downloader: Downloader) -> Callable[[LockedWheel], Path]:
+        def fetch(wheel: LockedWheel) -> Path:
+            with self.reporter.transfer(wheel.filename, wheel.size or 0) as advance:
+                return downloader.fetch(wheel, advance)
+
+        return fetch
+
+
+def _sized(downloader: Downloader, wheel: LockedWheel) -> LockedWheel:
+    """The wheel with its digest and size, which decide its layer. An index without either tells
+    them by the file itself, or (the size alone, behind a login only uv has) not at all."""
+    try:
+        complete = downloader.complete(wheel)
+        return replace(complete, size=downloader.size(complete))
+    except OnlyUvCan:
+        if wheel.sha256:
+            return wheel
+        raise
+
+
+def _installer(
+    inputs: DependencyInputs, target: Target, uv: Uv, downloader: Downloader
+) -> Callable[[Sequence[LockedWheel]], AbstractContextManager[Tree]]:
+    @contextmanager
+    def install(wheels: Sequence[LockedWheel]) -> Iterator[Tree]:
+        with tempfile.TemporaryDirectory(prefix="launch-action-") as name:
+            root = Path(name, "tree")
+            install_tree(wheels, inputs, target, root, uv=uv, fetch=downloader.fetch)
+            yield Tree(root, sys.executable)
+
+    return install
+
+
+def _by_name(found: Resolution) -> list[LockedWheel]:
+    return sorted(found.wheels, key=lambda one: one.name)

@@ -1,0 +1,134 @@
+"""Inputs of the job itself: `--set KEY=VALUE` and W&B's launch config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from launch_action.core.entrypoint import parse_entrypoint
+from launch_action.core.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchConfig:
+    """What we take of W&B's launch config (`wandb launch --config`): its `overrides`, and names."""
+
+    run_config: Mapping[str, Any] = field(default_factory=dict)
+    args: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    project: str = ""
+    entity: str = ""
+    name: str = ""
+
+
+def parse_config(text: str, where: str) -> LaunchConfig:
+    """Read a launch config, JSON or YAML. Raises InputError naming `where`."""
+    found = _mapping(_parse(text, where), where, "the launch config")
+    overrides = _mapping(found.get("overrides") or {}, where, "overrides")
+    run_config = _mapping(overrides.get("run_config") or {}, where, "overrides.run_config")
+    entry = overrides.get("entry_point") or found.get("entry_point") or ()
+    args = overrides.get("args") or ()
+    return LaunchConfig(
+        run_config=dict(run_config),
+        args=_words(args, where, "overrides.args"),
+        entrypoint=_words(entry, where, "overrides.entry_point"),
+        project=str(found.get("project") or ""),
+        entity=str(found.get("entity") or ""),
+        name=str(found.get("name") or ""),
+    )
+
+
+def parse_settings(lines: Sequence[str]) -> dict[str, Any]:
+    """Read `KEY=VALUE` lines: `a.b=1` nests, values are YAML scalars. Raises InputError.
+
+    >>> parse_settings(["lr=0.1", "model.layers=2", "name=a=b"])
+    {'lr': 0.1, 'model': {'layers': 2}, 'name': 'a=b'}
+    """
+    found: dict[str, Any] = {}
+    for line in lines:
+        key, equals, text = line.partition("=")
+        if not equals or not all(key.split(".")):
+            raise InputError(f"not KEY=VALUE: {line!r}", hint="write --set learning_rate=0.1")
+        _nest(found, key.split("."), _scalar(text, line), line)
+    return found
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` over `below`; where both hold an object, key by key.
+
+    >>> merged({"a": {"x": 1}, "b": 1}, {"a": {"y": 2}})
+    {'a': {'x': 1, 'y': 2}, 'b': 1}
+    """
+    found = dict(below)
+    for key, value in above.items():
+        known = found.get(key)
+        both = isinstance(known, Mapping) and isinstance(value, Mapping)
+        found[key] = merged(known, value) if both else value  # type: ignore[arg-type]
+    return found
+
+
+def split_environment(
+    lines: Sequence[str],
+) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """`NAME=VALUE` pairs, and the names whose values are the caller's."""
+    pairs = [line.partition("=") for line in lines]
+    given = tuple((name, value) for name, equals, value in pairs if equals)
+    return given, tuple(name for name, equals, _ in pairs if not equals)
+
+
+def _nest(found: dict[str, Any], path: Sequence[str], value: Any, line: str) -> None:
+    for step in path[:-1]:
+        found = found.setdefault(step, {})
+        if not isinstance(found, dict):
+            raise InputError(
+                f"{line!r} nests in a value", hint=f"{step!r} was given a value before"
+            )
+    found[path[-1]] = value
+
+
+def _scalar(text: str, line: str) -> Any:
+    import yaml
+
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    if value is None or isinstance(value, bool | int | float | str | list | dict):
+        return text if value is None and text not in ("", "null", "~") else value
+    if hasattr(value, "isoformat"):
+        return text  # YAML would make a date of 2026-01-01: a job gets what was written
+    raise InputError(f"not a YAML scalar: {line!r}", hint="quote the value")
+
+
+def _parse(text: str, where: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InputError(
+            f"{where} is neither JSON nor YAML: {' '.join(str(error).split())[:200]}",
+            hint="check the file, or the quoting of the text",
+        ) from error
+
+
+def _mapping(found: Any, where: str, what: str) -> Mapping[str, Any]:
+    if not isinstance(found, Mapping):
+        raise InputError(
+            f"{what} of {where} is not an object: {found!r}",
+            hint='such as {"overrides": {"run_config": {"lr": 0.1}}}',
+        )
+    return found
+
+
+def _words(found: Any, where: str, what: str) -> tuple[str, ...]:
+    if isinstance(found, str):
+        return parse_entrypoint(found)
+    if isinstance(found, Mapping):
+        return tuple(str(w) for pair in found.items() for w in pair)
+    if isinstance(found, list | tuple) and all(isinstance(w, str | int | float) for w in found):
+        return tuple(map(str, found))
+    raise InputError(
+        f"{what} of {where} is not a list of words: {found!r}", hint='such as ["--fast"]'
+    )

@@ -1,0 +1,217 @@
+"""A run of a job: what is asked for, what came of it, and the environment the job sees.
+
+Source of the variables: W&B SDK 0.31, `sdk/launch/_project_spec.py` (`get_env_vars_dict`), as far
+as they apply without a server.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from launch_action.core.errors import InputError
+from launch_action.core.image import Descriptor, Platform
+from launch_action.core.ports import Reporter
+from launch_action.core.reference import Digest
+
+Resource = Literal["local-process", "local-container"]
+RunStatus = Literal["succeeded", "failed", "timeout", "cancelled"]
+LayerRole = Literal["base", "dependency", "code"]
+
+# The longest value of one variable, in characters (W&B's MAX_ENV_LENGTHS).
+CONFIG_CHUNK = 32670
+_RUN_ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+# A run id becomes a directory and a container's name.
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """What is to be run, decided; raises InputError when a field cannot be.
+
+    `entrypoint` empty means the image's own. `environment` are `--env NAME=VALUE`, `env_names`
+    the `--env NAME` whose values are the caller's. `timeout` is in seconds. `config` is W&B's
+    run_config (nested JSON values). `wandb_job` is the job's name at W&B
+    (`entity/project/name:alias`), empty for a job W&B does not know. `output_directory` is a path
+    of this machine. `untrusted` marks a run for an event that an outsider can cause.
+    """
+
+    run_id: str
+    resource: Resource
+    output_directory: str
+    entrypoint: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    name: str = ""
+    project: str = ""
+    entity: str = ""
+    environment: tuple[tuple[str, str], ...] = ()
+    env_names: tuple[str, ...] = ()
+    timeout: float | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    wandb_job: str = ""
+    untrusted: bool = False
+
+    def __post_init__(self) -> None:
+        if not _RUN_ID.fullmatch(self.run_id):
+            raise InputError(
+                f"not a run id: {self.run_id!r}",
+                hint="use letters, digits, '_', '-' and '.', 128 at most",
+            )
+        if self.timeout is not None and not self.timeout > 0:
+            raise InputError(
+                f"not a timeout: {self.timeout!r}", hint="give a number of seconds above 0"
+            )
+        for name in (*self.env_names, *(name for name, _ in self.environment)):
+            _check_variable(name)
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What came of a run that was started.
+
+    `exit_code` is the job's own; 128 + n when signal n ended it. `seconds` is wall time from the
+    job's start to its end. `metrics` are what the job left (see `metrics.read_metrics`).
+    `cancelled_by` is the signal that this program was sent, 0 when the status is another.
+    """
+
+    run_id: str
+    status: RunStatus
+    exit_code: int
+    seconds: float
+    metrics: Mapping[str, Any]
+    output_directory: str
+    cancelled_by: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRef:
+    """A layer of a job's image, and what it is for."""
+
+    role: LayerRole
+    descriptor: Descriptor
+    diff_id: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobImage:
+    """What a runner must know of a job's image.
+
+    `python` is `X.Y`; `venv` and `workdir` are absolute paths in the image. `layers` are lowest
+    first. `libc` is empty when unknown. `reference` is `repository@digest` where a registry has
+    the image, `image_id` the digest of its config; an engine needs one of them.
+    """
+
+    platform: Platform
+    python: str = ""
+    entrypoint: tuple[str, ...] = ()
+    workdir: str = "/app"
+    venv: str = "/opt/venv"
+    environment: tuple[tuple[str, str], ...] = ()
+    layers: tuple[LayerRef, ...] = ()
+    libc: Literal["glibc", "musl", ""] = ""
+    reference: str = ""
+    image_id: str = ""
+
+    def of_role(self, role: LayerRole) -> tuple[LayerRef, ...]:
+        """The layers of one role, lowest first."""
+        return tuple(layer for layer in self.layers if layer.role == role)
+
+
+class Runner(Protocol):
+    """Runs one job to its end."""
+
+    def run(self, plan: RunPlan, image: JobImage, reporter: Reporter) -> RunResult:
+        """Start the job, wait for it, and say what came of it.
+
+        Raises RunError when the job cannot be started; a job that fails, times out or is
+        cancelled is a result. Nothing of the job is running when this returns or raises.
+        """
+        ...
+
+
+def new_run_id(choose: Callable[[str], str]) -> str:
+    """A run id like W&B's: 8 of `a-z0-9`, each taken by `choose` (such as `secrets.choice`)."""
+    return "".join(choose(_RUN_ID_ALPHABET) for _ in range(8))
+
+
+def exit_code(returned: int) -> int:
+    """A shell's exit code of what `wait` returned: signal n is 128 + n.
+
+    >>> exit_code(-15)
+    143
+    """
+    return 128 - returned if returned < 0 else returned
+
+
+def job_environment(
+    plan: RunPlan,
+    *,
+    caller: Mapping[str, str],
+    image: Mapping[str, str],
+    outputs: str,
+) -> dict[str, str]:
+    """Everything the job sees, apart from what its runner adds (PATH, HOME).
+
+    Nothing of `caller`, the environment this program was started with, is in it but the names of
+    `plan.env_names`. `image` is the image's own environment; `outputs` is the output directory as
+    the job sees it. What the user gives wins over what we set, but for LAUNCH_OUTPUT_DIR.
+    """
+    named = {name: caller[name] for name in plan.env_names if name in caller}
+    given = _without_empty(named | dict(plan.environment))
+    found = {
+        **_without_empty(image),
+        "PYTHONUNBUFFERED": "1",
+        **_wandb_variables(plan, outputs),
+        **given,
+        "LAUNCH_OUTPUT_DIR": outputs,
+    }
+    if not found.get("WANDB_API_KEY"):
+        found.setdefault("WANDB_MODE", "offline")
+    elif plan.wandb_job and found.get("WANDB_MODE", "online") in ("online", "shared"):
+        # An offline `wandb.init` ends with an error when it is told of an artifact to use.
+        found.setdefault("WANDB_ARTIFACTS", json.dumps({"_wandb_job": plan.wandb_job}))
+    return found
+
+
+def missing_names(plan: RunPlan, caller: Mapping[str, str]) -> tuple[str, ...]:
+    """The `--env NAME`s that the caller's environment does not have."""
+    return tuple(name for name in plan.env_names if name not in caller)
+
+
+def _wandb_variables(plan: RunPlan, outputs: str) -> dict[str, str]:
+    optional = {
+        "WANDB_PROJECT": plan.project.lower(),
+        "WANDB_ENTITY": plan.entity,
+        "WANDB_NAME": plan.name,
+    }
+    return {
+        "WANDB_LAUNCH": "True",
+        "WANDB_RUN_ID": plan.run_id,
+        "WANDB_DIR": outputs,
+        **{name: value for name, value in optional.items() if value},
+        **_config_variables(plan.config),
+    }
+
+
+def _config_variables(config: Mapping[str, Any]) -> dict[str, str]:
+    """WANDB_CONFIG, or WANDB_CONFIG_0 and so on when it is too long for one variable."""
+    text = json.dumps(config)
+    if len(text) <= CONFIG_CHUNK:
+        return {"WANDB_CONFIG": text}
+    starts = range(0, len(text), CONFIG_CHUNK)
+    return {f"WANDB_CONFIG_{i}": text[at : at + CONFIG_CHUNK] for i, at in enumerate(starts)}
+
+
+def _without_empty(found: Mapping[str, str]) -> dict[str, str]:
+    """Without the W&B variables that are empty: the SDK ends on an empty switch (WANDB_SILENT)."""
+    return {name: value for name, value in found.items() if value or not name.startswith("WANDB_")}
+
+
+def _check_variable(name: str) -> None:
+    if not name or "=" in name or "\0" in name:
+        raise InputError(
+            f"not the name of a variable: {name!r}", hint="write --env NAME or --env NAME=VALUE"
+        )

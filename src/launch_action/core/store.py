@@ -1,0 +1,310 @@
+"""The job store: the versions of one job and their aliases, over the content of one repository.
+
+Aliases move only after everything they reach is there, so that a store stays consistent whenever
+a writer is killed, and the same command run again completes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol, TypeVar, runtime_checkable
+
+from launch_action.core.errors import StoreError
+from launch_action.core.image import EMPTY, Descriptor, Manifest
+from launch_action.core.ports import Content, read_blob
+from launch_action.core.reference import Digest, Tag
+from launch_action.core.version import (
+    CODE_TITLE,
+    DOCUMENT_TITLE,
+    FROZEN_TITLE,
+    SCHEMA_TITLE,
+    TITLE,
+    JobFiles,
+    JobVersion,
+    MadeVersion,
+    Recording,
+    hidden,
+    is_tombstone,
+    key_tag,
+    make_tombstone,
+    make_version,
+    read_version,
+)
+
+LATEST = Tag("latest")
+_AT_ONCE = 8
+_SAMPLE = 16
+_TEXT_LIMIT = 16 * 1024 * 1024
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@runtime_checkable
+class Collecting(Protocol):
+    """A repository whose garbage is ours to collect."""
+
+    def collect(self) -> int:
+        """Remove what no tag reaches; returns the bytes freed."""
+        ...
+
+
+@runtime_checkable
+class Tagging(Protocol):
+    """A repository in which several tags move together."""
+
+    def put_tagged(self, manifest: Manifest, tags: Sequence[str]) -> None:
+        """Store a manifest under these tags."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A version that is in the store; `written` says that it was not there before."""
+
+    version: JobVersion
+    written: bool
+
+
+class JobStore:
+    """The versions of one job. Methods raise StoreError, and what the content raises."""
+
+    def __init__(self, content: Content) -> None:
+        self.content = content
+        self._complete: set[Digest] = set()  # versions seen here with everything they name
+        self._job_names: set[str] = set()  # of the versions seen here
+
+    def find_build(self, build_key: str) -> JobVersion | None:
+        """The newest version with this build key; None as well when part of it is missing."""
+        found = self._version(key_tag(build_key))
+        if found is None or found.build_key != build_key or not found.images or not found.job:
+            return None
+        if None in _at_once(self._manifest, [d.digest for d in (*found.images, found.job)]):
+            return None
+        self._complete.add(found.digest)
+        return found
+
+    def load(self, selector: str) -> JobVersion:
+        """The version behind an alias or digest. Raises StoreError with the nearest aliases."""
+        by_digest = selector.startswith("sha256:")
+        found = self.content.get_manifest(Digest(selector) if by_digest else Tag(selector))
+        if found is None or is_tombstone(found):
+            raise self._unknown(selector)
+        return self._read(found)
+
+    def job_files(self, version: JobVersion) -> tuple[bytes, bytes]:
+        """The job document and the frozen requirements of a version."""
+        files = self._texts(version, self._job_layers(version), DOCUMENT_TITLE, FROZEN_TITLE)
+        return files[0], files[1]
+
+    def files(self, version: JobVersion) -> JobFiles:
+        """Everything of a version's job manifest; the code archive by its descriptor."""
+        layers = self._job_layers(version)
+        titles = [t for t in (DOCUMENT_TITLE, FROZEN_TITLE, SCHEMA_TITLE) if t in layers]
+        texts = dict(zip(titles, self._texts(version, layers, *titles), strict=True))
+        return JobFiles(
+            texts[DOCUMENT_TITLE],
+            texts[FROZEN_TITLE],
+            texts.get(SCHEMA_TITLE),
+            layers.get(CODE_TITLE),
+        )
+
+    def check_name(self, job_name: str) -> None:
+        """Raise StoreError when the repository holds another job, and no version of this one."""
+        if not self._job_names:
+            self._meet_versions()
+        if self._job_names and job_name not in self._job_names:
+            other = min(self._job_names)
+            raise StoreError(
+                f"repository {self.content.name!r} holds job {other!r}, not {job_name!r}",
+                hint="push to another --image, or say --allow-rename",
+            )
+
+    def record(self, recording: Recording, *, allow_rename: bool = False) -> Recorded:
+        """Store a version unless it is there; no alias is moved."""
+        made = make_version(recording)
+        version = read_version(made.index)
+        if version.digest in self._complete or self._is_stored(made):
+            return Recorded(version, written=False)
+        if not allow_rename:
+            self.check_name(recording.job_name)
+        _at_once(self._put_blob, made.blobs)
+        self.content.put_manifest(made.job)
+        self.content.put_manifest(made.index)
+        return Recorded(version, written=True)
+
+    def point(self, version: JobVersion, aliases: Sequence[Tag]) -> None:
+        """Move aliases, and the tag of the build key, to a version that is stored."""
+        for alias in aliases:
+            if hidden(alias):
+                raise StoreError(
+                    f"not an alias: {alias!r}", hint="tags of this form are the store's own"
+                )
+        key = (key_tag(version.build_key),) if version.build_key else ()
+        self._move(version, tuple(dict.fromkeys((*key, *aliases))))
+
+    def aliases(self, version: JobVersion) -> tuple[Tag, ...]:
+        """The aliases that reach a version, sorted."""
+        return tuple(
+            tag for tag, found in self._tagged(hidden_too=False) if found.digest == version.digest
+        )
+
+    def versions(self) -> tuple[tuple[JobVersion, tuple[Tag, ...]], ...]:
+        """Every version that has an alias, newest first, with its aliases."""
+        found: dict[Digest, tuple[JobVersion, list[Tag]]] = {}
+        for tag, version in self._tagged(hidden_too=False):
+            found.setdefault(version.digest, (version, []))[1].append(tag)
+        ordered = sorted(found.values(), key=lambda v: (v[0].created, v[0].digest), reverse=True)
+        return tuple((version, tuple(tags)) for version, tags in ordered)
+
+    def remove_alias(self, tag: Tag, nonce: str) -> bool:
+        """Remove one alias, leaving its version; False when there was none.
+
+        `nonce` must be another one for every call: deleting a tombstone deletes all its tags.
+        """
+        found = self.content.get_manifest(tag)
+        if found is None:
+            return False
+        if is_tombstone(found):  # an earlier removal was killed, or could not delete
+            self.content.delete_manifest(found.descriptor.digest)
+            return False
+        if not self.content.delete_tag(tag):
+            self._bury(tag, nonce)
+        return True
+
+    def delete_version(
+        self, version: JobVersion, nonce: str, aliases: Iterable[Tag] = ()
+    ) -> tuple[Tag, ...]:
+        """Delete a version with the aliases that were asked to go; returns those that went.
+
+        Raises StoreError when other aliases reach it. What only it reached is collected where the
+        store is a directory; a registry collects by its own rules.
+        """
+        tagged = self._tagged(hidden_too=True)
+        mine = [tag for tag, found in tagged if found.digest == version.digest]
+        visible = [tag for tag in mine if not hidden(tag)]
+        kept = sorted(set(visible) - set(aliases))
+        if kept:
+            raise StoreError(
+                f"job version {version.digest} is still reached by {', '.join(kept)}",
+                hint="delete these aliases too, or move them to another version first",
+            )
+        self._hand_on_key(version, [found for _, found in tagged])
+        if not self.content.delete_manifest(version.digest):
+            for place, tag in enumerate(mine):
+                self.remove_alias(tag, f"{nonce}-{place}")
+        if isinstance(self.content, Collecting):
+            self.content.collect()
+        return tuple(visible)
+
+    def previous(self, tags: Iterable[Tag]) -> tuple[Manifest, ...]:
+        """The image manifests of the versions behind these tags, in their order; missing: none."""
+        versions = [found for found in _at_once(self._version, list(tags)) if found]
+        images = dict.fromkeys(image.digest for version in versions for image in version.images)
+        return tuple(found for found in _at_once(self._manifest, list(images)) if found)
+
+    def _manifest(self, digest: Digest) -> Manifest | None:
+        return self.content.get_manifest(digest)
+
+    def _version(self, tag: Tag) -> JobVersion | None:
+        """The version behind a tag; None for no tag, a tombstone, and what is no version."""
+        found = self.content.get_manifest(tag)
+        try:
+            return self._read(found) if found else None
+        except StoreError:
+            return None
+
+    def _read(self, index: Manifest) -> JobVersion:
+        version = read_version(index)
+        self._job_names.add(version.job_name)
+        return version
+
+    def _meet_versions(self) -> None:
+        """Read the latest version, else some: what their job is called is known then."""
+        if self._version(LATEST) is None:
+            # Tags of build keys first: they are versions, whatever else lies in the repository.
+            tags = sorted(self._tags(hidden_too=True), key=lambda tag: not tag.startswith("key-"))
+            _at_once(self._version, tags[:_SAMPLE])
+
+    def _tags(self, *, hidden_too: bool) -> list[Tag]:
+        return [Tag(tag) for tag in self.content.tags() if hidden_too or not hidden(tag)]
+
+    def _tagged(self, *, hidden_too: bool) -> list[tuple[Tag, JobVersion]]:
+        """The tags that reach a version, each with it."""
+        tags = self._tags(hidden_too=hidden_too)
+        versions = _at_once(self._version, tags)
+        return [(tag, found) for tag, found in zip(tags, versions, strict=True) if found]
+
+    def _job_layers(self, version: JobVersion) -> dict[str, Descriptor]:
+        """The files of a version's job manifest by title."""
+        manifest = self._manifest(version.job.digest) if version.job else None
+        if manifest is None:
+            raise self._lost(version, "its job manifest")
+        return {layer.annotations.get(TITLE, ""): layer for layer in manifest.layers()}
+
+    def _texts(
+        self, version: JobVersion, layers: Mapping[str, Descriptor], *titles: str
+    ) -> list[bytes]:
+        for title in (DOCUMENT_TITLE, FROZEN_TITLE):
+            if title not in layers:
+                raise self._lost(version, title)
+        return _at_once(lambda title: read_blob(self.content, layers[title], _TEXT_LIMIT), titles)
+
+    def _lost(self, version: JobVersion, what: str) -> StoreError:
+        return StoreError(
+            f"job version {self.content.name}@{version.digest} lacks {what}",
+            hint="record it again: run the same build on its commit",
+        )
+
+    def _is_stored(self, made: MadeVersion) -> bool:
+        """Whether index and job manifest are there; they were stored after all they name."""
+        return all(self._manifest(m.descriptor.digest) for m in (made.index, made.job))
+
+    def _put_blob(self, blob: tuple[Descriptor, bytes]) -> None:
+        descriptor, data = blob
+        self.content.put_blob(descriptor, lambda: _opened(data))
+
+    def _move(self, version: JobVersion, tags: Sequence[Tag]) -> None:
+        if isinstance(self.content, Tagging):
+            self.content.put_tagged(version.index, tags)
+        else:
+            _at_once(lambda tag: self.content.put_manifest(version.index, tag), tags)
+
+    def _bury(self, tag: Tag, nonce: str) -> None:
+        tombstone = make_tombstone(nonce)
+        self._put_blob((EMPTY, b"{}"))
+        self.content.put_manifest(tombstone, tag)
+        self.content.delete_manifest(tombstone.descriptor.digest)
+
+    def _hand_on_key(self, version: JobVersion, others: Iterable[JobVersion]) -> None:
+        """Give the build key's tag to the newest other version with that key, so it stays found."""
+        heirs = [v for v in others if v.build_key == version.build_key and v != version]
+        if version.build_key and heirs:
+            heir = max(heirs, key=lambda v: (v.created, v.digest))
+            self._move(heir, [key_tag(version.build_key)])
+
+    def _unknown(self, selector: str) -> StoreError:
+        tags = self._tags(hidden_too=False)
+        near = difflib.get_close_matches(selector, tags, n=3, cutoff=0.5) or tags[:5]
+        return StoreError(
+            f"no job version {selector!r} in {self.content.name!r}",
+            hint=f"nearest aliases: {', '.join(near)}"
+            if near
+            else "the repository has no versions",
+        )
+
+
+def _opened(data: bytes) -> BinaryIO:
+    return io.BytesIO(data)
+
+
+def _at_once(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """The function of every item, in their order; requests to a registry overlap."""
+    if len(items) < 2:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(min(len(items), _AT_ONCE)) as pool:
+        return list(pool.map(function, items))

@@ -1,0 +1,309 @@
+"""The documents of a job version: index, job manifest and tombstone, made and read; and its tags.
+
+One OCI image index is one job version. Format: OCI image specification 1.1 (image-index.md, and
+manifest.md, "Guidelines for Artifact Usage"); the same recording gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from launch_action.core.errors import RegistryError, StoreError
+from launch_action.core.image import (
+    EMPTY,
+    MANIFEST_TYPES,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    UNKNOWN_PLATFORM,
+    Descriptor,
+    Manifest,
+    Platform,
+)
+from launch_action.core.reference import Digest, Tag
+
+FORMAT = "1"
+JOB_ARTIFACT = "application/vnd.launch-action.job.v1+json"
+TOMBSTONE_ARTIFACT = "application/vnd.launch-action.tombstone.v1+json"
+WANDB_JOB = "application/vnd.wandb.job.v0+json"
+FROZEN = "text/plain; charset=utf-8"
+SCHEMA = "application/schema+json"
+DOCUMENT_TITLE = "wandb-job.json"
+FROZEN_TITLE = "requirements.frozen.txt"
+SCHEMA_TITLE = "input-schema.json"
+CODE_TITLE = "code.tar.gz"
+
+TITLE = "org.opencontainers.image.title"
+_SOURCE = "org.opencontainers.image.source"
+_REVISION = "org.opencontainers.image.revision"
+_CREATED = "org.opencontainers.image.created"
+_FORMAT = "dev.launch-action.version"
+_JOB_NAME = "dev.launch-action.job.name"
+_BUILD_KEY = "dev.launch-action.build.key"
+_NONCE = "dev.launch-action.nonce"
+
+_BUILD_KEY_TEXT = re.compile(r"[0-9a-f]{64}")
+_HIDDEN = re.compile(r"key-[0-9a-f]{32}|sha256-[0-9a-f]{64}.*", re.DOTALL)
+_UNTAGGABLE = re.compile(r"[^A-Za-z0-9._-]")
+_MAX_TAG = 128
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+@dataclass(frozen=True, slots=True)
+class JobFiles:
+    """The content of a job manifest; `code` names the archive of a code job, which is stored."""
+
+    document: bytes
+    frozen: bytes
+    schema: bytes | None = None
+    code: Descriptor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What is to be recorded.
+
+    `created` is the commit's time, `2024-05-01T12:00:00Z`. `remote` and `commit` are empty where
+    the source has none, `build_key` (64 hexadecimal digits) and `images` where nothing was built.
+    """
+
+    job_name: str
+    remote: str
+    commit: str
+    created: str
+    build_key: str
+    images: tuple[Descriptor, ...]
+    files: JobFiles
+    attestations: tuple[Descriptor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JobVersion:
+    """A recorded job version. `images` have a platform each; `job` names the job manifest."""
+
+    digest: Digest
+    index: Manifest
+    job_name: str
+    remote: str
+    commit: str
+    created: str
+    build_key: str
+    images: tuple[Descriptor, ...]
+    job: Descriptor | None
+    attestations: tuple[Descriptor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MadeVersion:
+    """The documents of a version, in the order in which they have to be stored."""
+
+    blobs: tuple[tuple[Descriptor, bytes], ...]
+    job: Manifest
+    index: Manifest
+
+
+def make_version(recording: Recording) -> MadeVersion:
+    """The documents of a recording. Raises StoreError when it cannot be recorded as it is."""
+    _check(recording)
+    annotations = _annotations(recording)
+    layers = _layers(recording.files)
+    blobs = ((EMPTY, b"{}"), *((layer, data) for layer, data in layers if data is not None))
+    job = _artifact(JOB_ARTIFACT, [layer for layer, _ in layers], annotations)
+    entries = (
+        *sorted(recording.images, key=_platform),
+        replace(job.descriptor, platform=UNKNOWN_PLATFORM, artifact_type=JOB_ARTIFACT),
+        *recording.attestations,
+    )
+    index = Manifest.make(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_INDEX,
+            "manifests": [entry.document() for entry in entries],
+            "annotations": annotations,
+        }
+    )
+    return MadeVersion(blobs, job, index)
+
+
+def read_version(index: Manifest) -> JobVersion:
+    """Read a job version's index; unknown keys are skipped. Raises StoreError when it is none."""
+    digest = index.descriptor.digest
+    try:
+        found, entries = index.annotations(), index.entries()
+    except RegistryError as error:
+        raise StoreError(error.message, hint=error.hint) from error
+    if not index.is_index or _FORMAT not in found or not found.get(_JOB_NAME):
+        raise StoreError(
+            f"{digest} is not a job version", hint="name an alias that `launch-action job list` has"
+        )
+    if found[_FORMAT] != FORMAT:
+        raise StoreError(
+            f"job version {digest} has format {found[_FORMAT]!r}, known is {FORMAT!r}",
+            hint="update launch-action",
+        )
+    jobs = tuple(entry for entry in entries if entry.artifact_type == JOB_ARTIFACT)
+    images = tuple(entry for entry in entries if _is_image(entry))
+    return JobVersion(
+        digest=digest,
+        index=index,
+        job_name=found[_JOB_NAME],
+        remote=found.get(_SOURCE, ""),
+        commit=found.get(_REVISION, ""),
+        created=found.get(_CREATED, ""),
+        build_key=found.get(_BUILD_KEY, ""),
+        images=images,
+        job=jobs[0] if jobs else None,
+        attestations=tuple(entry for entry in entries if entry not in (*images, *jobs)),
+    )
+
+
+def is_version(manifest: Manifest) -> bool:
+    """Whether this is a job version that can be read."""
+    try:
+        read_version(manifest)
+    except StoreError:
+        return False
+    return True
+
+
+def make_tombstone(nonce: str) -> Manifest:
+    """What stands in the place of a removed alias; `nonce` makes it unlike every other one."""
+    return _artifact(TOMBSTONE_ARTIFACT, [EMPTY], {_NONCE: nonce})
+
+
+def is_tombstone(manifest: Manifest) -> bool:
+    """Whether this manifest says that there is nothing."""
+    try:
+        return manifest.document().get("artifactType") == TOMBSTONE_ARTIFACT
+    except RegistryError:
+        return False
+
+
+def alias_tag(text: str) -> Tag:
+    """A branch or another free name as an alias; a hash stands in where nothing usable is left.
+
+    >>> alias_tag("feature/x")
+    'feature-x'
+    """
+    tag = _UNTAGGABLE.sub("-", text).lstrip(".-")
+    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    # A branch must not be able to take the place of the store's own tags.
+    if not tag or hidden(tag):
+        return Tag(f"alias-{digest}")
+    if len(tag) > _MAX_TAG:
+        return Tag(f"{tag[: _MAX_TAG - 9]}-{digest}")
+    return Tag(tag)
+
+
+def key_tag(build_key: str) -> Tag:
+    """The hidden tag under which a build key is found. Raises StoreError for anything else."""
+    if not _BUILD_KEY_TEXT.fullmatch(build_key):
+        raise StoreError(
+            f"not a build key: {build_key!r}", hint="a build key is 64 hexadecimal digits"
+        )
+    return Tag(f"key-{build_key[:32]}")
+
+
+def hidden(tag: str) -> bool:
+    """Whether a tag is no alias: a build key's, or the referrers fallback of other tools."""
+    return _HIDDEN.fullmatch(tag) is not None
+
+
+def _check(recording: Recording) -> None:
+    if not recording.job_name:
+        raise StoreError("a job version needs a job name", hint="name it with --job-name")
+    if not _is_utc(recording.created):
+        raise StoreError(
+            f"not a time in UTC: {recording.created!r}", hint="write it as 2024-05-01T12:00:00Z"
+        )
+    if recording.build_key:
+        key_tag(recording.build_key)
+    if "://" in recording.remote and _has_credential(recording.remote):
+        raise StoreError(
+            f"the remote of job {recording.job_name!r} carries a credential",
+            hint="take user and password out of it: `git remote set-url origin URL`",
+        )
+    platforms = [_platform(image) for image in recording.images]
+    if len(set(platforms)) != len(platforms):
+        raise StoreError(
+            f"several images of one platform: {', '.join(map(str, platforms))}",
+            hint="a job version has one image per platform",
+        )
+
+
+def _is_utc(text: str) -> bool:
+    """Whether this is the one spelling of a moment: another spelling would be another digest."""
+    try:
+        return datetime.strptime(text, _TIME).strftime(_TIME) == text
+    except ValueError:
+        return False
+
+
+def _has_credential(remote: str) -> bool:
+    try:
+        parts = urlsplit(remote)
+    except ValueError:
+        return "@" in remote
+    return parts.password is not None or (parts.username is not None and parts.scheme != "ssh")
+
+
+def _platform(image: Descriptor) -> Platform:
+    if image.platform is None or image.platform == UNKNOWN_PLATFORM:
+        raise StoreError(
+            f"image {image.digest} has no platform", hint="name the platform it was built for"
+        )
+    return image.platform
+
+
+def _annotations(recording: Recording) -> dict[str, str]:
+    found = {
+        _BUILD_KEY: recording.build_key,
+        _JOB_NAME: recording.job_name,
+        _FORMAT: FORMAT,
+        _CREATED: recording.created,
+        _REVISION: recording.commit,
+        _SOURCE: recording.remote,
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def _layers(files: JobFiles) -> tuple[tuple[Descriptor, bytes | None], ...]:
+    """The layers of a job manifest; None where the blob is stored by the caller."""
+    texts = (
+        (DOCUMENT_TITLE, WANDB_JOB, files.document),
+        (FROZEN_TITLE, FROZEN, files.frozen),
+        (SCHEMA_TITLE, SCHEMA, files.schema),
+    )
+    layers: list[tuple[Descriptor, bytes | None]] = [
+        (Descriptor.of(data, kind).annotated({TITLE: title}), data)
+        for title, kind, data in texts
+        if data is not None
+    ]
+    if files.code:
+        layers.append((files.code.annotated({TITLE: CODE_TITLE, **files.code.annotations}), None))
+    return tuple(layers)
+
+
+def _artifact(kind: str, layers: list[Descriptor], annotations: Mapping[str, str]) -> Manifest:
+    document: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "artifactType": kind,
+        "config": EMPTY.document(),
+        "layers": [layer.document() for layer in layers],
+        "annotations": dict(annotations),
+    }
+    return Manifest.make(document)
+
+
+def _is_image(entry: Descriptor) -> bool:
+    return (
+        entry.media_type in MANIFEST_TYPES
+        and entry.platform not in (None, UNKNOWN_PLATFORM)
+        and entry.artifact_type in ("", None)
+    )

@@ -1,0 +1,359 @@
+"""A runner for tests: reads action.yml and runs its steps as GitHub's runner runs a composite's.
+
+What it knows of the runner comes from actions/runner 2.336: defaults and expressions of action.yml,
+no INPUT_* for a composite's `run` steps, command files that exist beforehand, standard output and
+standard error scanned for commands alike, outputs read as EnvFileKeyValuePairs reads them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+TOKEN = "ghs_0123456789abcdefghijklmnopqrstuvwxyz"
+_EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
+_COMMAND = re.compile(
+    r"::(?P<name>[a-z-]+)(?: (?P<properties>[^:]*))?::(?P<data>.*)", re.IGNORECASE
+)
+_COMMANDS = frozenset({
+    "debug", "notice", "warning", "error", "group", "endgroup", "add-mask", "add-matcher",
+    "remove-matcher", "echo", "stop-commands", "set-env", "add-path", "set-output", "save-state",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A workflow command found in the log."""
+
+    name: str
+    properties: Mapping[str, str]
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What a step printed: as a person sees it (masked, without commands), and the commands."""
+
+    text: str
+    commands: tuple[Command, ...]
+
+    def of(self, name: str) -> list[str]:
+        return [command.data for command in self.commands if command.name == name]
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What a step left behind. `raw` is everything it printed, before masking."""
+
+    code: int
+    raw: str
+    log: Log
+    outputs: Mapping[str, str]
+    summary: str
+    artifacts: tuple[str, ...]
+    environment: Mapping[str, str]
+    path: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """A machine below `root`, with the action at `action` and a checkout at `workspace`."""
+
+    root: Path
+    action: Path
+    workspace: Path
+    path: str
+    event: str = "push"
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    github: Mapping[str, str] = field(default_factory=dict)
+    also: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, inputs: Mapping[str, str], *, timeout: float = 300) -> StepResult:
+        """Run the composite action with the given `with:` values; its last step's result."""
+        definition = yaml.safe_load((self.action / "action.yml").read_text("utf-8"))
+        known, warnings = resolve_inputs(definition, inputs, self._context())
+        results: dict[str, StepResult] = {}
+        for step in definition["runs"]["steps"]:
+            result = self._run_step(step, known, timeout)
+            results[step["id"]] = result
+        return _published(definition, results, warnings)
+
+    def environment(self) -> dict[str, str]:
+        """The variables of every step, without those of its own `env:`."""
+        temp = self._folder("work/_temp")
+        event = temp / "_github_workflow" / "event.json"
+        event.parent.mkdir(exist_ok=True)
+        event.write_text(json.dumps(self.payload), "utf-8")
+        return {
+            "PATH": self.path,
+            "HOME": str(self._folder("home")),
+            "LANG": "C.UTF-8",
+            "CI": "true",
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_ACTION": "__self",
+            "GITHUB_ACTION_PATH": str(self.action),
+            "GITHUB_EVENT_NAME": self.event,
+            "GITHUB_EVENT_PATH": str(event),
+            "GITHUB_WORKSPACE": str(self.workspace),
+            "GITHUB_WORKFLOW": "ci",
+            "GITHUB_JOB": "build",
+            "GITHUB_RUN_ID": "7001",
+            "GITHUB_RUN_NUMBER": "12",
+            "GITHUB_RUN_ATTEMPT": "1",
+            "GITHUB_REPOSITORY": "acme/mono-jobs",
+            "GITHUB_REPOSITORY_OWNER": "acme",
+            "GITHUB_ACTOR": "octocat",
+            "GITHUB_SERVER_URL": "https://github.com",
+            "GITHUB_API_URL": "https://api.github.com",
+            "GITHUB_GRAPHQL_URL": "https://api.github.com/graphql",
+            "GITHUB_REF": "refs/heads/main",
+            "GITHUB_REF_NAME": "main",
+            "GITHUB_REF_TYPE": "branch",
+            "RUNNER_OS": "Linux",
+            "RUNNER_ARCH": "X64",
+            "RUNNER_NAME": "fake",
+            "RUNNER_ENVIRONMENT": "self-hosted",
+            "RUNNER_TEMP": str(temp),
+            "RUNNER_TOOL_CACHE": str(self._folder("tools")),
+            "RUNNER_WORKSPACE": str(self._folder("work/repository")),
+            **network_settings(),
+            **self.github,
+            **self.also,
+        }
+
+    def _run_step(
+        self, step: Mapping[str, Any], inputs: Mapping[str, str], timeout: float
+    ) -> StepResult:
+        if step.get("shell") != "bash" or "uses" in step or "if" in step:
+            raise NotImplementedError(f"this runner does not know such a step: {step}")
+        context = self._context() | {"inputs": inputs}
+        files = self._command_files()
+        own = {name: evaluate(text, context) for name, text in step.get("env", {}).items()}
+        script = self._folder("work/_temp") / "step.sh"
+        script.write_text(evaluate(step["run"], context), "utf-8")
+        named = {f"GITHUB_{name}": str(path) for name, path in files.items()}
+        done = subprocess.run(
+            ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", str(script)],
+            cwd=self.workspace,
+            env=self.environment() | named | own,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout,
+            check=False,
+        )
+        return _left_behind(done.returncode, done.stdout.decode("utf-8", "replace"), files)
+
+    def _context(self) -> dict[str, Any]:
+        return {"github": {"token": TOKEN, "action_ref": "v1", "actor": "octocat"}}
+
+    def _command_files(self) -> dict[str, Path]:
+        folder = self._folder("work/_temp/_runner_file_commands")
+        names = {
+            "OUTPUT": "output",
+            "ENV": "env",
+            "PATH": "path",
+            "STATE": "state",
+            "STEP_SUMMARY": "summary",
+            "ARTIFACTS": "artifacts",
+        }
+        for name in names.values():
+            (folder / name).write_bytes(b"")
+        return {variable: folder / name for variable, name in names.items()}
+
+    def _folder(self, name: str) -> Path:
+        folder = self.root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def network_settings() -> dict[str, str]:
+    """How this machine reaches an index, which the administrator of a runner sets too."""
+    named = re.compile(
+        r"(https?|no|all)_proxy|SSL_CERT_(FILE|DIR)|(REQUESTS|CURL)_CA_BUNDLE|UV_(DEFAULT_INDEX"
+        r"|INDEX_URL|NATIVE_TLS|CACHE_DIR)|PIP_(INDEX_URL|CERT|CACHE_DIR)",
+        re.IGNORECASE,
+    )
+    return {name: value for name, value in os.environ.items() if named.fullmatch(name)}
+
+
+def resolve_inputs(
+    definition: Mapping[str, Any], given: Mapping[str, str], context: Mapping[str, Any]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Every input with its value; unknown ones are a warning and are kept out, as the runner does.
+
+    `required: true` is not enforced.
+    """
+    declared = definition["inputs"]
+    unknown = [name for name in given if name.lower() not in declared]
+    valid = ", ".join(f"'{name}'" for name in declared)
+    warnings = [f"Unexpected input(s) '{name}', valid inputs are [{valid}]" for name in unknown]
+    known = {
+        name: evaluate(about.get("default") or "", context) for name, about in declared.items()
+    }
+    known |= {name.lower(): value for name, value in given.items() if name not in unknown}
+    return known, tuple(warnings)
+
+
+def container_inputs(inputs: Mapping[str, str]) -> dict[str, str]:
+    """The INPUT_* that a container action gets: only blanks are replaced, hyphens stay."""
+    return {f"INPUT_{name.replace(' ', '_').upper()}": value for name, value in inputs.items()}
+
+
+def evaluate(text: str, context: Mapping[str, Any]) -> str:
+    """A text with its `${{ }}` expressions; only lookups and toJSON are known."""
+
+    def value(match: re.Match[str]) -> str:
+        whole = re.fullmatch(r"toJSON\((.+)\)", match[1])
+        if whole:
+            return json.dumps(_look_up(whole[1], context), indent=2, ensure_ascii=False)
+        found = _look_up(match[1], context)
+        return "" if found is None else str(found)
+
+    return _EXPRESSION.sub(value, str(text))
+
+
+def _look_up(path: str, context: Mapping[str, Any]) -> Any:
+    found: Any = context
+    for name in path.split("."):
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
+            raise NotImplementedError(f"this runner does not know such an expression: {path}")
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
+
+
+def _published(
+    definition: Mapping[str, Any], results: Mapping[str, StepResult], warnings: tuple[str, ...]
+) -> StepResult:
+    """The last step's result with the action's outputs, which are what a workflow sees."""
+    steps = {name: {"outputs": result.outputs} for name, result in results.items()}
+    outputs = {
+        name: evaluate(about["value"], {"steps": steps})
+        for name, about in definition["outputs"].items()
+    }
+    last = list(results.values())[-1]
+    return StepResult(
+        last.code,
+        last.raw,
+        last.log,
+        outputs,
+        last.summary,
+        last.artifacts,
+        last.environment,
+        last.path,
+        warnings,
+    )
+
+
+def _left_behind(code: int, printed: str, files: Mapping[str, Path]) -> StepResult:
+    return StepResult(
+        code=code,
+        raw=printed,
+        log=read_log(printed),
+        outputs=dict(key_values(files["OUTPUT"].read_bytes().decode("utf-8"))),
+        summary=files["STEP_SUMMARY"].read_text("utf-8"),
+        artifacts=tuple(files["ARTIFACTS"].read_text("utf-8").splitlines()),
+        environment=dict(key_values(files["ENV"].read_bytes().decode("utf-8"))),
+        path=tuple(files["PATH"].read_text("utf-8").splitlines()),
+        warnings=(),
+    )
+
+
+def key_values(text: str) -> Iterator[tuple[str, str]]:
+    """The pairs of a command file. Raises ValueError where the runner would fail the step."""
+    lines = iter(_lines(text))
+    for line, _ in lines:
+        if not line:
+            continue
+        equals, heredoc = line.find("="), line.find("<<")
+        if equals >= 0 and (heredoc < 0 or equals < heredoc):
+            if not equals:
+                raise ValueError(f"Invalid format {line!r}. Name must not be empty")
+            yield line[:equals], line[equals + 1 :]
+        elif heredoc >= 0:
+            name, delimiter = line[:heredoc], line[heredoc + 2 :]
+            if not (name and delimiter):
+                raise ValueError(f"Invalid format {line!r}. Name and delimiter must not be empty")
+            yield name, _heredoc(lines, delimiter)
+        else:
+            raise ValueError(f"Invalid format {line!r}")
+
+
+def _heredoc(lines: Iterator[tuple[str, str]], delimiter: str) -> str:
+    parts: list[str] = []
+    for line, newline in lines:
+        if line == delimiter:
+            return "".join(parts).removesuffix("\n")
+        if not newline:
+            raise ValueError("Invalid value. EOF marker missing new line.")
+        parts.append(line + newline)
+    raise ValueError(f"Invalid value. Matching delimiter not found {delimiter!r}")
+
+
+def _lines(text: str) -> Iterator[tuple[str, str]]:
+    """Lines and their ends: on Linux a line ends at a line feed only."""
+    while text:
+        line, newline, text = text.partition("\n")
+        yield line, newline
+
+
+def read_log(printed: str) -> Log:
+    """Act on the commands in an output, as ActionCommandManager does."""
+    shown: list[str] = []
+    found: list[Command] = []
+    masks: list[str] = []
+    stopped = ""
+    for line in re.split(r"\r\n|\r|\n", printed):
+        if stopped:
+            if line.strip() == f"::{stopped}::":
+                stopped = ""
+            else:
+                shown.append(_masked(line, masks))
+            continue
+        command = parse_command(line)
+        if command is None:
+            shown.append(_masked(line, masks))
+            continue
+        found.append(command)
+        if command.name == "add-mask":
+            masks += [part for part in (command.data, *command.data.splitlines()) if part]
+        elif command.name == "stop-commands":
+            stopped = command.data
+        elif command.name not in ("debug", "endgroup"):
+            shown.append(_masked(f"{command.name}: {command.data}", masks))
+    return Log("\n".join(shown), tuple(found))
+
+
+def parse_command(line: str) -> Command | None:
+    """The command of a line, either `::name k=v::data` at its start or `##[name k=v]` in it."""
+    match = _COMMAND.match(line.lstrip())
+    if match and match["name"].lower() in _COMMANDS:
+        given = (match["properties"] or "").split(",")
+        pairs = (one.split("=", 1) for one in given if "=" in one)
+        properties = {k.strip(): _unescaped(v, "%3A:", "%2C,") for k, v in pairs if v}
+        return Command(match["name"].lower(), properties, _unescaped(match["data"]))
+    old = re.search(r"##\[([a-z-]+)[^\]]*\](.*)", line, re.IGNORECASE)
+    if old and old[1].lower() in _COMMANDS:
+        return Command(old[1].lower(), {}, _unescaped(old[2]))
+    return None
+
+
+def _unescaped(text: str, *more: str) -> str:
+    for pair in (*more, "%0D\r", "%0A\n", "%25%"):
+        text = text.replace(pair[:3], pair[3:])
+    return text
+
+
+def _masked(line: str, masks: list[str]) -> str:
+    for mask in masks:
+        line = line.replace(mask, "***")
+    return line

@@ -1,0 +1,45 @@
+"""Facts that follow from a checkout."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from launch_action.core.checkout import Checkout, Repository
+
+CHECKOUT = Checkout(
+    repository=Repository("/work", "/work/.git", "/work/.git"),
+    subdirectory="",
+    commit="0123456789abcdef0123456789abcdef01234567",
+    commit_time=1_700_000_000,
+    remote="https://user:s3cr3t@github.com/acme/mono",
+    remote_name="origin",
+    branch="main",
+    default_branch="main",
+    tags=("v1",),
+    dirty=(),
+    untracked=3,
+    shallow=False,
+)
+
+
+def test_the_short_commit_is_a_prefix_of_twelve() -> None:
+    assert CHECKOUT.short_commit == "0123456789ab"
+
+
+def test_a_tag_is_checked_out_when_detached_at_one() -> None:
+    assert not CHECKOUT.is_tag_checkout
+    assert replace(CHECKOUT, branch=None).is_tag_checkout
+    assert not replace(CHECKOUT, branch=None, tags=()).is_tag_checkout
+
+
+def test_untracked_files_leave_a_checkout_clean() -> None:
+    assert CHECKOUT.is_clean
+    assert not replace(CHECKOUT, dirty=("a",)).is_clean
+
+
+def test_the_remote_is_not_in_the_repr() -> None:
+    assert "s3cr3t" not in repr(CHECKOUT)
+
+
+def test_top_is_that_of_the_repository() -> None:
+    assert CHECKOUT.top == "/work"

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import codecs
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from launch_action.core.errors import BuildError
+from launch_action.core.requirements_file import (
+    Entry,
+    Include,
+    LocalRequirement,
+    Option,
+    Origin,
+    Requirement,
+    read_requirements,
+    variables,
+)
+
+SHA = "a" * 64
+
+
+def read(text: str) -> tuple[Entry, ...]:
+    return read_requirements(text.encode(), "r.txt")
+
+
+def one(text: str) -> Entry:
+    (found,) = read(text)
+    return found
+
+
+def fault(text: str) -> str:
+    with pytest.raises(BuildError) as caught:
+        read(text)
+    return caught.value.message
+
+
+def test_comments_blank_lines_and_continuations_keep_line_numbers() -> None:
+    found = read("# top\n\nnumpy \\\n  >=1.20 # why\n\n  # indented\npandas\n")
+    assert [(str(e.origin), e.text) for e in found if isinstance(e, Requirement)] == [
+        ("r.txt:3", "numpy   >=1.20"),
+        ("r.txt:7", "pandas"),
+    ]
+
+
+def test_extras_markers_and_urls_are_kept_as_written() -> None:
+    text = 'Requests[socks]>=2 ; python_version < "3.13"'
+    found = one(text)
+    assert isinstance(found, Requirement)
+    assert (found.name, found.text, found.exact) == ("requests", text, False)
+
+
+def test_hashes_are_taken_off_and_kept() -> None:
+    found = one(f"A.b==1.0 \\\n  --hash=sha256:{SHA} \\\n  --hash sha512:{'B' * 128}\n")
+    assert isinstance(found, Requirement)
+    assert found == Requirement(
+        Origin("r.txt", 1), "A.b==1.0", "a-b", "", (f"sha256:{SHA}", f"sha512:{'b' * 128}"), True
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "numpy @ https://host/numpy-1.0-py3-none-any.whl",
+        "https://host/numpy-1.0-py3-none-any.whl",
+        "https://host/a%2Fb/numpy-1.0-py3-none-any.whl#sha256=00 ; python_version > '3'",
+    ],
+)
+def test_the_url_of_a_wheel_is_a_direct_requirement(text: str) -> None:
+    found = one(text)
+    assert isinstance(found, Requirement)
+    assert found.name == "numpy"
+    assert found.url.startswith("https://host/")
+    assert found.exact
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "suffix", "editable"),
+    [
+        ("./pkg", "./pkg", "", False),
+        ("-e .", ".", "", True),
+        ("--editable=./a[x,y]", "./a", "[x,y]", True),
+        ("wheels/a-1-py3-none-any.whl ; os_name == 'posix'", "wheels/a-1-py3-none-any.whl",
+         " ; os_name == 'posix'", False),
+        ("a-1-py3-none-any.whl", "a-1-py3-none-any.whl", "", False),
+        ("file:./pkg", "./pkg", "", False),
+        ("../up", "../up", "", False),
+        ("a @ file:./pkg", "./pkg", "", False),
+    ],
+)  # fmt: skip
+def test_local_paths_are_recognised(text: str, path: str, suffix: str, editable: bool) -> None:
+    assert one(text) == LocalRequirement(Origin("r.txt", 1), path, suffix, editable)
+
+
+def test_includes_and_options_are_read_in_both_spellings() -> None:
+    found = read(
+        "-r a.txt\n--requirement=b.txt\n-cc.txt\n-i https://i/\n--index-url=https://j/\n"
+        "--extra-index-url https://k/ --pre\n-f ./wheels\n--no-index\n--only-binary=:all:\n"
+    )
+    assert [e.path for e in found if isinstance(e, Include)] == ["a.txt", "b.txt", "c.txt"]
+    assert [e.constraint for e in found if isinstance(e, Include)] == [False, False, True]
+    assert [(e.name, e.value) for e in found if isinstance(e, Option)] == [
+        ("index-url", "https://i/"),
+        ("index-url", "https://j/"),
+        ("extra-index-url", "https://k/"),
+        ("pre", ""),
+        ("find-links", "./wheels"),
+        ("no-index", ""),
+        ("only-binary", ":all:"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        codecs.BOM_UTF8 + b"numpy\r\npandas\r\n",
+        codecs.BOM_UTF16_LE + "numpy\npandas\n".encode("utf-16-le"),
+        codecs.BOM_UTF16_BE + "numpy\npandas\n".encode("utf-16-be"),
+        b"# -*- coding: latin-1 -*-\nnumpy # caf\xe9\npandas\n",
+        b"numpy\rpandas",
+    ],
+)
+def test_byte_order_marks_encodings_and_line_ends_are_understood(content: bytes) -> None:
+    names = [e.name for e in read_requirements(content, "r.txt") if isinstance(e, Requirement)]
+    assert names == ["numpy", "pandas"]
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    with pytest.raises(BuildError, match=r"^r\.txt: not text"):
+        read_requirements(b"numpy \xff\xfe\n", "r.txt")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("\nnumpy=>2\n", "r.txt:2: not a requirement: 'numpy=>2'"),
+        ("--bogus x", "r.txt:1: unknown option '--bogus'"),
+        ("numpy==1 --hash=md5:00", "r.txt:1: not a hash: 'md5:00'"),
+        ("numpy==1 --global-option=x", "r.txt:1: --global-option is for building"),
+        ("-r", "r.txt:1: no value for '-r'"),
+        ("git+https://host/a.git", "r.txt:1: a version control requirement"),
+        ("a @ git+ssh://git@host/a.git", "r.txt:1: a version control requirement"),
+        ("-e git+https://host/a.git#egg=a", "r.txt:1: not a path of the build context"),
+        ("a @ https://host/a-1.tar.gz", "r.txt:1: not the URL of a wheel"),
+        ("https://host/archive.zip", "r.txt:1: not the URL of a wheel"),
+        ("numpy==1 'unclosed --x 'a", "r.txt:1: "),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_file_and_line(text: str, words: str) -> None:
+    assert fault(text).startswith(words)
+
+
+def test_no_credential_of_a_url_is_in_a_message() -> None:
+    assert "hunter2" not in fault("a @ https://me:hunter2@host/a-1.tar.gz")
+    assert "hunter2" not in fault("git+https://me:hunter2@host/a.git")
+    assert "hunter2" not in fault("-e https://me:hunter2@host/a")
+
+
+def test_the_names_of_variables_are_found_and_comments_are_not() -> None:
+    text = b"-i https://${USER_1}:${TOKEN}@host/\n# ${NOT}\na # ${NEITHER}\n${lower}/x.whl\n"
+    assert variables(text, "r.txt") == ("TOKEN", "USER_1")
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_read_or_refused_with_its_file(text: str) -> None:
+    message = "r.txt:"
+    with suppress(BuildError):
+        try:
+            read(text)
+        except BuildError as error:
+            message = error.message
+            raise
+    assert message.startswith("r.txt:")

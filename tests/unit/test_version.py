@@ -1,0 +1,320 @@
+"""The documents of a job version and its tags."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.versions import AMD64, ARM64, COMMIT, JOB_NAME, image_documents, recording
+
+from launch_action.core.errors import StoreError
+from launch_action.core.image import (
+    EMPTY,
+    OCI_INDEX,
+    OCI_LAYER_GZIP,
+    OCI_MANIFEST,
+    UNKNOWN_PLATFORM,
+    Descriptor,
+    Manifest,
+)
+from launch_action.core.reference import Tag
+from launch_action.core.version import (
+    JOB_ARTIFACT,
+    TITLE,
+    alias_tag,
+    hidden,
+    is_tombstone,
+    is_version,
+    key_tag,
+    make_tombstone,
+    make_version,
+    read_version,
+)
+
+KEY = "0123456789abcdef" * 4
+
+
+def test_the_same_recording_has_the_same_digest() -> None:
+    assert make_version(recording()) == make_version(recording())
+
+
+def test_the_digest_of_a_recording_never_changes_between_releases() -> None:
+    """Stored versions are found again by digest: a change here needs a new format version."""
+    images = tuple(
+        Descriptor(OCI_MANIFEST, EMPTY.digest, 2, platform=platform) for platform in (ARM64, AMD64)
+    )
+    found = make_version(replace(recording(schema=b"{}"), images=images)).index
+
+    assert found.descriptor.digest == (
+        "sha256:7a22b53fe1f9de8b5b67bb44ff0c1c615091963cb6d744989de38398b2ced2a4"
+    )
+
+
+def test_the_order_in_which_platforms_were_built_does_not_matter() -> None:
+    one = make_version(recording(platforms=(AMD64, ARM64)))
+    other = make_version(recording(platforms=(ARM64, AMD64)))
+
+    assert one.index == other.index
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        recording(commit="f" * 40),
+        recording(created="2024-05-01T12:00:01Z"),
+        recording(job_name="job-other"),
+        recording("b"),
+        recording(schema=b"{}"),
+        replace(recording(), remote="https://github.com/acme/other.git"),
+    ],
+    ids=["commit", "created", "job name", "image", "schema", "remote"],
+)
+def test_everything_recorded_is_part_of_the_digest(other: object) -> None:
+    assert isinstance(other, type(recording()))
+    assert make_version(other).index.descriptor != make_version(recording()).index.descriptor
+
+
+def test_an_index_names_the_images_first_then_the_job_then_attestations() -> None:
+    attestation = Descriptor(OCI_MANIFEST, EMPTY.digest, 2, platform=UNKNOWN_PLATFORM)
+    made = make_version(replace(recording(platforms=(ARM64, AMD64)), attestations=(attestation,)))
+
+    entries = made.index.entries()
+
+    assert [entry.platform for entry in entries] == [
+        AMD64, ARM64, UNKNOWN_PLATFORM, UNKNOWN_PLATFORM,
+    ]  # fmt: skip
+    assert entries[2].artifact_type == JOB_ARTIFACT
+    assert entries[2].digest == made.job.descriptor.digest
+    assert entries[3] == attestation
+
+
+def test_a_version_is_read_as_it_was_recorded() -> None:
+    attestation = Descriptor(OCI_MANIFEST, EMPTY.digest, 2, platform=UNKNOWN_PLATFORM)
+    wanted = replace(recording(platforms=(AMD64, ARM64)), attestations=(attestation,))
+    made = make_version(wanted)
+
+    version = read_version(made.index)
+
+    assert version.digest == made.index.descriptor.digest
+    assert version.job_name == JOB_NAME
+    assert version.remote == wanted.remote
+    assert version.commit == COMMIT
+    assert version.created == wanted.created
+    assert version.build_key == wanted.build_key
+    assert version.images == wanted.images
+    assert version.job is not None
+    assert version.job.digest == made.job.descriptor.digest
+    assert version.attestations == (attestation,)
+
+
+def test_images_read_from_a_version_record_the_same_version_again() -> None:
+    """Another commit with the same build key takes the images from the version that was found."""
+    made = make_version(recording(platforms=(AMD64, ARM64)))
+
+    again = replace(recording(platforms=(AMD64, ARM64)), images=read_version(made.index).images)
+
+    assert make_version(again) == made
+
+
+def test_the_job_manifest_is_an_artifact_with_titled_files() -> None:
+    code = Descriptor.of(b"archive", OCI_LAYER_GZIP)
+    made = make_version(recording(schema=b'{"type": "object"}', code=code))
+
+    document = made.job.document()
+
+    assert document["artifactType"] == JOB_ARTIFACT
+    assert document["config"] == EMPTY.document()
+    assert [(layer.media_type, layer.annotations[TITLE]) for layer in made.job.layers()] == [
+        ("application/vnd.wandb.job.v0+json", "wandb-job.json"),
+        ("text/plain; charset=utf-8", "requirements.frozen.txt"),
+        ("application/schema+json", "input-schema.json"),
+        (OCI_LAYER_GZIP, "code.tar.gz"),
+    ]
+
+
+def test_the_blobs_are_all_that_the_job_manifest_names_but_the_code_archive() -> None:
+    code = Descriptor.of(b"archive", OCI_LAYER_GZIP)
+    made = make_version(recording(schema=b"{}", code=code))
+
+    stored = {descriptor.digest for descriptor, _ in made.blobs}
+
+    named = {made.job.config().digest, *(layer.digest for layer in made.job.layers())}
+    assert named - stored == {code.digest}
+    assert all(Descriptor.of(data, "").digest == found.digest for found, data in made.blobs)
+
+
+def test_a_job_without_image_is_an_index_of_the_job_manifest_alone() -> None:
+    version = read_version(make_version(recording(platforms=())).index)
+
+    assert version.images == ()
+    assert version.build_key == ""
+    assert version.job is not None
+
+
+def test_what_is_empty_is_not_annotated() -> None:
+    made = make_version(replace(recording(platforms=()), remote="", commit=""))
+
+    assert not [key for key, value in made.index.annotations().items() if not value]
+    assert read_version(made.index).commit == ""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (replace(recording(), created="2024-05-01"), "not a time in UTC"),
+        (replace(recording(), created="2024-5-1T12:00:00Z"), "not a time in UTC"),
+        (replace(recording(), created="2024-05-01T12:00:00+02:00"), "not a time in UTC"),
+        (replace(recording(), build_key="abc"), "not a build key: 'abc'"),
+        (replace(recording(), job_name=""), "needs a job name"),
+        (replace(recording(), images=(Descriptor(OCI_MANIFEST, EMPTY.digest, 2),)), "no platform"),
+        (replace(recording(), images=recording().images * 2), "several images of one platform"),
+    ],
+)
+def test_a_recording_that_makes_no_sense_is_refused(wrong: object, said: str) -> None:
+    assert isinstance(wrong, type(recording()))
+    with pytest.raises(StoreError, match=said):
+        make_version(wrong)
+
+
+@pytest.mark.parametrize(
+    "remote",
+    [
+        "https://bot:hunter2@github.com/a/b",
+        "https://hunter2@github.com/a/b",
+        "ssh://git:hunter2@h/a",
+    ],
+)
+def test_a_remote_with_a_credential_is_refused_without_showing_it(remote: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        make_version(replace(recording(), remote=remote))
+
+    assert "hunter2" not in caught.value.message + caught.value.hint
+
+
+def test_the_user_of_an_ssh_remote_is_no_credential() -> None:
+    made = make_version(replace(recording(), remote="ssh://git@github.com/acme/mono.git"))
+
+    assert read_version(made.index).remote == "ssh://git@github.com/acme/mono.git"
+
+
+def test_unknown_keys_of_an_index_are_skipped() -> None:
+    document = make_version(recording()).index.document()
+    document["annotations"] |= {"com.example.extra": "1"}
+    document["future"] = {"x": [1]}
+    document["manifests"][0]["future"] = True
+
+    assert read_version(Manifest.make(document)).job_name == JOB_NAME
+
+
+def test_a_version_of_another_format_asks_for_an_update() -> None:
+    document = make_version(recording()).index.document()
+    document["annotations"]["dev.launch-action.version"] = "2"
+
+    with pytest.raises(StoreError, match="has format '2', known is '1'") as caught:
+        read_version(Manifest.make(document))
+    assert "update" in caught.value.hint
+
+
+def index_with(**changes: object) -> Manifest:
+    return Manifest.make(make_version(recording()).index.document() | changes)
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        image_documents("a")[2],
+        make_tombstone("n"),
+        index_with(annotations={}),
+        index_with(annotations=None),
+        index_with(annotations=["x"]),
+        index_with(manifests={"a": 1}),
+        index_with(manifests=[{"digest": "sha256:short"}]),
+        index_with(manifests=["x"]),
+        Manifest(Descriptor.of(b"[]", OCI_INDEX), b"[]"),
+        Manifest(Descriptor.of(b"\xff", OCI_INDEX), b"\xff"),
+        Manifest(Descriptor.of(b"[" * 100_000, OCI_INDEX), b"[" * 100_000),
+    ],
+)
+def test_what_is_no_version_is_a_store_error(nonsense: Manifest) -> None:
+    with pytest.raises(StoreError):
+        read_version(nonsense)
+    assert not is_version(nonsense)
+
+
+def test_a_tombstone_is_known_and_unlike_every_other() -> None:
+    one, other = make_tombstone("1"), make_tombstone("2")
+
+    assert is_tombstone(one)
+    assert one.descriptor.digest != other.descriptor.digest
+    assert not is_tombstone(make_version(recording()).index)
+    assert one.layers() == (EMPTY,)
+
+
+@pytest.mark.parametrize(
+    ("text", "tag"),
+    [
+        ("main", "main"),
+        ("feature/x", "feature-x"),
+        ("v1.2.3", "v1.2.3"),
+        ("a b\nc", "a-b-c"),
+        ("naïve", "na-ve"),
+        (".hidden", "hidden"),
+        ("-rf", "rf"),
+        ("_x", "_x"),
+        ("x" * 128, "x" * 128),
+    ],
+)
+def test_a_branch_becomes_an_alias(text: str, tag: str) -> None:
+    assert alias_tag(text) == tag
+
+
+@given(st.text())
+def test_every_text_becomes_an_alias_that_is_no_hidden_tag(text: str) -> None:
+    tag = alias_tag(text)
+
+    assert Tag(tag) == tag
+    assert not hidden(tag)
+    assert alias_tag(tag) == tag
+
+
+@given(st.text(min_size=129), st.text(min_size=129))
+def test_long_names_stay_different(one: str, other: str) -> None:
+    assert one == other or alias_tag(one) != alias_tag(other)
+
+
+@pytest.mark.parametrize("text", ["", "...", "---", ".-.", key_tag(KEY), "/" + key_tag(KEY)])
+def test_a_name_that_cannot_be_an_alias_gets_a_hash(text: str) -> None:
+    assert alias_tag(text).startswith("alias-")
+    assert alias_tag(text) != alias_tag(text + "é")
+
+
+def test_a_build_key_has_a_hidden_tag() -> None:
+    assert key_tag(KEY) == "key-" + KEY[:32]
+    assert hidden(key_tag(KEY))
+
+
+@pytest.mark.parametrize("tag", ["sha256-" + "a" * 64, "sha256-" + "a" * 64 + ".sig"])
+def test_referrers_of_other_tools_are_hidden(tag: str) -> None:
+    assert hidden(tag)
+
+
+@pytest.mark.parametrize("tag", ["key", "key-rotation", "sha-" + "a" * 40, "latest"])
+def test_aliases_are_not_hidden(tag: str) -> None:
+    assert not hidden(tag)
+
+
+@pytest.mark.parametrize("key", ["", "abc", KEY.upper(), KEY + "0", "sha256:" + KEY])
+def test_what_is_no_build_key_has_no_tag(key: str) -> None:
+    with pytest.raises(StoreError, match="not a build key"):
+        key_tag(key)
+
+
+def test_documents_are_compact_json() -> None:
+    made = make_version(recording())
+
+    assert (
+        json.dumps(json.loads(made.index.data), separators=(",", ":")).encode() == made.index.data
+    )
