@@ -23,22 +23,26 @@ _ACTION_INPUTS = {row.name: row for row in INPUTS if row.name not in NOT_IN_ACTI
 
 
 def run_action(outcome: Outcome) -> int:
-    """Run as a step of a workflow; the exit code."""
+    """Run as a step of a workflow; the exit code. What is expected to fail is also annotated."""
     prepare_output()
     commands = WorkflowCommands()
     environment = take_environment()
-    inputs = read_inputs(action_values(environment), environment)
-    for row in _ACTION_INPUTS.values():
-        if row.secret:
-            commands.mask(getattr(inputs, row.field))
-    report = Report(commands, verbose=inputs.verbose or environment.get("RUNNER_DEBUG") == "1")
-    place = Workplace(inputs, environment, report, now())
-    step = _Step(commands, place, load_context(environment), outcome)
+    step: _Step | None = None
     try:
+        values = action_values(environment)
+        # Before anything is read, so that no error can show a secret that is not masked yet.
+        for row in _ACTION_INPUTS.values():
+            if row.secret:
+                commands.mask(values.get(row.name, ""))
+        inputs = read_inputs(values, environment)
+        verbose = inputs.verbose or environment.get("RUNNER_DEBUG") == "1"
+        place = Workplace(inputs, environment, Report(commands, verbose=verbose), now())
+        step = _Step(commands, place, load_context(environment), outcome)
         return step.run()
     except LaunchError as error:
         commands.error(f"{error.message}\nhint: {error.hint}", title=f"launch-action: {error.code}")
-        step.summarise(error)
+        if step:
+            step.summarise(error)
         raise
 
 

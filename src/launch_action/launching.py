@@ -21,7 +21,7 @@ from launch_action.core.dependencies import read_dependencies
 from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.dockerignore import context_digest, select
 from launch_action.core.entrypoint import parse_entrypoint
-from launch_action.core.errors import InputError, StoreError
+from launch_action.core.errors import InputError, ServiceError, StoreError
 from launch_action.core.image import Platform, fingerprint
 from launch_action.core.launch import Announce, World, execute
 from launch_action.core.outputs import Outcome
@@ -38,6 +38,7 @@ from launch_action.wiring import Running, StoredJob, Workplace, situation
 
 if TYPE_CHECKING:
     from launch_action.builders.layers.packages import Packages
+    from launch_action.github.environment import GitHubContext
 
 Log = Callable[[bytes], None]
 
@@ -180,8 +181,22 @@ def place_situation(place: Workplace) -> Situation:
         event_tag=event.tag,
         pull_request=event.number if event.is_pull_request else None,
         base_branch=event.base_ref,
-        default_branch=event.default_branch,
+        default_branch=event.default_branch or _ask_default_branch(place, event),
     )
+
+
+def _ask_default_branch(place: Workplace, event: GitHubContext) -> str:
+    """From GitHub's API, where a token is given and the payload (of a schedule) does not say."""
+    token = place.inputs.github_token
+    if not token or not event.repository or event.is_pull_request:
+        return ""
+    from launch_action.github.api import default_branch
+
+    try:
+        return default_branch(event.repository, token=token, api_url=event.api_url)
+    except ServiceError as error:
+        place.reporter.warning(f"{error.message}; the alias latest is not moved")
+        return ""
 
 
 def _build_context(place: Workplace) -> str:

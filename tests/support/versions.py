@@ -111,24 +111,29 @@ def recording(
 def check_complete(content: Content) -> dict[Tag, Digest]:
     """Read every tag with everything it reaches, bytes and all; returns what each tag names."""
     found: dict[Tag, Digest] = {}
+    read: set[Digest] = set()
     for name in content.tags():
         manifest = content.get_manifest(name)
         assert manifest is not None, name
-        _read_all(content, manifest)
+        _read_all(content, manifest, read)
         found[Tag(name)] = manifest.descriptor.digest
     return found
 
 
-def _read_all(content: Content, manifest: Manifest) -> None:
+def _read_all(content: Content, manifest: Manifest, read: set[Digest]) -> None:
     for entry in manifest.entries():
-        below = content.get_manifest(entry.digest)
-        assert below is not None, entry.digest
-        assert below.descriptor.size == entry.size
-        _read_all(content, below)
+        if entry.digest not in read:
+            below = content.get_manifest(entry.digest)
+            assert below is not None, entry.digest
+            assert below.descriptor.size == entry.size
+            _read_all(content, below, read)
     if not manifest.is_index:
         for blob in (manifest.config(), *manifest.layers()):
-            with content.open_blob(blob) as chunks:
-                assert sum(len(chunk) for chunk in chunks) == blob.size
+            if blob.digest not in read:
+                read.add(blob.digest)
+                with content.open_blob(blob) as chunks:
+                    assert sum(len(chunk) for chunk in chunks) == blob.size
+    read.add(manifest.descriptor.digest)
 
 
 def blob_path(directory: Path, digest: Digest) -> Path:

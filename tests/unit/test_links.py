@@ -44,7 +44,10 @@ def test_a_loop_ends() -> None:
 
 
 def test_only_links_are_read_and_those_that_leave_are_named_in_order() -> None:
-    files = (*(TreeFile(path, "symlink", "git:0", 1) for path in LINKS), TreeFile("f", "file", "git:1", 1))
+    files = (
+        *(TreeFile(path, "symlink", "git:0", 1) for path in LINKS),
+        TreeFile("f", "file", "git:1", 1),
+    )
     read: list[str] = []
 
     def target(path: str) -> bytes:

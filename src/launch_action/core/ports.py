@@ -99,7 +99,7 @@ def read_blob(content: Content, descriptor: Descriptor, limit: int = 4 * 1024 * 
     """A small blob as bytes. Raises RegistryError when it says to be larger than `limit` bytes."""
     if descriptor.size > limit:
         raise RegistryError(
-            f"{content.name}@{descriptor.digest}: {descriptor.size} bytes, over the limit of {limit}",
+            f"{content.name}@{descriptor.digest}: {descriptor.size} bytes are over {limit}",
             hint="the document was not written by this program",
         )
     with content.open_blob(descriptor) as chunks:

@@ -193,9 +193,9 @@ class JobStore:
                 f"job version {version.digest} is still reached by {', '.join(kept)}",
                 hint="delete these aliases too, or move them to another version first",
             )
-        self._hand_on_key(version, [found for _, found in tagged])
+        handed_on = self._hand_on_key(version, [found for _, found in tagged])
         if not self.content.delete_manifest(version.digest):
-            for place, tag in enumerate(mine):
+            for place, tag in enumerate(tag for tag in mine if tag != handed_on):
                 self.remove_alias(tag, f"{nonce}-{place}")
         if isinstance(self.content, Collecting):
             self.content.collect()
@@ -280,12 +280,14 @@ class JobStore:
         self.content.put_manifest(tombstone, tag)
         self.content.delete_manifest(tombstone.descriptor.digest)
 
-    def _hand_on_key(self, version: JobVersion, others: Iterable[JobVersion]) -> None:
+    def _hand_on_key(self, version: JobVersion, others: Iterable[JobVersion]) -> Tag | None:
         """Give the build key's tag to the newest other version with that key, so it stays found."""
         heirs = [v for v in others if v.build_key == version.build_key and v != version]
-        if version.build_key and heirs:
-            heir = max(heirs, key=lambda v: (v.created, v.digest))
-            self._move(heir, [key_tag(version.build_key)])
+        if not version.build_key or not heirs:
+            return None
+        tag = key_tag(version.build_key)
+        self._move(max(heirs, key=lambda v: (v.created, v.digest)), [tag])
+        return tag
 
     def _unknown(self, selector: str) -> StoreError:
         tags = self._tags(hidden_too=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from launch_action.builders.layers.archive import LayerRecipe
@@ -49,7 +49,8 @@ def resolve_base(
     if isinstance(reference, DebianBase):
         from launch_action.builders.layers.debian import resolve_debian
 
-        return resolve_debian(reference, platform, python, cache=cache, reporter=reporter)
+        made, recipe = resolve_debian(reference, platform, python, cache=cache, reporter=reporter)
+        return Base(made, recipes=(recipe,))
     from launch_action.builders.layers.base_facts import image_facts
     from launch_action.builders.layers.base_image import find_image
 
@@ -63,4 +64,7 @@ def resolve_base(
         assert_never(reference)
     image = find_image(origin, selector, platform, name=str(reference), cache=cache)
     facts = image_facts(image, origin, python, name=str(reference), cache=cache, reporter=reporter)
+    if isinstance(reference, LayoutBase):
+        # Where the directory is, is this machine's own affair: the name goes into the image.
+        facts = replace(facts, name=f"oci@{facts.identity}")
     return Base(facts, image.layers, origin)

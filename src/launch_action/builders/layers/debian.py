@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from launch_action.builders.layers.archive import Entry, LayerRecipe
-from launch_action.builders.layers.base import Base
 from launch_action.builders.layers.debian_archive import Archive
 from launch_action.builders.layers.debian_list import PackageList
 from launch_action.builders.layers.debian_machine import Machine, missing_tool
@@ -48,8 +47,8 @@ def resolve_debian(
     reporter: Reporter,
     machine: Machine | None = None,
     fresh: float = FRESH,
-) -> Base:
-    """The base of a suite, with the suite's own Python, which must be `python` (X.Y).
+) -> tuple[BaseFacts, LayerRecipe]:
+    """The facts and the layer of a suite's base, with the suite's own Python, which must be `python` (X.Y).
 
     A list is taken as it is for `fresh` seconds. Raises BuildError.
     """
@@ -107,7 +106,7 @@ def _base(
     packages: PackageList,
     archive: SuiteArchive,
     distribution: str,
-) -> Base:
+) -> tuple[BaseFacts, LayerRecipe]:
     name = f"deb:{reference.suite}"
     facts = BaseFacts(
         name=name,
@@ -125,7 +124,7 @@ def _base(
         title=name,
         entries=_entries(packages, archive, platform.architecture, distribution),
     )
-    return Base(facts, recipes=(recipe,))
+    return facts, recipe
 
 
 def _entries(

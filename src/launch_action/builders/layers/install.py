@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
 
 from launch_action.builders.layers.archive import Chunks, Entry, Spliced
 from launch_action.builders.layers.record import Row
@@ -68,10 +67,13 @@ def _placed(
         _check(wheel, member.name, script)
         return Placed.of(path, mode, rewrite(script, scheme.interpreter))
     row = wheel.record.get(member.name)
-    if row and row.sha256:
-        if row.size not in (None, _size(member.content)):
+    if row and (member.content.sha256 if isinstance(member.content, Spliced) else row.sha256):
+        size = _size(member.content)
+        if row.size is None:
+            row = Row(row.hash, size)
+        if row.size != size:
             raise wheel.fail(f"{member.name!r} does not have the {row.size} bytes of RECORD")
-        return Placed(path, mode, member.content, replace(row, size=_size(member.content)))
+        return Placed(path, mode, member.content, row)
     return Placed(path, mode, member.content, _hashed(wheel, member, zips))
 
 

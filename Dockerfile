@@ -1,0 +1,37 @@
+# launch-action as an image, for GitLab, Jenkins, Kubernetes and `uses: docker://...`.
+#
+# The base is not pinned by digest here: whoever builds releases gives the digest of the day as
+# --build-arg PYTHON_IMAGE=docker.io/library/python:3.12-slim@sha256:..., and the release workflow
+# does. What is installed in it is pinned by hash.
+ARG PYTHON_IMAGE=docker.io/library/python:3.12-slim
+
+FROM ${PYTHON_IMAGE} AS build
+WORKDIR /src
+RUN python3 -m venv /opt/venv
+COPY requirements.lock ./
+RUN /opt/venv/bin/python -m pip install --no-cache-dir --no-compile --disable-pip-version-check \
+      --require-hashes --only-binary :all: -r requirements.lock \
+ && /opt/venv/bin/python -m pip uninstall --yes --quiet pip setuptools wheel 2>/dev/null
+COPY bootstrap.py ./
+COPY src src
+# The same layout as the action's own environment, by the same code.
+RUN python3 -I bootstrap.py --install-into /opt/venv
+
+FROM ${PYTHON_IMAGE}
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="launch-action" \
+      org.opencontainers.image.description="Turn a commit into a job, without a daemon" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates git git-lfs \
+ && rm -rf /var/lib/apt/lists/*
+COPY --from=build /opt/venv /opt/venv
+ENV PATH="/opt/venv/bin:${PATH}" LANG=C.UTF-8
+# Root, on purpose: a runner mounts a workspace that belongs to any user, and asks for it.
+# No shell in between: it would drop variables such as INPUT_BUILD-CONTEXT.
+ENTRYPOINT ["/opt/venv/bin/launch-action"]
+CMD ["--help"]

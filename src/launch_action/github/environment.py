@@ -1,0 +1,254 @@
+"""The facts of a GitHub Actions run: which event, which commit, and how far it is to be trusted.
+
+Sources: the runner's variables (actions/runner, GitHubContext.cs) and the webhook payload.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launch_action.core.errors import InputError
+
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_PULL_REQUEST_EVENTS = frozenset(
+    {
+        "pull_request",
+        "pull_request_target",
+        "pull_request_review",
+        "pull_request_review_comment",
+    }
+)
+_DEPENDABOT = "dependabot[bot]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitHubContext:
+    """What GitHub says of this run. Texts are empty, numbers None, when it does not say.
+
+    `sha` is GITHUB_SHA, which a pull request makes a throw-away merge commit; `head_sha` is the
+    commit that a person pushed. Branch names, titles and actors are outside text.
+    """
+
+    event_name: str
+    action: str
+    repository: str
+    sha: str
+    head_sha: str
+    ref: str
+    ref_name: str
+    ref_type: str
+    head_ref: str
+    base_ref: str
+    head_repository: str
+    default_branch: str
+    number: int | None
+    is_fork: bool
+    actor: str
+    workflow: str
+    job: str
+    run_id: str
+    run_attempt: int
+    workspace: str
+    server_url: str
+    api_url: str
+
+    @property
+    def is_pull_request(self) -> bool:
+        return self.event_name in _PULL_REQUEST_EVENTS
+
+    @property
+    def branch(self) -> str:
+        """The branch that the event is about: a pull request's head, or what was pushed to."""
+        if self.is_pull_request:
+            return self.head_ref
+        return self.ref_name if self.ref_type == "branch" else ""
+
+    @property
+    def tag(self) -> str:
+        """The tag that the event is about."""
+        return self.ref_name if self.ref_type == "tag" and not self.is_pull_request else ""
+
+    @property
+    def is_untrusted(self) -> bool:
+        """Whether code of people without write access may be in this run.
+
+        Dependabot's own events get a fork's rights, and so are judged like one.
+        """
+        return self.is_fork or self.actor == _DEPENDABOT
+
+    @property
+    def run_url(self) -> str:
+        """The page of this attempt of the workflow run."""
+        if not (self.repository and self.run_id):
+            return ""
+        base = f"{self.server_url}/{self.repository}/actions/runs/{self.run_id}"
+        return f"{base}/attempts/{self.run_attempt}"
+
+    def commit_url(self, commit: str) -> str:
+        """The page of a commit of this repository."""
+        return f"{self.server_url}/{self.repository}/commit/{commit}" if self.repository else ""
+
+
+def in_actions(environment: Mapping[str, str]) -> bool:
+    """Whether this process is a step of a workflow."""
+    return environment.get("GITHUB_ACTIONS") == "true"
+
+
+def load_context(environment: Mapping[str, str]) -> GitHubContext:
+    """The context of this run, its payload read from GITHUB_EVENT_PATH.
+
+    Raises InputError when the payload is there but is not a JSON object.
+    """
+    path = environment.get("GITHUB_EVENT_PATH", "")
+    try:
+        content = Path(path).read_bytes() if path else b"{}"
+    except FileNotFoundError:
+        content = b"{}"
+    except OSError as error:
+        raise InputError(
+            f"the event payload {path!r} cannot be read: {error.strerror}",
+            hint="GITHUB_EVENT_PATH is set by the runner; do not change it",
+        ) from error
+    return read_context(environment, parse_payload(content, path))
+
+
+def parse_payload(content: bytes, path: str) -> Mapping[str, Any]:
+    """The payload of an event. Raises InputError when it is not a JSON object."""
+    try:
+        payload = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"the event payload {path!r} is not JSON: {error}",
+            hint="GITHUB_EVENT_PATH is written by the runner; do not change it",
+        ) from error
+    if not isinstance(payload, dict):
+        raise InputError(
+            f"the event payload {path!r} is not a JSON object but a {type(payload).__name__}",
+            hint="GITHUB_EVENT_PATH is written by the runner; do not change it",
+        )
+    return payload
+
+
+def read_context(
+    environment: Mapping[str, str], payload: Mapping[str, Any] | None = None
+) -> GitHubContext:
+    """The context that the variables and the payload describe.
+
+    Raises InputError when a pull request's payload does not say which commit and number it is of;
+    everything else that is missing or of another type counts as not said.
+    """
+    event = _Event(payload or {})
+    name = environment.get("GITHUB_EVENT_NAME", "")
+    pull = event.within("pull_request")
+    repository = environment.get("GITHUB_REPOSITORY") or event.text("repository", "full_name")
+    sha = environment.get("GITHUB_SHA", "")
+    if name in _PULL_REQUEST_EVENTS:
+        _require_pull_request(name, pull)
+    return GitHubContext(
+        event_name=name,
+        action=event.text("action"),
+        repository=repository,
+        sha=sha,
+        head_sha=_head_sha(name, event) or sha,
+        ref=environment.get("GITHUB_REF", ""),
+        ref_name=environment.get("GITHUB_REF_NAME") or _short(environment.get("GITHUB_REF", "")),
+        ref_type=environment.get("GITHUB_REF_TYPE") or _kind(environment.get("GITHUB_REF", "")),
+        head_ref=environment.get("GITHUB_HEAD_REF") or pull.text("head", "ref"),
+        base_ref=environment.get("GITHUB_BASE_REF") or pull.text("base", "ref"),
+        head_repository=_head_repository(name, event),
+        default_branch=event.text("repository", "default_branch"),
+        number=pull.number("number") or event.within("issue").number("number"),
+        is_fork=_is_fork(name, event, repository),
+        actor=environment.get("GITHUB_ACTOR", ""),
+        workflow=environment.get("GITHUB_WORKFLOW", ""),
+        job=environment.get("GITHUB_JOB", ""),
+        run_id=environment.get("GITHUB_RUN_ID", ""),
+        run_attempt=_positive(environment.get("GITHUB_RUN_ATTEMPT", "")),
+        workspace=environment.get("GITHUB_WORKSPACE", ""),
+        server_url=_url(environment.get("GITHUB_SERVER_URL"), "https://github.com"),
+        api_url=_url(environment.get("GITHUB_API_URL"), "https://api.github.com"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """A payload that is asked by path and answers nothing where it holds something else."""
+
+    value: Any
+
+    def within(self, *path: str) -> _Event:
+        found = self.value
+        for name in path:
+            found = found.get(name) if isinstance(found, Mapping) else None
+        return _Event(found)
+
+    def text(self, *path: str) -> str:
+        found = self.within(*path).value
+        return found if isinstance(found, str) else ""
+
+    def number(self, *path: str) -> int | None:
+        found = self.within(*path).value
+        return found if type(found) is int and found > 0 else None
+
+
+def _require_pull_request(name: str, pull: _Event) -> None:
+    commit = pull.text("head", "sha")
+    if not _COMMIT.fullmatch(commit):
+        raise InputError(
+            f"the payload of this {name} event has no commit in pull_request.head.sha: {commit!r}",
+            hint="GITHUB_EVENT_PATH must name the payload that the runner wrote",
+        )
+    if pull.number("number") is None:
+        raise InputError(
+            f"the payload of this {name} event has no pull_request.number",
+            hint="GITHUB_EVENT_PATH must name the payload that the runner wrote",
+        )
+
+
+def _head_sha(name: str, event: _Event) -> str:
+    if name in _PULL_REQUEST_EVENTS:
+        return event.text("pull_request", "head", "sha")
+    if name == "workflow_run":
+        return event.text("workflow_run", "head_sha")
+    return ""
+
+
+def _head_repository(name: str, event: _Event) -> str:
+    if name == "workflow_run":
+        return event.text("workflow_run", "head_repository", "full_name")
+    return event.text("pull_request", "head", "repo", "full_name")
+
+
+def _is_fork(name: str, event: _Event, repository: str) -> bool:
+    """Whether the head is another repository's, or may be: a deleted one cannot be told apart."""
+    if name in _PULL_REQUEST_EVENTS or name == "workflow_run":
+        head = _head_repository(name, event)
+        return not head or head.lower() != repository.lower()
+    # A comment on a pull request does not say whose head it is.
+    return event.within("issue", "pull_request").value is not None
+
+
+def _short(ref: str) -> str:
+    for prefix in ("refs/heads/", "refs/tags/", "refs/pull/"):
+        if ref.startswith(prefix):
+            return ref[len(prefix) :]
+    return ref
+
+
+def _kind(ref: str) -> str:
+    return (
+        "tag" if ref.startswith("refs/tags/") else "branch" if ref.startswith("refs/heads/") else ""
+    )
+
+
+def _positive(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and int(text) > 0 else 1
+
+
+def _url(text: str | None, default: str) -> str:
+    return (text or default).rstrip("/")

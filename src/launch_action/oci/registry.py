@@ -1,0 +1,255 @@
+"""The content of one repository of a registry: the port `Content` over OCI distribution 1.1."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import BinaryIO
+from urllib.parse import quote
+
+from launch_action.core.errors import RegistryError
+from launch_action.core.image import (
+    Descriptor,
+    Manifest,
+    parse_object,
+)
+from launch_action.core.ports import Content, Moved, Traffic
+from launch_action.core.reference import Digest, Repository
+from launch_action.oci.auth import scope
+from launch_action.oci.download import Download
+from launch_action.oci.faults import corrupt, error_codes
+from launch_action.oci.host import Host, Request
+from launch_action.oci.received import ACCEPT, read_manifest
+from launch_action.oci.retry import persist
+from launch_action.oci.transport import CHUNK, Meter
+from launch_action.oci.upload import Outgoing, Progress, Source, Upload
+
+_TAGS_PER_PAGE = 1000
+_MOST_PAGES = 10_000
+_NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
+_CANNOT = frozenset({400, 404, 405})
+
+
+class RegistryContent:
+    """The blobs and manifests of one repository of a registry; made by `Registries.open`.
+
+    Every method raises RegistryError for what the port does not call an answer.
+    """
+
+    def __init__(self, repository: Repository, hosts: tuple[Host, ...], *, writable: bool) -> None:
+        self.repository = repository
+        self._hosts = hosts
+        self._origin = hosts[-1]
+        self._path = repository.path
+        self._meter = Meter()
+        self._write = frozenset({scope(self._path, "pull,push")})
+        self._read = self._write if writable else frozenset({scope(self._path, "pull")})
+        # Blobs seen here by this object; a registry does not lose what was just there.
+        self._present: set[Digest] = set()
+
+    @property
+    def name(self) -> str:
+        """The repository as a user writes it."""
+        return str(self.repository)
+
+    @property
+    def traffic(self) -> Traffic:
+        """Requests and body bytes so far, those to token servers and storage hosts included."""
+        return self._meter.traffic
+
+    def has_blob(self, digest: Digest) -> bool:
+        """Whether the repository holds the blob; the origin is asked, never a mirror."""
+        if digest in self._present:
+            return True
+        request = self._request(
+            "HEAD", f"blobs/{digest}", f"looking for blob {digest} in {self.name}", {200, 404}
+        )
+        answer = self._origin.request(request, self._meter)
+        answer.complaint()
+        if answer.status == 200:
+            self._present.add(digest)
+        return answer.status == 200
+
+    @contextmanager
+    def open_blob(self, descriptor: Descriptor) -> Iterator[Iterator[bytes]]:
+        """The blob in chunks; a broken download goes on where it broke off."""
+        download = Download(
+            self._hosts,
+            name=self.name,
+            path=self._path,
+            scopes=self._read,
+            descriptor=descriptor,
+            meter=self._meter,
+        )
+        try:
+            yield download.chunks()
+        finally:
+            download.close()
+
+    def put_blob(
+        self,
+        descriptor: Descriptor,
+        source: Callable[[], BinaryIO],
+        *,
+        progress: Progress | None = None,
+    ) -> Moved:
+        """Store a blob unless it is there. `progress` is told the bytes of each chunk sent, and a
+        negative number when an attempt begins anew."""
+        if self.has_blob(descriptor.digest):
+            return "present"
+        self._send(descriptor, lambda: _reading(source), progress)
+        return "sent"
+
+    def copy_blob(
+        self, descriptor: Descriptor, origin: Content, *, progress: Progress | None = None
+    ) -> Moved:
+        """Take a blob over: not at all, by mount within one registry, or streamed through here."""
+        if self.has_blob(descriptor.digest):
+            return "present"
+        session: str | None = ""
+        if isinstance(origin, RegistryContent) and self._neighbour(origin):
+            session = self._upload(descriptor).mount(origin.repository.path)
+        if session is None:
+            self._present.add(descriptor.digest)
+            return "mounted"
+        self._send(descriptor, lambda: origin.open_blob(descriptor), progress, session)
+        return "sent"
+
+    def get_manifest(self, reference: str) -> Manifest | None:
+        """The manifest behind a tag or digest: its bytes checked, at most 8 MiB."""
+        for host in self._hosts[:-1]:
+            try:
+                found = self._get_manifest(host, reference)
+            except RegistryError as error:
+                host.note(f"{error.message}; asking {self._origin.name} instead")
+                continue
+            if found:
+                return found
+        return self._get_manifest(self._origin, reference)
+
+    def put_manifest(self, manifest: Manifest, tag: str | None = None) -> None:
+        """Store a manifest under a tag, or by its digest alone."""
+        reference = tag or manifest.descriptor.digest
+        request = Request(
+            "PUT",
+            f"/v2/{self._path}/manifests/{quote(reference, safe=':')}",
+            f"writing manifest {reference} to {self.name}",
+            self._write,
+            frozenset({200, 201, 202, 204}),
+            headers={"Content-Type": manifest.descriptor.media_type},
+            body=lambda: self._sending(manifest.data),
+            length=len(manifest.data),
+        )
+        answer, _ = self._origin.document(request, self._meter)
+        stored = answer.headers.get("Docker-Content-Digest")
+        if stored and stored != manifest.descriptor.digest:
+            raise corrupt(f"manifest {reference} of {self.name}", f"the registry stored {stored}")
+
+    def tags(self) -> tuple[str, ...]:
+        """Every tag, sorted; none when the repository does not exist."""
+        found: set[str] = set()
+        path = f"/v2/{self._path}/tags/list?n={_TAGS_PER_PAGE}"
+        for _ in range(_MOST_PAGES):
+            page, path = self._tag_page(path)
+            if not path:
+                return tuple(sorted(found | page))
+            if page <= found:
+                break
+            found |= page
+        raise RegistryError(
+            f"registry {self._origin.name} lists the tags of {self.name} without end",
+            hint="the registry's paging is broken; tell who runs it",
+        )
+
+    def delete_manifest(self, digest: Digest) -> bool:
+        """Delete a manifest with every tag of it; False where the registry deletes nothing.
+
+        True as well when it was not there: it is gone.
+        """
+        status, codes = self._delete(digest)
+        return status not in _CANNOT or (status == 404 and "MANIFEST_UNKNOWN" in codes)
+
+    def delete_tag(self, tag: str) -> bool:
+        """Delete one tag; False where the registry cannot (most cannot), or has no such tag."""
+        return self._delete(tag)[0] not in _CANNOT
+
+    def _request(self, method: str, place: str, doing: str, accepted: set[int]) -> Request:
+        path = f"/v2/{self._path}/{place}"
+        return Request(method, path, doing, self._read, frozenset(accepted))
+
+    def _neighbour(self, origin: RegistryContent) -> bool:
+        mine, other = self.repository, origin.repository
+        return mine.registry == other.registry and mine.path != other.path
+
+    def _upload(self, descriptor: Descriptor) -> Upload:
+        return Upload(self._origin, self.name, self._path, self._write, descriptor, self._meter)
+
+    def _send(
+        self,
+        descriptor: Descriptor,
+        source: Source,
+        progress: Progress | None,
+        session: str = "",
+    ) -> None:
+        outgoing = Outgoing(descriptor, source, self._meter, progress or _count_nothing)
+        exists = lambda: self.has_blob(descriptor.digest)  # noqa: E731
+        self._upload(descriptor).send(outgoing, exists, session)
+        self._present.add(descriptor.digest)
+
+    def _sending(self, data: bytes) -> Iterator[bytes]:
+        self._meter.count(sent=len(data))
+        yield data
+
+    def _get_manifest(self, host: Host, reference: str) -> Manifest | None:
+        what = f"manifest {reference} of {self.name}"
+        request = Request(
+            "GET",
+            f"/v2/{self._path}/manifests/{quote(reference, safe=':')}",
+            f"reading {what}",
+            self._read,
+            frozenset({200, 404}),
+            headers=ACCEPT,
+        )
+
+        def attempt(_: int) -> Manifest | None:
+            answer = host.once(request, self._meter)
+            if answer.status == 404:
+                answer.complaint()
+                return None
+            return read_manifest(answer, reference, what)
+
+        return persist(attempt, host.patience, host.note)
+
+    def _tag_page(self, path: str) -> tuple[set[str], str]:
+        request = Request(
+            "GET", path, f"listing the tags of {self.name}", self._read, frozenset({200, 404})
+        )
+        answer, data = self._origin.document(request, self._meter)
+        if answer.status == 404:
+            return set(), ""
+        listed = parse_object(data, f"the tag list of {self.name}").get("tags") or []
+        found = _NEXT.search(answer.headers.get("Link", ""))
+        following = self._origin.resolve(found[1], answer.url) if found and listed else ""
+        return {tag for tag in listed if isinstance(tag, str)}, following
+
+    def _delete(self, reference: str) -> tuple[int, frozenset[str]]:
+        request = Request(
+            "DELETE",
+            f"/v2/{self._path}/manifests/{quote(reference, safe=':')}",
+            f"deleting {reference} of {self.name}",
+            frozenset({scope(self._path, "delete,pull,push")}),
+            frozenset({200, 202, 204}) | _CANNOT,
+        )
+        answer, data = self._origin.document(request, self._meter)
+        return answer.status, error_codes(data)
+
+
+@contextmanager
+def _reading(source: Callable[[], BinaryIO]) -> Iterator[Iterator[bytes]]:
+    with closing(source()) as stream:
+        yield iter(lambda: stream.read(CHUNK), b"")
+
+
+def _count_nothing(count: int) -> None:
+    del count

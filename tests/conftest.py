@@ -1,0 +1,76 @@
+"""Services of a session, and the rule of the markers.
+
+A test marked `engine`, `registry` or `network` is skipped with a reason where the machine lacks
+it, and fails there when LAUNCH_REQUIRE names it: the CI cannot lose tests silently.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import services
+from support.services import LocalRegistry
+
+PROBES = {
+    "engine": services.missing_engine,
+    "registry": services.missing_registry,
+    "network": services.missing_network,
+}
+
+
+@functools.cache
+def missing(need: str) -> str:
+    """Why the machine lacks it; asked once a session."""
+    return PROBES[need]()
+
+
+def demand(need: str) -> None:
+    """Skip or fail the test that asks for something the machine lacks."""
+    reason = missing(need)
+    if not reason:
+        return
+    if need in os.environ.get("LAUNCH_REQUIRE", "").split(","):
+        pytest.fail(f"LAUNCH_REQUIRE names {need}, but: {reason}", pytrace=False)
+    pytest.skip(f"{need}: {reason}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for need in PROBES:
+        if item.get_closest_marker(need):
+            demand(need)
+
+
+@pytest.fixture(scope="session")
+def engine() -> str:
+    """The version of the Docker engine that answers."""
+    demand("engine")
+    return "docker"
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRegistry]:
+    """A registry of this session's own, at first with nothing but what `python_base` puts there."""
+    demand("registry")
+    with services.registry(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def python_base_layout() -> Path:
+    """The Python base image as an OCI layout directory, under the tag `base`."""
+    demand("registry")
+    demand("network")
+    return services.python_base_layout()
+
+
+@pytest.fixture(scope="session")
+def python_base(registry: LocalRegistry, python_base_layout: Path) -> str:
+    """The Python base image in the session's registry, as `127.0.0.1:PORT/library/python:...`."""
+    name = f"{registry.address}/{services.BASE}"
+    services.push_layout(python_base_layout, name)
+    return name
