@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from support.bases import ALPINE_HISTORY, OFFICIAL_ENV, OFFICIAL_HISTORY
 
-from launch_action.builders.layers.base_facts import Libc, choose_python, config_findings
+from launch_action.builders.layers.base_facts import choose_python, config_findings
+from launch_action.builders.layers.base_findings import Libc
 from launch_action.core.base import PythonFacts
 from launch_action.core.errors import BuildError
 

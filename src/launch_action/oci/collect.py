@@ -8,11 +8,12 @@ what it names, so that a collection killed in between leaves no manifest with a 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from typing import Any
+from typing import Any, BinaryIO
 
 from launch_action.core.errors import InputError, StoreError
 from launch_action.core.image import digest_of
@@ -45,7 +46,8 @@ def place(digest: Digest) -> str:
 
 def survey(files: Directory) -> dict[Digest, Blob]:
     """Every blob of the layout. A file that is not named by a digest is none, and left alone."""
-    return {blob.digest: blob for name in files.names(BLOBS) if (blob := _blob(files, name))}
+    found = (_blob(*file) for file in files.each(BLOBS))
+    return {blob.digest: blob for blob in found if blob}
 
 
 def unreached(
@@ -84,15 +86,12 @@ def named_blobs(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str,
                 yield key, descriptor
 
 
-def _blob(files: Directory, name: str) -> Blob | None:
+def _blob(name: str, status: os.stat_result, opened: Callable[[], BinaryIO]) -> Blob | None:
     try:
         digest = Digest(f"sha256:{name}")
     except InputError:
         return None
-    status = files.status(place(digest))
-    if status is None:
-        return None
-    document = _document(files, digest, status.st_size)
+    document = _document(digest, opened) if status.st_size <= MANIFEST_LIMIT else None
     named = [(key, _digest(d)) for key, d in named_blobs(document or {})]
     return Blob(
         digest=digest,
@@ -105,11 +104,9 @@ def _blob(files: Directory, name: str) -> Blob | None:
     )
 
 
-def _document(files: Directory, digest: Digest, size: int) -> dict[str, Any] | None:
+def _document(digest: Digest, opened: Callable[[], BinaryIO]) -> dict[str, Any] | None:
     """The JSON object that a blob is; None when it is something else, or damaged."""
-    if size > MANIFEST_LIMIT:
-        return None
-    with files.open(place(digest)) as file:
+    with opened() as file:
         data = file.read(1)
         if data != b"{":
             return None

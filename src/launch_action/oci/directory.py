@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -59,11 +60,7 @@ class Directory:
         """A regular file for reading. Raises FileNotFoundError, and OSError for anything else."""
         parent, _, name = path.rpartition("/")
         with self.folder(parent) as folder:
-            handle = os.open(name, _FILE, dir_fd=folder)
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            os.close(handle)
-            raise OSError(errno.EINVAL, "not a regular file", path)
-        return os.fdopen(handle, "rb")
+            return _open(name, folder)
 
     def read(self, path: str, limit: int) -> bytes | None:
         """A small file's bytes; None when there is none. Raises OSError when it is over `limit`."""
@@ -93,6 +90,17 @@ class Directory:
                 return tuple(sorted(os.listdir(folder)))  # noqa: PTH208 - a descriptor
         except FileNotFoundError:
             return ()
+
+    def each(self, path: str) -> Iterator[tuple[str, os.stat_result, Callable[[], BinaryIO]]]:
+        """Each regular file in a folder: name, status, and what opens it before the next one."""
+        names = self.names(path)
+        if not names:
+            return
+        with self.folder(path) as folder:
+            for name in names:
+                found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                if stat.S_ISREG(found.st_mode):
+                    yield name, found, partial(_open, name, folder)
 
     def touch(self, path: str) -> None:
         """Make a file young: what is young is not collected."""
@@ -211,6 +219,14 @@ def _advice(error: OSError) -> str:
     if isinstance(error, TimeoutError):
         return "another process holds the store's lock; end it, or wait until it is done"
     return "check owner and permissions of that path, or choose another with --store"
+
+
+def _open(name: str, folder: int) -> BinaryIO:
+    handle = os.open(name, _FILE, dir_fd=folder)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "not a regular file", name)
+    return os.fdopen(handle, "rb")
 
 
 def _descend(current: int, part: str, make: bool) -> int:

@@ -24,7 +24,7 @@ from launch_action.oci.directory import Directory, explained
 from launch_action.oci.layout_index import (
     LayoutIndex,
     entry_digest,
-    entry_of,
+    entry_for,
     manifest_type,
     ref_name,
 )
@@ -88,7 +88,7 @@ class LayoutContent:
             if reference.startswith("sha256:"):
                 found = self._manifest(Digest(reference))
                 return found if found and self._blobs.keep(found.descriptor.digest) else None
-            entry = next((e for e in self._index.entries() if ref_name(e) == reference), None)
+            entry = self._index.find(reference)
             return self._manifest(entry_digest(entry)) if entry else None
 
     def put_manifest(self, manifest: Manifest, tag: str | None = None) -> None:
@@ -102,27 +102,23 @@ class LayoutContent:
             self._require_named(manifest)
             self._blobs.store_document(manifest.descriptor.digest, manifest.data)
             if names:
-                new = [entry_of(manifest.descriptor, name) for name in sorted(names)]
-                self._index.rewrite(
-                    lambda old: [*(entry for entry in old if ref_name(entry) not in names), *new]
-                )
+                self._index.point({n: entry_for(manifest.descriptor, n) for n in sorted(names)})
 
     def tags(self) -> tuple[str, ...]:
         with self._reading():
-            names = {ref_name(entry) for entry in self._index.entries()}
-        return tuple(sorted(name for name in names if _is_tag(name)))
+            return tuple(name for name in self._index.names() if _is_tag(name))
 
     def delete_manifest(self, digest: Digest) -> bool:
         """Delete a manifest and every tag of it; the file stays while another manifest names it."""
         with self._changing(), self._files.lock():
-            self._index.rewrite(lambda old: [e for e in old if e.get("digest") != digest])
+            self._index.remove(lambda entry: entry.get("digest") == digest)
             if not named_by_others(survey(self._files), digest):
                 self._files.remove(place(digest))
         return True
 
     def delete_tag(self, tag: str) -> bool:
         with self._changing(), self._files.lock():
-            self._index.rewrite(lambda old: [e for e in old if ref_name(e) != tag])
+            self._index.remove(lambda entry: ref_name(entry) == tag)
         return True
 
     def collect(self, grace: float = GRACE) -> int:

@@ -7,8 +7,8 @@ Source of the format: OCI image specification 1.1, image-layout.md; a tag is the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,16 @@ _EMPTY = {STATE, "lost+found"}
 Entries = tuple[Mapping[str, Any], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """What some bytes of index.json say; `named`: the entries that have a name, by name."""
+
+    data: bytes
+    document: Mapping[str, Any]
+    entries: Entries
+    named: Mapping[str, Mapping[str, Any]]
+
+
 @dataclass(slots=True)
 class LayoutIndex:
     """The entries of a layout, read anew each time; parsing is kept while the bytes are the same.
@@ -46,7 +56,7 @@ class LayoutIndex:
     """
 
     files: Directory
-    _parsed: tuple[bytes, dict[str, Any], Entries] = (b"", {}, ())
+    _parsed: _Parsed = field(default_factory=lambda: _Parsed(b"", {}, (), {}))
 
     def exists(self) -> bool:
         """Whether the layout is there; False when the directory is absent or empty."""
@@ -71,30 +81,54 @@ class LayoutIndex:
 
     def entries(self) -> Entries:
         """The entries in their order; none where there is no layout."""
-        return self._read()[1]
+        return self._read().entries
 
-    def rewrite(self, change: Callable[[Entries], Iterable[Mapping[str, Any]]]) -> None:
-        """Replace the entries, other keys kept. The directory's lock must be held."""
-        document, entries = self._read()
-        changed = list(change(entries))
-        if _named(changed) == _named(entries):
+    def find(self, name: str) -> Mapping[str, Any] | None:
+        """The entry of this name."""
+        return self._read().named.get(name)
+
+    def names(self) -> tuple[str, ...]:
+        """The names of entries, sorted; not every tool's name is a tag."""
+        return tuple(sorted(self._read().named))
+
+    def point(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
+        """Give names to other entries, in the place of the old ones. The lock must be held."""
+        missing = dict(entries)
+        changed = []
+        for entry in self.entries():
+            name = ref_name(entry)
+            if name not in entries:
+                changed.append(entry)
+            elif name in missing:
+                changed.append(missing.pop(name))
+        self._rewrite([*changed, *missing.values()])
+
+    def remove(self, condemned: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Remove entries. The directory's lock must be held."""
+        self._rewrite([entry for entry in self.entries() if not condemned(entry)])
+
+    def _rewrite(self, entries: list[Mapping[str, Any]]) -> None:
+        """Replace the entries, other keys kept."""
+        found = self._read()
+        if tuple(entries) == found.entries:
             return
         # What the entries name must be durable before they are.
         self.files.sync(BLOBS)
         head = {"schemaVersion": 2, "mediaType": OCI_INDEX}
-        self._write(_INDEX, {**head, **document, "manifests": changed})
+        self._write(_INDEX, {**head, **found.document, "manifests": entries})
         self.files.sync()
 
-    def _read(self) -> tuple[dict[str, Any], Entries]:
+    def _read(self) -> _Parsed:
         data = self.files.read(_INDEX, _INDEX_LIMIT)
         if data is None:  # a writer was killed between the two files of a new layout
-            return {}, ()
-        known, document, entries = self._parsed
-        if data != known:
+            return _Parsed(b"", {}, (), {})
+        parsed = self._parsed
+        if data != parsed.data:
             document = _object(data, self.files.root / _INDEX)
             entries = _entries(document, self.files.root / _INDEX)
-            self._parsed = (data, document, entries)
-        return document, entries
+            named = {name: entry for entry in reversed(entries) if (name := ref_name(entry))}
+            self._parsed = parsed = _Parsed(data, document, entries, named)
+        return parsed
 
     def _write(self, path: str, document: Mapping[str, Any]) -> None:
         data = canonical(document)
@@ -109,7 +143,7 @@ class LayoutIndex:
             )
 
 
-def entry_of(descriptor: Descriptor, tag: Tag) -> Mapping[str, Any]:
+def entry_for(descriptor: Descriptor, tag: Tag) -> Mapping[str, Any]:
     """The entry that makes a manifest the one of this tag."""
     plain = Descriptor(descriptor.media_type, descriptor.digest, descriptor.size)
     return plain.annotated({REF_NAME: tag}).document()
@@ -127,7 +161,7 @@ def entry_digest(entry: Mapping[str, Any]) -> Digest:
 
 
 def ref_name(entry: Mapping[str, Any]) -> str:
-    """The name of an entry, empty when it has none; not every tool's name is a tag."""
+    """The name of an entry, empty when it has none."""
     annotations = entry.get("annotations")
     return str(annotations.get(REF_NAME) or "") if isinstance(annotations, dict) else ""
 
@@ -146,11 +180,6 @@ def manifest_type(data: bytes) -> str | None:
     if isinstance(found.get("manifests"), list):
         return OCI_INDEX
     return OCI_MANIFEST if isinstance(found.get("layers"), list) else None
-
-
-def _named(entries: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The entries without their order, which means nothing."""
-    return sorted(json.dumps(entry, sort_keys=True) for entry in entries)
 
 
 def _object(data: bytes, path: Path) -> dict[str, Any]:

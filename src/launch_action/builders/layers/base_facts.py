@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from launch_action.builders.layers.base_findings import (
+    DEFAULT_GLIBC,
+    DEFAULT_MUSL,
+    Findings,
+    Libc,
+)
 from launch_action.builders.layers.base_image import BaseImage
 from launch_action.cache import Cache
 from launch_action.core.base import BaseFacts, PythonFacts
@@ -15,9 +20,6 @@ from launch_action.core.errors import BuildError
 from launch_action.core.image import fingerprint
 from launch_action.core.ports import Content, Reporter
 
-# What wheels are chosen for where a glibc is certain and its version is not (manylinux_2_28).
-DEFAULT_GLIBC = "2.28"
-DEFAULT_MUSL = "1.2"
 # Part of the cache key of what was read from files.
 _FORMAT = 1
 _KIND = "base-facts"
@@ -31,22 +33,6 @@ _VERSION = re.compile(r"3\.\d+(?:\.\d+)?(?:[abrc.]+\d+)?")
 # The official images compile Python from this file into /usr/local, since their first version.
 _OFFICIAL = "python.tar.xz"
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-@dataclass(frozen=True, slots=True)
-class Libc:
-    """The C library; `version` is the lowest that is sure."""
-
-    family: Literal["glibc", "musl"]
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """What a base's files tell: its interpreters (any order), its C library if there is one."""
-
-    pythons: tuple[PythonFacts, ...]
-    libc: Libc | None
 
 
 def image_facts(

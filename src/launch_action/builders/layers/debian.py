@@ -48,7 +48,7 @@ def resolve_debian(
     machine: Machine | None = None,
     fresh: float = FRESH,
 ) -> tuple[BaseFacts, LayerRecipe]:
-    """The facts and the layer of a suite's base, with the suite's own Python, which must be `python` (X.Y).
+    """The facts and the layer of a suite's base; its own Python must be `python` (X.Y).
 
     A list is taken as it is for `fresh` seconds. Raises BuildError.
     """

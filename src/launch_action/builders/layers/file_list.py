@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from launch_action.builders.layers.base_facts import (
+from launch_action.builders.layers.base_findings import (
     DEFAULT_GLIBC,
     DEFAULT_MUSL,
     Findings,

@@ -1,0 +1,54 @@
+"""The page that describes the inputs and outputs, made from their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from launch_action.core.inputs import INPUTS, NOT_IN_ACTION, Input
+from launch_action.core.outputs import OUTPUTS
+
+_HEAD = """# Inputs and outputs
+
+Made from the table in `src/launch_action/core/inputs.py`; a test holds it current. An empty value
+means the default. On the command line an input is the option `--name`. To write this page anew:
+`python -m launch_action.core.inputs_page > docs/inputs.md`.
+
+| input | also | default | in action.yml | commands | meaning |
+| --- | --- | --- | --- | --- | --- |
+"""
+_OUTPUTS = """
+## Outputs
+
+Set as soon as each is known. `--json` has the same with `_` for `-`; what is unknown is `null`.
+
+| output | meaning |
+| --- | --- |
+"""
+
+
+def page() -> str:
+    """The text of docs/inputs.md."""
+    outputs = (f"| `{o.action_name}` | {o.help} |\n" for o in OUTPUTS)
+    return _HEAD + "".join(map(_row, INPUTS)) + _OUTPUTS + "".join(outputs)
+
+
+def _row(known: Input) -> str:
+    cells = (
+        f"`{known.name}`",
+        ", ".join(_spellings(known)),
+        f"`{known.default}`" if known.default else "",
+        "" if "action" not in known.commands or known.name in NOT_IN_ACTION else "yes",
+        ", ".join(command for command in known.commands if command != "action"),
+        known.help.replace("|", "\\|"),
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _spellings(known: Input) -> Iterator[str]:
+    yield from (f"`{flag}`" for flag in known.flags)
+    if known.kind == "tristate":
+        yield f"`--no-{known.name}`"
+
+
+if __name__ == "__main__":
+    print(page(), end="")  # noqa: T201

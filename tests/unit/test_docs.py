@@ -1,0 +1,51 @@
+"""What the documents say is what the program does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from launch_action.cli import parser
+from launch_action.core.inputs import INPUTS
+from launch_action.core.inputs_page import page
+from launch_action.core.outputs import OUTPUTS
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_of_inputs_is_current() -> None:
+    assert (ROOT / "docs" / "inputs.md").read_text("utf-8") == page()
+
+
+def test_every_option_in_the_readme_exists() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    commands = re.findall(r"launch-action (?:launch|build|run)\b[^\n`]*(?:\\\n[^\n`]*)*", text)
+    bare = [re.sub(r"\"[^\"]*\"", "", line) for line in commands]
+    options = {word for line in bare for word in re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", line)}
+    known = {flag for row in INPUTS for flag in (f"--{row.name}", *row.flags)}
+
+    assert len(commands) > 3
+    assert options <= known | {"--json", "--dry-run", "--no-push", "--help"}
+
+
+def test_the_readme_names_only_inputs_and_outputs_of_the_action() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    blocks = re.findall(r"uses: org/launch-action@v1\n  with:\n((?:    .*\n)*)", text)
+    given = {name for block in blocks for name in re.findall(r"^    ([a-z-]+):", block, re.M)}
+    outputs = set(re.findall(r"steps\.launch\.outputs\.([a-z-]+)", text))
+
+    assert given
+    assert given <= {row.name for row in INPUTS if "action" in row.commands}
+    assert outputs <= {output.action_name for output in OUTPUTS}
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text("utf-8")):
+            assert (path.parent / target).exists(), (path.name, target)
+
+
+def test_every_command_has_help() -> None:
+    assert "{launch,build,run" not in parser().format_help()
+    for command in ("launch", "build", "run", "action", "doctor"):
+        assert command in parser().format_help()
