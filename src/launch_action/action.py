@@ -91,7 +91,7 @@ class _Step:
     def run(self) -> int:
         self._introduce()
         inputs = self._inputs()
-        place = replace(self.place, inputs=inputs)
+        place = replace(self.place, inputs=inputs, untrusted=self.event.is_untrusted)
         job = build(place, self.announce, run=inputs.run)
         self._artifact()
         code = 0

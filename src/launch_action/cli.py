@@ -175,7 +175,8 @@ def _print_result(outcome: Outcome, *, as_json: bool) -> None:
 
 def _failed(error: LaunchError, outcome: Outcome, *, as_json: bool) -> int:
     lines = [f"error: {error.message}", f"hint: {error.hint}"]
-    for line in (*error.context.splitlines(), *lines):
+    # What a tool said is indented: its own "error:" is evidence, ours is the result.
+    for line in (*(f"  {text}" for text in error.context.splitlines()), *lines):
         print(printable(line), file=sys.stderr)  # noqa: T201
     if as_json:
         _print(json.dumps(outcome.document(error), indent=2))

@@ -50,7 +50,6 @@ class Looked:
     checkout: Checkout
     context: Context
     plan: LaunchPlan
-    untrusted: bool = False
 
 
 def launch(place: Workplace, outcome: Outcome, log: Log, *, run: bool) -> int:
@@ -300,8 +299,13 @@ def world(place: Workplace, looked: Looked, content: Content, announce: Announce
     def packages() -> Packages:
         from launch_action.builders.layers.packages import Packages
 
-        trusted = not looked.untrusted
-        return Packages(looked.context, place.cache, place.reporter, place.environment, trusted)
+        return Packages(
+            looked.context,
+            place.cache,
+            place.reporter,
+            place.environment,
+            trusted=not place.untrusted,
+        )
 
     builder = LayersBuilder(looked.context, base, packages, place.cache, place.reporter)
     return World(builder, content, place.reporter, announce)

@@ -43,7 +43,7 @@ def run_job(job: StoredJob, place: Workplace, running: Running) -> RunResult:
     """Run a job version to its end. Raises RunError when it cannot be started."""
     image = job_image(job)
     resource = _resource(place.inputs, place.reporter)
-    plan = run_plan(place.inputs, resource, running)
+    plan = run_plan(place, resource, running)
     announce = running.announce
     announce({"run_id": plan.run_id, "run_status": "running"})
     result = _runner(job, place, resource, image, running.log).run(plan, image, place.reporter)
@@ -57,8 +57,9 @@ def run_job(job: StoredJob, place: Workplace, running: Running) -> RunResult:
     return result
 
 
-def run_plan(inputs: Inputs, resource: Resource, running: Running) -> RunPlan:
+def run_plan(place: Workplace, resource: Resource, running: Running) -> RunPlan:
     """What the inputs ask of a run; `--set` wins over the launch config."""
+    inputs = place.inputs
     config = read_config(inputs.config)
     given, names = split_environment(inputs.env)
     run_id = new_run_id(secrets.choice)
@@ -75,7 +76,7 @@ def run_plan(inputs: Inputs, resource: Resource, running: Running) -> RunPlan:
         env_names=names,
         timeout=inputs.timeout,
         config=merged(config.run_config, parse_settings(inputs.set)),
-        untrusted=running.untrusted,
+        untrusted=place.untrusted,
     )
 
 

@@ -45,17 +45,21 @@ class Running:
     announce: Announce
     log: Callable[[bytes], None]
     entrypoint: tuple[str, ...] = ()
-    untrusted: bool = False
 
 
 @dataclass(frozen=True)
 class Workplace:
-    """What one run of this program works with. `environment` is as it was at the start."""
+    """What one run of this program works with.
+
+    `environment` is as it was at the start, `started` in seconds since 1970. `untrusted` marks an
+    event that an outsider can cause: nothing of a package is run for it.
+    """
 
     inputs: Inputs
     environment: Mapping[str, str] = field(repr=False)
     reporter: Reporter
     started: int
+    untrusted: bool = False
 
     @cached_property
     def directory(self) -> Path:

@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,16 +17,20 @@ from typing import Any, BinaryIO
 import pytest
 from support.versions import (
     AMD64,
+    ARM64,
     blob_path,
     image_documents,
     opener,
     put,
     put_image,
+    recording,
 )
 
 from launch_action.core.errors import StoreError
 from launch_action.core.image import OCI_INDEX, OCI_LAYER, Descriptor, Manifest, digest_of
 from launch_action.core.ports import read_blob
+from launch_action.core.reference import Tag
+from launch_action.core.store import JobStore
 from launch_action.oci.directory import STATE, Directory
 from launch_action.oci.layout import LayoutContent
 
@@ -438,6 +443,7 @@ def test_a_tag_that_breaks_the_grammar_is_refused(content: LayoutContent) -> Non
 
 FULL_DISK = """
 import sys
+import tempfile
 from pathlib import Path
 from launch_action.core.errors import StoreError
 from support.versions import image_documents, put, put_image
@@ -685,3 +691,49 @@ def test_umoci_reads_the_layout_and_its_collection_takes_nothing(
     tool("umoci", "gc", "--layout", directory)
 
     assert set(snapshot(directory)) == before
+
+
+def test_a_job_version_travels_whole_and_its_image_is_found_in_it(
+    tool: Callable[..., str], content: LayoutContent, directory: Path, tmp_path: Path
+) -> None:
+    """The index has a job manifest beside the images: tools choose the platform's image."""
+    for platform in (AMD64, ARM64):
+        put_image(content, "a", platform)
+    store = JobStore(content)
+    version = store.record(recording(platforms=(AMD64, ARM64))).version
+    store.point(version, [Tag("main")])
+    copy = tmp_path / "copy"
+
+    tool("skopeo", "copy", "--insecure-policy", "--all", f"oci:{directory}:main", f"oci:{copy}:x")
+    chosen = json.loads(
+        tool("skopeo", "inspect", "--override-arch", "arm64", f"oci:{directory}:main")
+    )
+
+    travelled = JobStore(LayoutContent(copy, "copy"))
+    assert travelled.load("x") == version
+    assert travelled.job_files(version) == store.job_files(version)
+    assert chosen["Architecture"] == "arm64"
+
+
+def test_podman_takes_the_image_of_a_job_version(
+    tool: Callable[..., str], content: LayoutContent, directory: Path, tmp_path: Path
+) -> None:
+    put_image(content, "a")
+    store = JobStore(content)
+    store.point(store.record(recording()).version, [Tag("main")])
+    # A path below /tmp that has no upper case: podman makes an image name of it.
+    place = Path(tempfile.mkdtemp(prefix="layout-")).resolve()
+    lower = place.with_name(place.name.lower())
+    place.rename(lower)
+    try:
+        podman = (
+            "podman", "--root", lower / "root", "--runroot", lower / "run",
+            "--storage-driver", "vfs",
+        )  # fmt: skip
+        directory.rename(lower / "store")
+
+        pulled = tool(*podman, "pull", "--quiet", f"oci:{lower / 'store'}:main").strip()
+
+        assert pulled == image_documents("a")[2].config().digest.hex
+    finally:
+        shutil.rmtree(lower)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import posixpath
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -179,6 +180,7 @@ def plan(
             *_checkout_warnings(checkout),
             *name_warnings,
             *_dockerfile_warning(inputs, project),
+            *_script_warning(entrypoint, project),
             *project.warnings,
         ),
     )
@@ -336,6 +338,18 @@ def _dockerfile_warning(inputs: Inputs, project: Project) -> tuple[str, ...]:
     if not unused:
         return ()
     return (f"{unused[0]} is not used; say --builder layers to build without it silently",)
+
+
+def _script_warning(entrypoint: tuple[str, ...], project: Project) -> tuple[str, ...]:
+    """A script that is not in the context: a typo, as a rule; but the base may hold it."""
+    script = script_of(entrypoint, "")
+    paths = {file.path for file in project.files}
+    if script not in entrypoint[1:] or script.startswith("/") or script in paths:
+        return ()
+    kin = [path for path in paths if path.endswith(posixpath.splitext(script)[1])]
+    near = difflib.get_close_matches(script, sorted(kin)[:1000], n=1)
+    guess = f"; did you mean {near[0]!r}?" if near else ""
+    return (f"no file {script!r} in the build context, which the entry point names{guess}",)
 
 
 def _base(inputs: Inputs, python: PythonChoice) -> BaseReference:

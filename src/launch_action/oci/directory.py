@@ -78,10 +78,9 @@ class Directory:
         parent, _, name = path.rpartition("/")
         try:
             with self.folder(parent) as folder:
-                found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                return _status(name, folder)
         except FileNotFoundError:
             return None
-        return found if stat.S_ISREG(found.st_mode) else None
 
     def names(self, path: str = "") -> tuple[str, ...]:
         """The names in a folder, sorted; none when there is no such folder."""
@@ -98,8 +97,8 @@ class Directory:
             return
         with self.folder(path) as folder:
             for name in names:
-                found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-                if stat.S_ISREG(found.st_mode):
+                found = _status(name, folder)
+                if found:
                     yield name, found, partial(_open, name, folder)
 
     def touch(self, path: str) -> None:
@@ -219,6 +218,14 @@ def _advice(error: OSError) -> str:
     if isinstance(error, TimeoutError):
         return "another process holds the store's lock; end it, or wait until it is done"
     return "check owner and permissions of that path, or choose another with --store"
+
+
+def _status(name: str, folder: int) -> os.stat_result | None:
+    try:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return found if stat.S_ISREG(found.st_mode) else None
 
 
 def _open(name: str, folder: int) -> BinaryIO:

@@ -15,9 +15,10 @@ from launch_action.builders.layers.installed import installed, installed_entries
 from launch_action.builders.layers.scheme import Scheme
 from launch_action.builders.layers.tar import sorted_entries, with_parents
 from launch_action.builders.layers.venv import home, skeleton
-from launch_action.builders.layers.wheel import normalised, read_wheel
+from launch_action.builders.layers.wheel import Wheel, normalised, read_wheel
 from launch_action.builders.layers.writer import layer_key
 from launch_action.core.base import PythonFacts
+from launch_action.core.errors import BuildError
 
 _VERSION = 1
 
@@ -135,7 +136,7 @@ def _written(
 
 def _entries(wheel: W, scheme: Scheme, supply: Supply[W], stack: ExitStack) -> list[Entry]:
     if supply.wheel:
-        found = read_wheel(supply.wheel(wheel))
+        found = _read(wheel, supply.wheel(wheel))
         if found.spliceable:
             return wheel_entries(found, scheme)
     tree = stack.enter_context(supply.tree((wheel,)))
@@ -144,3 +145,12 @@ def _entries(wheel: W, scheme: Scheme, supply: Supply[W], stack: ExitStack) -> l
         for one in installed(tree.root, scheme.python)
         for entry in installed_entries(one, scheme, interpreter=tree.interpreter)
     ]
+
+
+def _read(wheel: PinnedWheel, path: Path) -> Wheel:
+    try:
+        return read_wheel(path)
+    except BuildError as error:
+        # The file is called after its digest, which tells a user nothing.
+        message = error.message.replace(path.name, f"{wheel.name} {wheel.version}")
+        raise BuildError(message, hint=error.hint) from error
