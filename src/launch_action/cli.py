@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
+import re
 import signal
 import sys
 import traceback
@@ -25,11 +27,21 @@ _COMMANDS: Mapping[Command, str] = {
 }
 
 
+_SPELLINGS = (*_COMMANDS, "action", "doctor", *(f"--{known.name}" for known in INPUTS))
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse with our error form and exit code (both are 2, the text is ours)."""
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(message, hint=f"see `{self.prog} --help`")
+        raise InputError(message, hint=f"{self._guess(message)}see `{self.prog} --help`")
+
+    def _guess(self, message: str) -> str:
+        """The spelling that is nearest to what was not understood, if there is one."""
+        typed = re.search(r"unrecognized arguments: (--[\w-]+)|invalid choice: '([^']*)'", message)
+        word = (typed[1] or typed[2]) if typed else ""
+        near = difflib.get_close_matches(word, _SPELLINGS, n=1)
+        return f"did you mean {near[0]!r}? " if near else ""
 
 
 def parser() -> argparse.ArgumentParser:

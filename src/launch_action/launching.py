@@ -16,7 +16,7 @@ from launch_action.builders.layers.index_auth import index_identities
 from launch_action.builders.layers.writer import FORMAT
 from launch_action.core.base import BaseReference, DebianBase, parse_base
 from launch_action.core.checkout import Checkout
-from launch_action.core.context import Context
+from launch_action.core.context import Context, TreeFile
 from launch_action.core.dependencies import read_dependencies
 from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.dockerignore import context_digest, select
@@ -24,6 +24,7 @@ from launch_action.core.entrypoint import parse_entrypoint
 from launch_action.core.errors import InputError, ServiceError, StoreError
 from launch_action.core.image import Platform, fingerprint
 from launch_action.core.launch import Announce, World, execute
+from launch_action.core.links import escaping_links
 from launch_action.core.outputs import Outcome
 from launch_action.core.plan import LaunchPlan, Project, Situation, describe, plan
 from launch_action.core.ports import Content, Traffic
@@ -223,12 +224,6 @@ def read_project(place: Workplace, context: CommitContext, build_context: str) -
     for notice in dependencies.notices:
         where = posixpath.join(build_context, notice.origin.file)
         place.reporter.warning(notice.text, file=where, line=notice.origin.line)
-    warnings: tuple[str, ...] = ()
-    if dependencies.kind == "none":
-        warnings = (
-            "no requirements.txt and no pyproject.toml in the build context: "
-            "the image holds the code alone",
-        )
     return Project(
         build_context=build_context,
         files=files,
@@ -241,8 +236,31 @@ def read_project(place: Workplace, context: CommitContext, build_context: str) -
         dependencies=dependencies,
         local=_local_content(dependencies, context),
         indexes=index_identities(place.environment),
-        warnings=warnings,
+        warnings=(*_dependency_warning(dependencies), *_link_warning(context, files)),
     )
+
+
+def _dependency_warning(dependencies: DependencyInputs) -> tuple[str, ...]:
+    if dependencies.kind != "none":
+        return ()
+    return (
+        "no requirements.txt and no pyproject.toml in the build context: "
+        "the image holds the code alone",
+    )
+
+
+def _link_warning(context: Context, files: tuple[TreeFile, ...]) -> tuple[str, ...]:
+    """Links that lead out of the context stay links, and mean another place in the image."""
+    links = [file for file in files if file.kind == "symlink"]
+    if not links:
+        return ()
+    targets = {file.path: b"".join(chunks) for file, chunks in context.contents(links)}
+    escaping = escaping_links(links, targets.get)
+    if not escaping:
+        return ()
+    shown = ", ".join(repr(path) for path in escaping[:3])
+    more = f" and {len(escaping) - 3} more" if len(escaping) > 3 else ""
+    return (f"symbolic links point outside the build context and stay as they are: {shown}{more}",)
 
 
 def _folders(context: CommitContext, build_context: str) -> Iterator[tuple[str, Reader]]:

@@ -293,6 +293,51 @@ def test_a_login_is_not_carried_from_tls_to_a_token_server_without(
     assert asked == []
 
 
+@pytest.mark.parametrize("where", ["elsewhere", "itself"])
+def test_content_is_never_fetched_without_tls_for_a_registry_with_it(
+    authority: Certificates, where: str
+) -> None:
+    """A registry behind a proxy that ends TLS may name itself with http: that is put right."""
+    asked: list[str] = []
+
+    class Plain(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(500)
+
+    with serving(Plain) as plain:
+
+        class Leading(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.path == "/there":
+                    self.send_response(200)
+                    self.send_header("Content-Length", "5")
+                    self.end_headers()
+                    self.wfile.write(b"there")
+                    return
+                port = plain.partition(":")[2]
+                host = f"127.0.0.2:{port}" if where == "elsewhere" else self.headers["Host"]
+                self.send_response(307)
+                self.send_header("Location", f"http://{host}/there")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+        with serving(Leading, tls=authority) as leading:
+            registries = Registries(Logins(), ca_file=str(authority.authority), patience=QUICK)
+            content = RegistryContent(
+                Repository.parse(f"{leading}/acme/train"),
+                (registries._mirror(f"https://{leading}"),),
+                writable=False,
+            )
+            if where == "itself":
+                assert read_blob(content, blob_of(b"there")) == b"there"
+            else:
+                with pytest.raises(RegistryError, match=r"not safe: http://127\.0\.0\.2"):
+                    read_blob(content, blob_of(b"there"))
+
+    assert asked == []
+
+
 @pytest.mark.parametrize("challenge", ["", "Negotiate", 'Digest realm="x"'])
 def test_a_login_of_an_unknown_kind_is_an_error(locked: Running, challenge: str) -> None:
     with proxy_to(locked.address) as proxy:

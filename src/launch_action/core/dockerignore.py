@@ -127,7 +127,7 @@ _TOKEN = re.compile(
     rf"(?P<deep>\*\*/?)|(?P<star>\*)|(?P<one>\?)|(?P<set>{_SET})|\\(?P<escaped>.)|(?P<plain>[^\\\[])",
     re.DOTALL,
 )
-_DEEP, _STAR = "(?:.*/)?", "[^/]*"
+_DEEP, _STAR, _ONE = "(?:.*/)?", "[^/]*", "[^/]"
 _SUFFIX = re.compile(r"\*\*([^/*?\[\]\\][^*?\[\]\\]*)")
 
 
@@ -161,7 +161,7 @@ def _append(pieces: list[str], piece: str) -> None:
                 run = "".join(pieces[start + 1 :])
                 pieces[start:] = [f"(?>[^/]*?{run})"]
                 break
-            if "/" in pieces[start] or pieces[start].startswith("["):
+            if pieces[start] != _ONE and ("/" in pieces[start] or pieces[start].startswith("[")):
                 break
     pieces.append(piece)
 
@@ -173,7 +173,7 @@ def _piece(token: re.Match[str]) -> str | None:
         case "star":
             return _STAR
         case "one":
-            return "[^/]"
+            return _ONE
         case "set":
             return _character_set(token[0])
         case _:

@@ -344,7 +344,8 @@ def _script_warning(entrypoint: tuple[str, ...], project: Project) -> tuple[str,
     """A script that is not in the context: a typo, as a rule; but the base may hold it."""
     script = script_of(entrypoint, "")
     paths = {file.path for file in project.files}
-    if script not in entrypoint[1:] or script.startswith("/") or script in paths:
+    named = script in (posixpath.normpath(word) for word in entrypoint[1:])
+    if not named or script.startswith("/") or script in paths:
         return ()
     kin = [path for path in paths if path.endswith(posixpath.splitext(script)[1])]
     near = difflib.get_close_matches(script, sorted(kin)[:1000], n=1)

@@ -46,6 +46,10 @@ _FORMAT = "dev.launch-action.version"
 _JOB_NAME = "dev.launch-action.job.name"
 _BUILD_KEY = "dev.launch-action.build.key"
 _NONCE = "dev.launch-action.nonce"
+# Marks the job manifest in the index. Not by the descriptor's `artifactType`: tools that know OCI
+# 1.0 write the index anew without that property when they copy it, which would change the digest.
+_KIND = "dev.launch-action.kind"
+_JOB = "job"
 
 _BUILD_KEY_TEXT = re.compile(r"[0-9a-f]{64}")
 _HIDDEN = re.compile(r"key-[0-9a-f]{32}|sha256-[0-9a-f]{64}.*", re.DOTALL)
@@ -116,7 +120,7 @@ def make_version(recording: Recording) -> MadeVersion:
     job = _artifact(JOB_ARTIFACT, [layer for layer, _ in layers], annotations)
     entries = (
         *sorted(recording.images, key=_platform),
-        replace(job.descriptor, platform=UNKNOWN_PLATFORM, artifact_type=JOB_ARTIFACT),
+        replace(job.descriptor, platform=UNKNOWN_PLATFORM, annotations={_KIND: _JOB}),
         *recording.attestations,
     )
     index = Manifest.make(
@@ -146,7 +150,7 @@ def read_version(index: Manifest) -> JobVersion:
             f"job version {digest} has format {found[_FORMAT]!r}, known is {FORMAT!r}",
             hint="update launch-action",
         )
-    jobs = tuple(entry for entry in entries if entry.artifact_type == JOB_ARTIFACT)
+    jobs = tuple(entry for entry in entries if entry.annotations.get(_KIND) == _JOB)
     images = tuple(entry for entry in entries if _is_image(entry))
     return JobVersion(
         digest=digest,
@@ -302,8 +306,4 @@ def _artifact(kind: str, layers: list[Descriptor], annotations: Mapping[str, str
 
 
 def _is_image(entry: Descriptor) -> bool:
-    return (
-        entry.media_type in MANIFEST_TYPES
-        and entry.platform not in (None, UNKNOWN_PLATFORM)
-        and entry.artifact_type in ("", None)
-    )
+    return entry.media_type in MANIFEST_TYPES and entry.platform not in (None, UNKNOWN_PLATFORM)

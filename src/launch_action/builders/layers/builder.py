@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from launch_action.builders.layers.archive import LayerRecipe
@@ -32,9 +32,9 @@ from launch_action.builders.layers.writer import write_layer
 from launch_action.cache import Cache
 from launch_action.core.base import BaseFacts, BaseReference
 from launch_action.core.context import Context
+from launch_action.core.errors import BuildError
 from launch_action.core.image import (
     OCI_CONFIG,
-    OCI_LAYER_GZIP,
     Descriptor,
     Layer,
     Manifest,
@@ -182,7 +182,17 @@ class _Image:
 
     def _provide(self, recipe: LayerRecipe, packages: Sequence[str] = ()) -> MadeLayer:
         """The layer of a recipe, in the target: known, cached, or made now."""
-        return self._known(recipe.key) or self._make(recipe, tuple(packages))
+        known = self._known(recipe.key)
+        if known is not None:
+            return known
+        # In the cache before it is sent: a push that fails is not made again by the next run.
+        self._make(recipe, tuple(packages))
+        made = self._known(recipe.key)
+        if made is None:
+            raise BuildError(
+                f"layer {recipe.title!r} vanished from the cache", hint="run the same command again"
+            )
+        return made
 
     def _known(self, key: str) -> MadeLayer | None:
         stored = self.stored.layers.get(key)
@@ -192,23 +202,17 @@ class _Image:
         if cached is None:
             return None
         layer, path = cached
-        self.target.put_blob(layer.layer.descriptor, lambda: path.open("rb"))
+        descriptor = layer.layer.descriptor
+        with self.builder.reporter.transfer(layer.title, descriptor.size) as advance:
+            self.target.put_blob(descriptor, lambda: Observed(path.open("rb"), advance))
         return layer
 
-    def _make(self, recipe: LayerRecipe, packages: tuple[str, ...]) -> MadeLayer:
+    def _make(self, recipe: LayerRecipe, packages: tuple[str, ...]) -> None:
         cache = self.builder.cache
-        with cache.write("layers", recipe.key) as path:
-            with path.open("wb") as out:
-                written = write_layer(recipe.entries(), out)
-            descriptor = Descriptor(OCI_LAYER_GZIP, written.digest, written.size)
-            layer = MadeLayer(
-                Layer(descriptor, written.diff_id), recipe.key, recipe.role, recipe.title, packages
-            )
-            with self.builder.reporter.transfer(recipe.title, descriptor.size) as advance:
-                if self.target.put_blob(descriptor, lambda: path.open("rb")) == "sent":
-                    advance(descriptor.size)
+        with cache.write("layers", recipe.key) as path, path.open("wb") as out:
+            written = write_layer(recipe.entries(), out)
+        layer = MadeLayer(written.layer, recipe.key, recipe.role, recipe.title, packages)
         note_layer(cache, layer)
-        return layer
 
     def _finish(self, layers: Sequence[MadeLayer]) -> Descriptor:
         """Config and manifest, after every layer."""
@@ -235,3 +239,17 @@ def _same(layer: MadeLayer) -> MadeLayer:
 
 def _opened(data: bytes) -> BytesIO:
     return BytesIO(data)
+
+
+class Observed(BufferedReader):
+    """A file that tells how much of it was read."""
+
+    def __init__(self, file: BufferedReader, advance: Callable[[int], None]) -> None:
+        super().__init__(file.raw)
+        self._inner = file  # kept, for it closes what we read from when it goes
+        self._advance = advance
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self._advance(len(data))
+        return data
