@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import os
 import re
 import signal
 import sys
@@ -106,8 +107,7 @@ def main() -> NoReturn:
         code = 141  # nobody reads what is printed: as `cat` ends in `cat | head`
     except Exception:  # the one place: a defect of ours, told in full
         code = _defect()
-    _flush()
-    sys.exit(code)
+    sys.exit(_flush(code))
 
 
 class _TerminatedError(BaseException):
@@ -160,8 +160,13 @@ def _read(chosen: argparse.Namespace, environment: Mapping[str, str]) -> Inputs:
 
 def _log(stream: Any) -> Callable[[bytes], None]:
     def write(line: bytes) -> None:
-        stream.buffer.write(line)
-        stream.buffer.flush()
+        try:
+            stream.buffer.write(line)
+            stream.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise _unwritable(error) from error
 
     return write
 
@@ -214,8 +219,21 @@ def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
-def _flush() -> None:
+def _flush(code: int) -> int:
+    """Write what is buffered; the exit code, which tells when that cannot be done."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        sys.stderr.close()
+    except OSError as error:
+        # What is left in the buffer would fail once more when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return code or 141
+        return code or _failed(_unwritable(error), Outcome(), as_json=False)
+    return code
+
+
+def _unwritable(error: OSError) -> InputError:
+    return InputError(
+        f"standard output cannot be written: {error.strerror}",
+        hint="what was built is recorded; run the same command again with another output",
+    )

@@ -156,6 +156,10 @@ def _known_jobs(place: Workplace) -> str:
 @contextmanager
 def look(place: Workplace, *, run: bool) -> Iterator[Looked]:
     """Read the checkout and plan; the context is open inside the block."""
+    if run:
+        from launch_action.running import check_run
+
+        check_run(place)
     checkout = inspect(place.directory)
     build_context = _build_context(place)
     with open_context(checkout, build_context) as context:

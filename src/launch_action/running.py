@@ -57,6 +57,11 @@ def run_job(job: StoredJob, place: Workplace, running: Running) -> RunResult:
     return result
 
 
+def check_run(place: Workplace) -> None:
+    """Raise InputError for what is asked of a run and cannot be, before anything is built."""
+    run_plan(place, "local-process", Running(lambda _: None, lambda _: None))
+
+
 def run_plan(place: Workplace, resource: Resource, running: Running) -> RunPlan:
     """What the inputs ask of a run; `--set` wins over the launch config."""
     inputs = place.inputs

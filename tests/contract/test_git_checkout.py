@@ -273,7 +273,7 @@ def test_a_worktree_whose_repository_is_gone_is_not_taken_for_the_one_around_it(
 def test_a_core_worktree_that_points_elsewhere_is_noticed(work: Work, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     work.git("config", "core.worktree", str(tmp_path / "elsewhere"))
-    with pytest.raises(SourceError, match="core.worktree"):
+    with pytest.raises(SourceError, match=r"core\.worktree"):
         inspect(work.path)
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from support.repositories import Work, git, make_repository
 
+from launch_action.core.checkout import Repository
 from launch_action.core.errors import LaunchError, SourceError
+from launch_action.git import command
 from launch_action.git.checkout import inspect
 from launch_action.git.tree import open_context
 
@@ -24,7 +26,8 @@ COMMANDS = (
     "gpg.ssh.program", "gpg.x509.program", "interactive.diffFilter", "sequence.editor",
     "uploadpack.packObjectsHook", "diff.evil.command", "diff.evil.textconv", "merge.evil.driver",
     "filter.evil.clean", "filter.evil.smudge", "filter.evil.process", "filter.e.vil.clean",
-    "filter.lfs.clean", "filter.lfs.process", "remote.origin.uploadpack", "remote.origin.receivepack",
+    "filter.lfs.clean", "filter.lfs.process", "remote.origin.uploadpack",
+    "remote.origin.receivepack",
     "alias.status", "alias.config", "alias.cat-file", "alias.ls-tree", "trace2.eventTarget",
     "submodule.vendor/lib.update", "lfs.customtransfer.evil.path", "core.hookspath",
 )  # fmt: skip
@@ -102,7 +105,8 @@ def test_nothing_in_the_configuration_is_run(work: Work, marker: Path) -> None:
 
 def test_nothing_in_an_included_or_worktree_configuration_is_run(work: Work, marker: Path) -> None:
     (work.path / ".git" / "included").write_text(
-        f'[filter "evil"]\n clean = touch {marker}.included\n[core]\n fsmonitor = touch {marker}.f\n'
+        f'[filter "evil"]\n clean = touch {marker}.included\n'
+        f"[core]\n fsmonitor = touch {marker}.f\n"
     )
     (work.path / ".git" / "config.worktree").write_text(
         f'[filter "lfs"]\n process = touch {marker}.worktree\n'
@@ -216,11 +220,9 @@ def test_a_file_above_the_context_that_a_partial_clone_lacks_is_an_error_without
 def test_no_fetch_even_where_git_does_not_know_how_to_be_told(
     partial: Work, marker: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from launch_action.git import command
-
     known = command._environment
 
-    def older(repository: command.Repository) -> dict[str, str]:
+    def older(repository: Repository) -> dict[str, str]:
         return {k: v for k, v in known(repository).items() if k != "GIT_NO_LAZY_FETCH"}
 
     monkeypatch.setattr(command, "_environment", older)

@@ -204,7 +204,8 @@ def test_links_that_leave_the_context_are_named_and_kept(tmp_path: Path) -> None
     work = make_repository(tmp_path / "work")
     work.commit({"ctx/dir/x": "x", "outside": "x"})
     targets = {
-        "in": "dir/x", "dir/up": "../in", "dangling": "nowhere", "loop": "loop", "out": "../outside",
+        "in": "dir/x", "dir/up": "../in", "dangling": "nowhere", "loop": "loop",
+        "out": "../outside",
         "abs": "/etc/passwd", "dir/sly": "../d/../../outside", "d": "dir", "through": "d/../../x",
         "dir/fine": "../dir/../in",
     }  # fmt: skip
@@ -438,18 +439,22 @@ def test_which_files_are_lfs_agrees_with_git(tmp_path: Path) -> None:
         ".gitattributes": (
             "# comment\n[attr]big filter=lfs -text\n*.bin filter=lfs\n/root.dat filter=lfs\n"
             "data/** filter=lfs\ndata/keep.txt -filter\nsub/*.pt big\n**/deep/x filter=lfs\n"
-            'a[[:space:]]b.txt filter=lfs\n"q uoted" filter=lfs\n*.no filter=other\n[a-c].rng filter=lfs\n'
-            "w?.t filter=lfs\ndir/ filter=lfs\nsub/lost.bin !filter\n\\!esc filter=lfs\n*.x filter\n"
+            'a[[:space:]]b.txt filter=lfs\n"q uoted" filter=lfs\n*.no filter=other\n'
+            "[a-c].rng filter=lfs\n"
+            "w?.t filter=lfs\ndir/ filter=lfs\nsub/lost.bin !filter\n\\!esc filter=lfs\n"
+            "*.x filter\n"
             "  lead.ing   text   filter=lfs  \nx/**/y.z filter=lfs\n*[!0-9].neg filter=lfs\n"
         ),
         "sub/.gitattributes": "*.bin -filter\nmore.bin filter=lfs\n/top filter=lfs\n",
         "sub/deeper/.gitattributes": "* filter=lfs\n",
     }
     names = [
-        "a.bin", "d/a.bin", "root.dat", "d/root.dat", "data/a", "data/b/c", "data/keep.txt", "sub/m.pt",
-        "sub/d/m.pt", "x/deep/x", "deep/x", "deep/y", "a b.txt", "q uoted", "a.no", "b.rng", "d.rng",
+        "a.bin", "d/a.bin", "root.dat", "d/root.dat", "data/a", "data/b/c", "data/keep.txt",
+        "sub/m.pt", "sub/d/m.pt", "x/deep/x", "deep/x", "deep/y", "a b.txt", "q uoted",
+        "a.no", "b.rng", "d.rng",
         "wx.t", "w/.t", "dir/file", "sub/lost.bin", "sub/more.bin", "sub/d/more.bin", "sub/top",
-        "sub/d/top", "sub/deeper/any", "sub/deeper/n/any", "!esc", "q.x", "lead.ing", "x/y.z", "x/1/2/y.z",
+        "sub/d/top", "sub/deeper/any", "sub/deeper/n/any", "!esc", "q.x", "lead.ing", "x/y.z",
+        "x/1/2/y.z",
         "a.neg", "1.neg", "data2/a", "d/data/a", "caf\u00e9.bin", "sub/deeper/q.bin",
     ]  # fmt: skip
     content_of = {name: f"content of {name}".encode() for name in names}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import stat
 import subprocess
@@ -721,10 +722,9 @@ def test_podman_takes_the_image_of_a_job_version(
     put_image(content, "a")
     store = JobStore(content)
     store.point(store.record(recording()).version, [Tag("main")])
-    # A path below /tmp that has no upper case: podman makes an image name of it.
-    place = Path(tempfile.mkdtemp(prefix="layout-")).resolve()
-    lower = place.with_name(place.name.lower())
-    place.rename(lower)
+    # podman makes an image name of the path: no upper case, no '_' at an end.
+    lower = Path(tempfile.gettempdir(), f"layout-{secrets.token_hex(8)}")
+    lower.mkdir()
     try:
         podman = (
             "podman", "--root", lower / "root", "--runroot", lower / "run",

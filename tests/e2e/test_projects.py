@@ -192,7 +192,7 @@ def test_a_project(
     )  # fmt: skip
     said = f"exit {ended.code}\n{ended.err}\n{ended.out}"
     assert ended.code == case.exit, said
-    assert "Traceback" not in ended.err or "File \"/app" in ended.err, said
+    assert "Traceback" not in ended.err or 'File "/app' in ended.err, said
     for text in case.log:
         assert text in ended.err, said
     assert machine.leftovers() == [], said

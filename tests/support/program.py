@@ -96,7 +96,7 @@ class Machine:
         before: Sequence[str] = (),
         timeout: float = 180,
     ) -> Ended:
-        """Run the program to its end; `before` is a command that starts it, such as `unshare -n`."""
+        """Run the program to its end; `before` is a command that starts it, as `unshare -n` is."""
         started = time.monotonic()
         with self.started(*arguments, cwd=cwd, before=before) as child:
             out, err = child.communicate(timeout=timeout)

@@ -109,7 +109,7 @@ def test_what_is_taken_back_in(text: str, expected: tuple[str, ...]) -> None:
 
 
 def test_the_last_line_that_matches_decides_for_directories_above_too() -> None:
-    """BuildKit forgets `docs/deep` here, since the directory was ignored already; documented is this."""
+    """BuildKit forgets `docs/deep` here, as it was ignored already; this is the documented rule."""
     assert ignored("docs\n!docs/deep/b.md\ndocs/deep") == DOCS
 
 
@@ -127,7 +127,7 @@ def test_the_last_line_that_matches_decides_for_directories_above_too() -> None:
         ("[*]", "*", True),  # as filepath.Match documents it; moby makes another class of it
         ("[*]", "x", False),
         ("a[^b]c", "a/c", True),  # as in filepath.Match: a class may match the separator
-        ("[a-ζ]*", "α", True),
+        ("[à-ï]*", "é", True),
         ("a?b", "a☺b", True),
         ("a?b", "a/b", False),
         ("a*b?c*x", "abxbbxdbxebxczzx", True),
@@ -195,7 +195,7 @@ def test_a_directory_is_pruned_only_when_nothing_below_can_come_back() -> None:
 
 
 def docker_py(patterns: list[str], path: str) -> bool:
-    return bool(PatternMatcher(patterns).matches(path))
+    return bool(PatternMatcher(patterns).matches(path))  # type: ignore[arg-type]
 
 
 NAMES = st.sampled_from(["a", "b", "ab", "a.b", "c", "abc", ".a"])

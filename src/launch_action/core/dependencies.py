@@ -113,13 +113,13 @@ def cutoff(
     >>> cutoff(1700000000, None, date(2026, 1, 1))
     '2023-11-14T00:00:00Z'
     """
-    if pinned or resolve_date == "latest":
+    if resolve_date == "latest":
         return None
     if resolve_date:
         chosen = _read_date(resolve_date, today)
     else:
         chosen = min(datetime.fromtimestamp(committed, UTC).date(), today)
-    return f"{chosen.isoformat()}T00:00:00Z"
+    return None if pinned else f"{chosen.isoformat()}T00:00:00Z"
 
 
 def _read_date(text: str, today: date) -> date:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import posixpath
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -29,6 +30,8 @@ from launch_action.core.reference import Reference, Repository, Tag
 from launch_action.core.version import alias_tag
 
 RECIPE_FORMAT = 1
+# Aliases with a meaning of their own, which no branch may take.
+_RESERVED = re.compile(r"latest|pr-[0-9]+|sha-.*|key-.*|branch-.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,11 +385,16 @@ def _aliases(inputs: Inputs, checkout: Checkout, situation: Situation) -> tuple[
         found.append(f"pr-{situation.pull_request}")
     else:
         branch, tag = _ref(checkout, situation)
-        found += [name for name in (tag, branch) if name]
+        found += [name for name in (tag, _branch_alias(branch)) if name]
         if not situation.ci or (branch and branch == _default_branch(checkout, situation)):
             found.append("latest")
     tags = [alias_tag(name) for name in found] + [_asked_alias(text) for text in inputs.alias]
     return tuple(dict.fromkeys(tags))
+
+
+def _branch_alias(branch: str) -> str:
+    """The alias of a branch; one that is called `latest` or `pr-3` does not take that alias."""
+    return f"branch-{branch}" if _RESERVED.fullmatch(branch) else branch
 
 
 def _asked_alias(text: str) -> Tag:
@@ -411,5 +419,6 @@ def _previous(checkout: Checkout, situation: Situation) -> tuple[Tag, ...]:
     """The versions whose layers may serve: `latest`, the branch's and the base branch's."""
     branch, _ = _ref(checkout, situation)
     pull = f"pr-{situation.pull_request}" if situation.pull_request is not None else ""
-    wanted = [pull, branch, situation.base_branch, "latest", _default_branch(checkout, situation)]
+    branches = [branch, situation.base_branch, _default_branch(checkout, situation)]
+    wanted = [pull, *map(_branch_alias, branches), "latest"]
     return tuple(dict.fromkeys(alias_tag(name) for name in wanted if name))

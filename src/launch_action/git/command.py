@@ -61,7 +61,7 @@ def git(
     if done.code not in accept:
         raise SourceError(
             f"git {arguments[0]} failed in {repository.top!r} with code {done.code}",
-            hint="run `git fsck` there; git's own message is above",
+            hint="see what git says; `git fsck` checks the repository",
             context=done.complaint,
         )
     return done.out

@@ -14,7 +14,7 @@ from launch_action.core.errors import InputError, RegistryError
 from launch_action.core.reference import DOCKER_HUB
 from launch_action.oci.auth import Authority, Scopes
 from launch_action.oci.docker_config import Credentials
-from launch_action.oci.faults import refusal, said
+from launch_action.oci.faults import error_codes, refusal, said
 from launch_action.oci.network import is_loopback
 from launch_action.oci.retry import TRANSIENT, Note, Patience, Transient, persist, retry_after
 from launch_action.oci.transport import Answer, Meter, Transport
@@ -137,7 +137,7 @@ class Host:
         lasting = self.name == DOCKER_HUB and _ALLOWANCE in error.message
         # A storage host's 400 or 403 is an address that has expired: the registry gives a new one.
         foreign = not self._owns(answer.url) and answer.status in (400, 401, 403)
-        if not lasting and (answer.status in TRANSIENT or foreign):
+        if not lasting and (answer.status in TRANSIENT or foreign or _unsettled(request, body)):
             raise Transient(error, after=retry_after(answer.headers.get("Retry-After")))
         raise error
 
@@ -230,6 +230,16 @@ class Host:
             f"{parts.scheme}://{parts.hostname or ''}",
             hint="the registry or a proxy before it names a wrong address; tell who runs it",
         )
+
+
+def _unsettled(request: Request, body: bytes) -> bool:
+    """Whether a manifest was refused for content that the registry took a moment ago.
+
+    A registry may not see yet what another connection has just stored (distribution 2.8 answers so
+    when two writers push the same content at once).
+    """
+    manifest = request.method == "PUT" and "/manifests/" in request.path
+    return manifest and bool(error_codes(body) & {"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 
 
 def _redirected(answer: Answer) -> bool:

@@ -30,7 +30,9 @@ _NO_VERSION = re.compile(
     r"(?:[<>=!~]=?\S+)? (?:is|are) available)"
 )
 _PYTHON = re.compile(r"does not satisfy Python(\S+) and (\S+) depends on Python")
-_FETCH = re.compile(r"error: Failed to (?:fetch|download)[^:]*: `?(\S+?)`?$", re.MULTILINE)
+_FETCH = re.compile(
+    r"(?:error|cause): Failed to (?:fetch|download)[^:]*: `?(\S+?)`?$", re.MULTILINE
+)
 _LOGIN = re.compile(r"\((\S+)\).*?\((40[13] \w+)\)|(40[13] \w+)\) for url \((\S+)\)")
 _BUILD = re.compile(
     rf"Failed to (?:build|download and build|prepare|resolve requirements).*?`{_NAME}"
