@@ -19,7 +19,9 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 # Apache's combined format, as the registry writes it to standard output.
-_LINE = re.compile(r'\[[^]]*\] "(?P<method>[A-Z]+) (?P<url>\S+) [^"]*" (?P<status>\d+) (?P<sent>\d+)')
+_LINE = re.compile(
+    r'\[[^]]*\] "(?P<method>[A-Z]+) (?P<url>\S+) [^"]*" (?P<status>\d+) (?P<sent>\d+)'
+)
 
 
 @dataclass(frozen=True, slots=True)

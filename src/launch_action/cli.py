@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import os
 import re
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any, NoReturn
@@ -18,6 +16,7 @@ from launch_action import __version__
 from launch_action.core.errors import InputError, LaunchError
 from launch_action.core.inputs import INPUTS, Command, Input, Inputs, read_inputs
 from launch_action.core.outputs import Outcome
+from launch_action.core.spelling import nearest
 from launch_action.report import Report, open_sink, printable
 
 _DESCRIPTION = "Turn a commit into a job: a versioned, runnable blueprint with a container image."
@@ -41,7 +40,7 @@ class _Parser(argparse.ArgumentParser):
         """The spelling that is nearest to what was not understood, if there is one."""
         typed = re.search(r"unrecognized arguments: (--[\w-]+)|invalid choice: '([^']*)'", message)
         word = (typed[1] or typed[2]) if typed else ""
-        near = difflib.get_close_matches(word, _SPELLINGS, n=1)
+        near = nearest(word, _SPELLINGS)
         return f"did you mean {near[0]!r}? " if near else ""
 
 
@@ -107,6 +106,8 @@ def main() -> NoReturn:
         code = 141  # nobody reads what is printed: as `cat` ends in `cat | head`
     except Exception:  # the one place: a defect of ours, told in full
         code = _defect()
+    # Nothing is left to clean up: a signal from here on ends the process as it does by default.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.exit(_flush(code))
 
 
@@ -206,6 +207,8 @@ def _ended(what: str, code: int) -> int:
 
 
 def _defect() -> int:
+    import traceback
+
     traceback.print_exc()
     print(  # noqa: T201
         f"error: this is a defect of launch-action {__version__}\n"

@@ -224,6 +224,7 @@ def read_project(place: Workplace, context: CommitContext, build_context: str) -
     inputs = place.inputs
     ignore = context.read(".dockerignore")
     files = select(context.files, ignore.decode("utf-8", "surrogateescape") if ignore else None)
+    context.check(files)
     dependencies = read_dependencies(context.read, extras=inputs.extras)
     for notice in dependencies.notices:
         where = posixpath.join(build_context, notice.origin.file)

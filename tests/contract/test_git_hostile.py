@@ -173,11 +173,15 @@ def partial(work: Work, tmp_path: Path, marker: Path) -> Work:
     clone = Work(tmp_path / "partial")
     clone.git("sparse-checkout", "set", "--no-cone", "/in")
     clone.git("checkout", "--quiet", "main")
-    clone.git("remote", "set-url", "origin", f"ext::sh -c 'touch {marker}.ext'")
+    clone.git("remote", "set-url", "origin", f"ext::touch {marker}.ext")
     clone.git("config", "protocol.ext.allow", "always")
-    clone.git("config", "remote.origin.vcs", "ext")
-    clone.git("config", "fetch.bundleURI", str(marker))
+    clone.git("config", "protocol.allow", "always")
     return clone
+
+
+def test_the_trap_works_when_a_careless_git_fetches(partial: Work, marker: Path) -> None:
+    os.system(f"cd {partial.path} && git cat-file -p main:out/y.py 2>/dev/null")
+    assert left(marker) == ["m.ext"]
 
 
 def test_a_partial_clone_is_inspected_and_listed_without_fetching(

@@ -56,11 +56,13 @@ class Machine:
     """A user's machine below `root`: home, store, cache and temporary directory are its own.
 
     `cache` may be shared where a test is not about caching. `also` is in the environment too.
+    `program` is what starts the program.
     """
 
     root: Path
     cache: Path | None = None
     also: Mapping[str, str] = field(default_factory=dict)
+    program: tuple[str, ...] = (str(PROGRAM),)
 
     @property
     def store(self) -> Path:
@@ -111,7 +113,7 @@ class Machine:
     ) -> Iterator[subprocess.Popen[bytes]]:
         """The running program, the leader of a process group that is gone when the block ends."""
         with subprocess.Popen(
-            [*before, str(PROGRAM), *arguments],
+            [*before, *self.program, *arguments],
             cwd=cwd,
             env=self.environment(),
             stdin=subprocess.DEVNULL,

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from launch_action.core import requirements_file
 from launch_action.core.errors import BuildError
 from launch_action.core.requirements_file import (
     Entry,
@@ -173,3 +174,44 @@ def test_any_text_is_read_or_refused_with_its_file(text: str) -> None:
             message = error.message
             raise
     assert message.startswith("r.txt:")
+
+
+@given(st.from_regex(requirements_file._PLAIN, fullmatch=True))
+def test_what_is_read_as_plain_is_read_as_packaging_reads_it(text: str) -> None:
+    origin = Origin("r.txt", 1)
+    expected = requirements_file._parsed(text, (), origin)
+    assert requirements_file._named(text, (), origin) == expected
+
+
+SPECIFIERS = st.lists(
+    st.builds(
+        "{}{}{}".format,
+        st.sampled_from(["==", "!=", "<=", ">=", "<", ">", "~=", "===", "=", ""]),
+        st.sampled_from(["", " ", "\t"]),
+        st.sampled_from(
+            ["1", "1.2", "1.*", "1.2rc1", "1.2.post1.dev2", "1.0+cu121", "1!2.0", "v1", "1.0.", "*"]
+        ),
+    ),
+    max_size=3,
+).map(",".join)
+
+
+@given(st.sampled_from(["a", "A.b", "a-", "numpy[x, y-z]", "a[]", "a [x]", "(a)"]), SPECIFIERS)
+def test_a_line_near_the_plain_form_means_what_packaging_says(name: str, specifiers: str) -> None:
+    text, origin = name + specifiers, Origin("r.txt", 1)
+    try:
+        expected = requirements_file._parsed(text, (), origin)
+    except BuildError as error:
+        with pytest.raises(BuildError) as caught:
+            requirements_file._named(text, (), origin)
+        assert caught.value.message == error.message
+    else:
+        assert requirements_file._named(text, (), origin) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["numpy", "numpy==1.26.4", "Pandas>=2,<3", "a.b[x,y] ~= 1.2", "torch==2.5.1+cu121", "x!=1.*"],
+)
+def test_what_people_write_is_plain(text: str) -> None:
+    assert requirements_file._PLAIN.fullmatch(text)

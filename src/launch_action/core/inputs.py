@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Literal
 
 from launch_action.core.errors import InputError
+from launch_action.core.spelling import nearest
 
 Kind = Literal["text", "boolean", "tristate", "list", "lines", "choice", "duration"]
 Command = Literal["launch", "build", "run", "action"]
@@ -269,6 +269,6 @@ def _duration(known: Input, text: str) -> float:
 
 def _nearest(text: str, names: Iterable[str]) -> str:
     known = sorted(names)
-    near = difflib.get_close_matches(text, known, n=1)
+    near = nearest(text, known)
     guess = f"did you mean {near[0]!r}? " if near else ""
     return f"{guess}valid: {', '.join(known)}"

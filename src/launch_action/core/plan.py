@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import posixpath
 import re
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from launch_action.core.names import (
 )
 from launch_action.core.python_version import PythonChoice
 from launch_action.core.reference import Reference, Repository, Tag
+from launch_action.core.spelling import nearest
 from launch_action.core.version import alias_tag
 
 RECIPE_FORMAT = 1
@@ -351,7 +351,7 @@ def _script_warning(entrypoint: tuple[str, ...], project: Project) -> tuple[str,
     if not named or script.startswith("/") or script in paths:
         return ()
     kin = [path for path in paths if path.endswith(posixpath.splitext(script)[1])]
-    near = difflib.get_close_matches(script, sorted(kin)[:1000], n=1)
+    near = nearest(script, sorted(kin)[:1000])
     guess = f"; did you mean {near[0]!r}?" if near else ""
     return (f"no file {script!r} in the build context, which the entry point names{guess}",)
 

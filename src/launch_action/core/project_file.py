@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import posixpath
 import re
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from launch_action.core.context import sort_key
 from launch_action.core.dependency_inputs import DependencyInputs, Notice, Reader
 from launch_action.core.errors import BuildError, InputError
 from launch_action.core.requirements_file import Origin
+from launch_action.core.spelling import nearest
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement as Parsed
@@ -135,7 +135,7 @@ def _check_extras(project: Mapping[str, Any], extras: tuple[str, ...]) -> None:
     for extra in extras:
         if _normal(extra) in map(_normal, known):
             continue
-        near = difflib.get_close_matches(extra, known, n=1)
+        near = nearest(extra, known)
         listed = ", ".join(sorted(known)) or "none"
         raise InputError(
             f"{_PROJECT} has no extra {extra!r}",

@@ -113,6 +113,22 @@ _HASH = re.compile(r"(sha256|sha384|sha512):([0-9a-fA-F]+)")
 _VCS = re.compile(r"(git|hg|svn|bzr)\+|git@|git://")
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
 _LOCAL = re.compile(r"(?P<path>[^;\[]+?)\s*(?P<extras>\[[^\]]*\])?\s*(?P<marker>;.*)?", re.DOTALL)
+# The plain form of PEP 508, `name[extras] <specifiers>`, which most lines have. What matches is
+# valid; what does not may be valid too, and is for the `packaging` library, which is slow to import.
+_RELEASE = r"[0-9]+(?:\.[0-9]+)*"
+_SUFFIX = r"(?:(?:a|b|rc)[0-9]+)?(?:\.post[0-9]+)?(?:\.dev[0-9]+)?"
+_LOCAL_VERSION = r"(?:\+[a-z0-9]+(?:\.[a-z0-9]+)*)?"
+_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+_SPECIFIER = (
+    rf"(?:(?:==|!=)[ \t]*{_RELEASE}(?:\.\*|{_SUFFIX}{_LOCAL_VERSION})"
+    rf"|(?:<=|>=|<|>)[ \t]*{_RELEASE}{_SUFFIX}"
+    rf"|~=[ \t]*[0-9]+(?:\.[0-9]+)+{_SUFFIX})"
+)
+_PLAIN = re.compile(
+    rf"(?P<name>{_NAME})[ \t]*(?:\[[ \t]*{_NAME}(?:[ \t]*,[ \t]*{_NAME})*[ \t]*\][ \t]*)?"
+    rf"(?P<specifiers>{_SPECIFIER}(?:[ \t]*,[ \t]*{_SPECIFIER})*)?"
+)
+_EXACT = re.compile(r"==[^,*]*(?:,|$)")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -258,6 +274,16 @@ def _is_path(text: str) -> bool:
 
 
 def _named(text: str, hashes: tuple[str, ...], origin: Origin) -> Entry:
+    plain = _PLAIN.fullmatch(text)
+    if plain:
+        name = re.sub(r"[-_.]+", "-", plain["name"]).lower()
+        exact = bool(_EXACT.search(plain["specifiers"] or ""))
+        return Requirement(origin, text, name, "", hashes, exact)
+    return _parsed(text, hashes, origin)
+
+
+def _parsed(text: str, hashes: tuple[str, ...], origin: Origin) -> Entry:
+    """A requirement of any form, as the `packaging` library reads it."""
     from packaging.requirements import InvalidRequirement
     from packaging.requirements import Requirement as Parsed
     from packaging.utils import canonicalize_name

@@ -6,7 +6,6 @@ a writer is killed, and the same command run again completes.
 
 from __future__ import annotations
 
-import difflib
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from launch_action.core.errors import StoreError
 from launch_action.core.image import EMPTY, Descriptor, Manifest
 from launch_action.core.ports import Content, read_blob
 from launch_action.core.reference import Digest, Tag
+from launch_action.core.spelling import nearest
 from launch_action.core.version import (
     CODE_TITLE,
     DOCUMENT_TITLE,
@@ -291,7 +291,7 @@ class JobStore:
 
     def _unknown(self, selector: str) -> StoreError:
         tags = self._tags(hidden_too=False)
-        near = difflib.get_close_matches(selector, tags, n=3, cutoff=0.5) or tags[:5]
+        near = nearest(selector, tags, count=3, likeness=0.5) or tags[:5]
         return StoreError(
             f"no job version {selector!r} in {self.content.name!r}",
             hint=f"nearest aliases: {', '.join(near)}"

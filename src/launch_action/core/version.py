@@ -243,7 +243,7 @@ def _check(recording: Recording) -> None:
 def _is_utc(text: str) -> bool:
     """Whether this is the one spelling of a moment: another spelling would be another digest."""
     try:
-        return datetime.strptime(text, _TIME).strftime(_TIME) == text
+        return datetime.fromisoformat(text).strftime(_TIME) == text
     except ValueError:
         return False
 
