@@ -148,9 +148,9 @@ def _dockers(
     for name in only:
         if name == "tuned" and not Engine(root, Path()).plugin:
             continue  # an old engine knows neither the option nor that cache
-        own = stack.enter_context(engine(root, next(places)))
+        own = stack.enter_context(engine(root, next(places), lazy=name == "tuned"))
         label = f"docker {own.version.split('+')[0].split(' ')[0]}, {name}"
-        made.append(Docker(label, own, checkout, files[name], layered=name == "tuned"))
+        made.append(Docker(label, own, checkout, files[name]))
     return made
 
 

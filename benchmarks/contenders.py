@@ -94,44 +94,36 @@ class LaunchAction:
 class Docker:
     """`docker build` with BuildKit and a push; the cache of a fresh machine is in the registry.
 
-    `layered` keeps a cache of every step in the registry beside the image (`mode=max`), else the
-    cache is in the image (`type=inline`).
+    A lazy engine keeps a cache of every step in the registry beside the image (`mode=max`) and
+    leaves the image packed; else the cache is in the image (`type=inline`).
     """
 
     name: str
     engine: Engine
     project: Path
     dockerfile: str
-    layered: bool = False
 
     def build(self, image: str, *, empty: bool) -> int:
         file = self.engine.folder / "Dockerfile"
         file.write_text(self.dockerfile)
-        common = ["--network=host", f"--file={file}", f"--tag={image}:latest", *_arguments()]
-        if self.engine.plugin:
-            cache = self._registry_cache(image) if self.layered else self._inline_cache(image)
-            taken = cache[:1] if empty else []
-            self.engine.docker(
-                "buildx", "build", "--push", "--provenance=false", "--progress=plain",
-                *common, *taken, *cache[1:], str(self.project),
-            )  # fmt: skip
-        else:
-            inline = "--build-arg=BUILDKIT_INLINE_CACHE=1"
+        common = ["--network=host", f"--file={file}", *_arguments(), str(self.project)]
+        if not self.engine.plugin:
             taken = [f"--cache-from={image}:latest"] if empty else []
-            self.engine.docker("build", inline, *common, *taken, str(self.project))
+            inline = "--build-arg=BUILDKIT_INLINE_CACHE=1"
+            self.engine.docker("build", inline, f"--tag={image}:latest", *taken, *common)
             self.engine.docker("push", "--quiet", f"{image}:latest")
+        elif self.engine.lazy:
+            self._buildx(*_step_cache(image, empty), _packed_output(image), *common)
+        else:
+            self._buildx(*_inline_cache(image, empty), f"--tag={image}:latest", "--push", *common)
         return self.engine.peak()
 
     def forget(self) -> None:
         self.engine.stop()
         self.engine.start()
 
-    def _inline_cache(self, image: str) -> list[str]:
-        return [f"--cache-from=type=registry,ref={image}:latest", "--cache-to=type=inline"]
-
-    def _registry_cache(self, image: str) -> list[str]:
-        place = f"type=registry,ref={image}:cache"
-        return [f"--cache-from={place}", f"--cache-to={place},mode=max"]
+    def _buildx(self, *arguments: str) -> None:
+        self.engine.docker("buildx", "build", "--provenance=false", "--progress=plain", *arguments)
 
 
 def pip_dockerfile(base: str) -> str:
@@ -143,6 +135,21 @@ def uv_dockerfile(base: str, uv: str, *, link: bool = False) -> str:
     """The one that uv's documentation recommends; with `link` the code's layer needs no base."""
     copy = "COPY --link . /app/" if link else "COPY . ."
     return _UV.format(base=base, uv=uv, copy=copy)
+
+
+def _inline_cache(image: str, empty: bool) -> list[str]:
+    taken = [f"--cache-from=type=registry,ref={image}:latest"] if empty else []
+    return [*taken, "--cache-to=type=inline"]
+
+
+def _step_cache(image: str, empty: bool) -> list[str]:
+    place = f"type=registry,ref={image}:cache"
+    taken = [f"--cache-from={place}"] if empty else []
+    return [*taken, f"--cache-to={place},mode=max"]
+
+
+def _packed_output(image: str) -> str:
+    return f"--output=type=image,name={image}:latest,push=true,unpack=false"
 
 
 def _arguments() -> list[str]:

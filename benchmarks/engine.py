@@ -21,10 +21,14 @@ _PLUGINS = ("libexec", "lib", "local/lib", "local/libexec")
 
 @dataclass(slots=True)
 class Engine:
-    """dockerd with its containerd. `root` is `/`, or where packages of another one are unpacked."""
+    """dockerd with its containerd. `root` is `/`, or where packages of another one are unpacked.
+
+    With `lazy` it keeps images in containerd, where layers that nobody reads are not pulled.
+    """
 
     root: Path
     folder: Path
+    lazy: bool = False
     children: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -115,8 +119,7 @@ class Engine:
 
     def _start_dockerd(self) -> None:
         config = self.folder / "daemon.json"
-        # Modern engines alone know containerd's image store, which pulls lazily.
-        features = {"features": {"containerd-snapshotter": True}} if self.plugin else {}
+        features = {"features": {"containerd-snapshotter": True}} if self.lazy else {}
         config.write_text(json.dumps(features))
         self._spawn(
             "dockerd", f"--config-file={config}", f"--host=unix://{self.folder / 'docker.sock'}",
@@ -146,9 +149,9 @@ class Engine:
 
 
 @contextmanager
-def engine(root: Path, folder: Path) -> Iterator[Engine]:
+def engine(root: Path, folder: Path, *, lazy: bool = False) -> Iterator[Engine]:
     """A running engine that ends with the block."""
-    made = Engine(root, folder)
+    made = Engine(root, folder, lazy)
     try:
         made.start()
         yield made

@@ -16,9 +16,10 @@ from launch_action.core.errors import SourceError
 from launch_action.core.image import Platform
 from launch_action.core.inputs import Inputs
 from launch_action.core.launch import Announce
-from launch_action.core.plan import Situation, StorePlan
+from launch_action.core.plan import StorePlan
 from launch_action.core.ports import Content, Reporter
 from launch_action.core.reference import Repository
+from launch_action.core.situation import Situation
 from launch_action.core.version import JobVersion
 from launch_action.oci.layout import LayoutContent
 

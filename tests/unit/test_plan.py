@@ -12,8 +12,9 @@ from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.errors import BuildError, InputError, SourceError
 from launch_action.core.image import Platform
 from launch_action.core.inputs import Inputs
-from launch_action.core.plan import LaunchPlan, Project, Situation, describe, plan
+from launch_action.core.plan import LaunchPlan, describe, plan
 from launch_action.core.python_version import PythonChoice
+from launch_action.core.situation import Project, Situation
 
 COMMIT = "4532ec17" + "0" * 32
 CHECKOUT = Checkout(

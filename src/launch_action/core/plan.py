@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from launch_action.core import dependencies
+from launch_action.core.aliases import default_aliases, previous_aliases
 from launch_action.core.base import BaseReference, LayoutBase, RegistryBase, parse_base
 from launch_action.core.checkout import Checkout
 from launch_action.core.context import TreeFile
@@ -26,51 +26,10 @@ from launch_action.core.names import (
 )
 from launch_action.core.python_version import PythonChoice
 from launch_action.core.reference import Reference, Repository, Tag
+from launch_action.core.situation import Project, Situation
 from launch_action.core.spelling import nearest
-from launch_action.core.version import alias_tag
 
 RECIPE_FORMAT = 1
-# Aliases with a meaning of their own, which no branch may take.
-_RESERVED = re.compile(r"latest|pr-[0-9]+|sha-.*|key-.*|branch-.*")
-
-
-@dataclass(frozen=True, slots=True)
-class Project:
-    """What was read of the build context at the commit, before anything is decided.
-
-    `files` are the context's files after the ignore rules, `digest` identifies them. `local` gives
-    the content id of every path that the dependencies name, `indexes` the URLs of package indexes
-    that the environment names.
-    """
-
-    build_context: str
-    files: tuple[TreeFile, ...]
-    digest: str
-    python: PythonChoice
-    dependencies: DependencyInputs
-    local: tuple[tuple[str, str], ...] = ()
-    indexes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """What the plan must know of where it runs; all of it is read by the shell.
-
-    `event_branch`, `event_tag`, `pull_request` and `default_branch` are what CI says; a command
-    line outside CI says nothing and the checkout's own are used.
-    """
-
-    platform: Platform
-    now: int
-    store_directory: str
-    builder_format: str
-    ci: bool = False
-    event_branch: str = ""
-    event_tag: str = ""
-    pull_request: int | None = None
-    base_branch: str = ""
-    default_branch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +134,8 @@ def plan(
         commit_time=checkout.commit_time,
         store=_store(inputs, situation, name),
         build=build,
-        aliases=_aliases(inputs, checkout, situation),
-        previous=_previous(checkout, situation),
+        aliases=default_aliases(checkout, situation, inputs.alias),
+        previous=previous_aliases(checkout, situation),
         allow_rename=inputs.allow_rename,
         run=run,
         warnings=(
@@ -376,49 +335,3 @@ def _platforms(inputs: Inputs, situation: Situation) -> tuple[Platform, ...]:
                 f"platform {str(platform)!r} is not Linux", hint="images are built for linux/ARCH"
             )
     return unique
-
-
-def _aliases(inputs: Inputs, checkout: Checkout, situation: Situation) -> tuple[Tag, ...]:
-    """`sha-<commit>` always; then what the event or the checkout is about; then what was asked."""
-    found = [f"sha-{checkout.commit}"]
-    if situation.pull_request is not None:
-        found.append(f"pr-{situation.pull_request}")
-    else:
-        branch, tag = _ref(checkout, situation)
-        found += [name for name in (tag, _branch_alias(branch)) if name]
-        if not situation.ci or (branch and branch == _default_branch(checkout, situation)):
-            found.append("latest")
-    tags = [alias_tag(name) for name in found] + [_asked_alias(text) for text in inputs.alias]
-    return tuple(dict.fromkeys(tags))
-
-
-def _branch_alias(branch: str) -> str:
-    """The alias of a branch; one that is called `latest` or `pr-3` does not take that alias."""
-    return f"branch-{branch}" if _RESERVED.fullmatch(branch) else branch
-
-
-def _asked_alias(text: str) -> Tag:
-    tag = Tag(text)
-    if tag.startswith("key-"):
-        raise InputError(
-            f"alias {text!r} begins with 'key-'", hint="that prefix is the store's own"
-        )
-    return tag
-
-
-def _ref(checkout: Checkout, situation: Situation) -> tuple[str, str]:
-    """Branch and tag that this is about: the event's where it says, else the checkout's."""
-    return situation.event_branch or checkout.branch or "", situation.event_tag
-
-
-def _default_branch(checkout: Checkout, situation: Situation) -> str:
-    return situation.default_branch or checkout.default_branch or ""
-
-
-def _previous(checkout: Checkout, situation: Situation) -> tuple[Tag, ...]:
-    """The versions whose layers may serve: `latest`, the branch's and the base branch's."""
-    branch, _ = _ref(checkout, situation)
-    pull = f"pr-{situation.pull_request}" if situation.pull_request is not None else ""
-    branches = [branch, situation.base_branch, _default_branch(checkout, situation)]
-    wanted = [pull, *map(_branch_alias, branches), "latest"]
-    return tuple(dict.fromkeys(alias_tag(name) for name in wanted if name))

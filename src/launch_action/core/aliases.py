@@ -1,0 +1,63 @@
+"""The aliases of a job version: what the event or the checkout is about, and what was asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from launch_action.core.checkout import Checkout
+from launch_action.core.errors import InputError
+from launch_action.core.reference import Tag
+from launch_action.core.situation import Situation
+from launch_action.core.version import alias_tag
+
+# Aliases with a meaning of their own, which no branch may take.
+_RESERVED = re.compile(r"latest|pr-[0-9]+|sha-.*|key-.*|branch-.*")
+
+
+def default_aliases(
+    checkout: Checkout, situation: Situation, asked: Sequence[str]
+) -> tuple[Tag, ...]:
+    """`sha-<commit>` always; then what the event or the checkout is about; then what was asked."""
+    found = [f"sha-{checkout.commit}"]
+    if situation.pull_request is not None:
+        found.append(f"pr-{situation.pull_request}")
+    else:
+        branch, tag = _ref(checkout, situation)
+        found += [name for name in (tag, _branch_alias(branch)) if name]
+        if not situation.ci or (branch and branch == _default_branch(checkout, situation)):
+            found.append("latest")
+    tags = [alias_tag(name) for name in found] + [_asked_alias(text) for text in asked]
+    return tuple(dict.fromkeys(tags))
+
+
+def previous_aliases(checkout: Checkout, situation: Situation) -> tuple[Tag, ...]:
+    """The versions whose layers may serve: `latest`, the branch's and the base branch's."""
+    branch, _ = _ref(checkout, situation)
+    pull = f"pr-{situation.pull_request}" if situation.pull_request is not None else ""
+    branches = [branch, situation.base_branch, _default_branch(checkout, situation)]
+    wanted = [pull, *map(_branch_alias, branches), "latest"]
+    return tuple(dict.fromkeys(alias_tag(name) for name in wanted if name))
+
+
+def _branch_alias(branch: str) -> str:
+    """The alias of a branch; one that is called `latest` or `pr-3` does not take that alias."""
+    return f"branch-{branch}" if _RESERVED.fullmatch(branch) else branch
+
+
+def _asked_alias(text: str) -> Tag:
+    tag = Tag(text)
+    if tag.startswith("key-"):
+        raise InputError(
+            f"alias {text!r} begins with 'key-'", hint="that prefix is the store's own"
+        )
+    return tag
+
+
+def _ref(checkout: Checkout, situation: Situation) -> tuple[str, str]:
+    """Branch and tag that this is about: the event's where it says, else the checkout's."""
+    return situation.event_branch or checkout.branch or "", situation.event_tag
+
+
+def _default_branch(checkout: Checkout, situation: Situation) -> str:
+    return situation.default_branch or checkout.default_branch or ""

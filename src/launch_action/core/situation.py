@@ -1,0 +1,49 @@
+"""What was read before anything is decided: the project at its commit, and where this runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from launch_action.core.context import TreeFile
+from launch_action.core.dependency_inputs import DependencyInputs
+from launch_action.core.image import Platform
+from launch_action.core.python_version import PythonChoice
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What was read of the build context at the commit, before anything is decided.
+
+    `files` are the context's files after the ignore rules, `digest` identifies them. `local` gives
+    the content id of every path that the dependencies name, `indexes` the URLs of package indexes
+    that the environment names.
+    """
+
+    build_context: str
+    files: tuple[TreeFile, ...]
+    digest: str
+    python: PythonChoice
+    dependencies: DependencyInputs
+    local: tuple[tuple[str, str], ...] = ()
+    indexes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the plan must know of where it runs; all of it is read by the shell.
+
+    `event_branch`, `event_tag`, `pull_request` and `default_branch` are what CI says; a command
+    line outside CI says nothing and the checkout's own are used.
+    """
+
+    platform: Platform
+    now: int
+    store_directory: str
+    builder_format: str
+    ci: bool = False
+    event_branch: str = ""
+    event_tag: str = ""
+    pull_request: int | None = None
+    base_branch: str = ""
+    default_branch: str = ""

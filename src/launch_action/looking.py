@@ -1,0 +1,190 @@
+"""Looks at the checkout: the project at its commit, where this runs, and the plan it comes to."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from launch_action.builders.layers.index_auth import index_identities
+from launch_action.builders.layers.writer import FORMAT
+from launch_action.core.base import DebianBase, parse_base
+from launch_action.core.checkout import Checkout
+from launch_action.core.context import Context, TreeFile
+from launch_action.core.dependencies import read_dependencies
+from launch_action.core.dependency_inputs import DependencyInputs
+from launch_action.core.dockerignore import context_digest, select
+from launch_action.core.errors import InputError, ServiceError
+from launch_action.core.image import fingerprint
+from launch_action.core.links import escaping_links
+from launch_action.core.plan import LaunchPlan, plan
+from launch_action.core.python_version import DEFAULT_PYTHON, FILES, Reader, choose_python
+from launch_action.core.situation import Project, Situation
+from launch_action.git.checkout import inspect
+from launch_action.git.tree import CommitContext, open_context
+from launch_action.wiring import Workplace, situation
+
+if TYPE_CHECKING:
+    from launch_action.github.environment import GitHubContext
+
+# Only for the default: what a suite really has is read from its packages.
+SUITE_PYTHON = {"bookworm": "3.11", "trixie": "3.13", "jammy": "3.10", "noble": "3.12"}
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was read of the checkout, and the plan that it came to."""
+
+    checkout: Checkout
+    context: Context
+    plan: LaunchPlan
+
+
+@contextmanager
+def look(place: Workplace, *, run: bool) -> Iterator[Looked]:
+    """Read the checkout and plan; the context is open inside the block."""
+    if run:
+        from launch_action.running import check_run
+
+        check_run(place)
+    checkout = inspect(place.directory)
+    build_context = _build_context(place)
+    with open_context(checkout, build_context) as context:
+        project = read_project(place, context, build_context)
+        decided = plan(place.inputs, checkout, project, place_situation(place), run=run)
+        for warning in decided.warnings:
+            place.reporter.warning(warning)
+        yield Looked(checkout, context, decided)
+
+
+def place_situation(place: Workplace) -> Situation:
+    """What the plan must know of where it runs; in GitHub Actions, what the event says."""
+    found = situation(place, FORMAT)
+    if place.environment.get("GITHUB_ACTIONS") != "true":
+        return found
+    from launch_action.github.environment import load_context
+
+    event = load_context(place.environment)
+    return replace(
+        found,
+        ci=True,
+        event_branch="" if event.is_pull_request else event.branch,
+        event_tag=event.tag,
+        pull_request=event.number if event.is_pull_request else None,
+        base_branch=event.base_ref,
+        default_branch=event.default_branch or _ask_default_branch(place, event),
+    )
+
+
+def _ask_default_branch(place: Workplace, event: GitHubContext) -> str:
+    """From GitHub's API, where a token is given and the payload (of a schedule) does not say."""
+    token = place.inputs.github_token
+    if not token or not event.repository or event.is_pull_request:
+        return ""
+    from launch_action.github.api import default_branch
+
+    try:
+        return default_branch(event.repository, token=token, api_url=event.api_url)
+    except ServiceError as error:
+        place.reporter.warning(f"{error.message}; the alias latest is not moved")
+        return ""
+
+
+def _build_context(place: Workplace) -> str:
+    """The directory to build, from the repository's root: as given, never outside it.
+
+    Where the program is started in a sub-directory, a given path counts from the root, as in
+    W&B Launch; without one the root is built.
+    """
+    given = place.inputs.build_context
+    normal = posixpath.normpath(given) if given else ""
+    if normal.startswith("/") or normal.split("/")[0] == "..":
+        raise InputError(
+            f"build context is outside the repository: {given!r}",
+            hint="name a directory relative to the repository's root",
+        )
+    return "" if normal == "." else normal
+
+
+def read_project(place: Workplace, context: CommitContext, build_context: str) -> Project:
+    """Read of the build context what the plan decides on."""
+    inputs = place.inputs
+    ignore = context.read(".dockerignore")
+    files = select(context.files, ignore.decode("utf-8", "surrogateescape") if ignore else None)
+    context.check(files)
+    dependencies = read_dependencies(context.read, extras=inputs.extras)
+    for notice in dependencies.notices:
+        where = posixpath.join(build_context, notice.origin.file)
+        place.reporter.warning(notice.text, file=where, line=notice.origin.line)
+    return Project(
+        build_context=build_context,
+        files=files,
+        digest=context_digest(files),
+        python=choose_python(
+            inputs.python,
+            _folders(context, build_context),
+            default=_suite_python(inputs.base_image) or DEFAULT_PYTHON,
+        ),
+        dependencies=dependencies,
+        local=_local_content(dependencies, context),
+        indexes=index_identities(place.environment),
+        warnings=(*_dependency_warning(dependencies), *_link_warning(context, files)),
+    )
+
+
+def _dependency_warning(dependencies: DependencyInputs) -> tuple[str, ...]:
+    if dependencies.kind != "none":
+        return ()
+    return (
+        "no requirements.txt and no pyproject.toml in the build context: "
+        "the image holds the code alone",
+    )
+
+
+def _link_warning(context: Context, files: tuple[TreeFile, ...]) -> tuple[str, ...]:
+    """Links that lead out of the context stay links, and mean another place in the image."""
+    links = [file for file in files if file.kind == "symlink"]
+    if not links:
+        return ()
+    targets = {file.path: b"".join(chunks) for file, chunks in context.contents(links)}
+    escaping = escaping_links(links, targets.get)
+    if not escaping:
+        return ()
+    shown = ", ".join(repr(path) for path in escaping[:3])
+    more = f" and {len(escaping) - 3} more" if len(escaping) > 3 else ""
+    return (f"symbolic links point outside the build context and stay as they are: {shown}{more}",)
+
+
+def _folders(context: CommitContext, build_context: str) -> Iterator[tuple[str, Reader]]:
+    """The build context, then each directory above it up to the repository's root."""
+    yield build_context, context.read
+    folder = build_context
+    while folder:
+        folder = posixpath.dirname(folder)
+        yield folder, _outer(context, folder)
+
+
+def _outer(context: CommitContext, folder: str) -> Reader:
+    found = context.outer(*(posixpath.join(folder, name) for name in FILES))
+    return lambda name: found.get(posixpath.join(folder, name))
+
+
+def _local_content(dependencies: DependencyInputs, context: Context) -> tuple[tuple[str, str], ...]:
+    """Content ids of the paths that the dependencies name."""
+    return tuple((path, _content_id(path, context)) for path in dependencies.local)
+
+
+def _content_id(path: str, context: Context) -> str:
+    below = "" if path == "." else f"{path}/"
+    found = [f for f in context.files if f.path == path or f.path.startswith(below)]
+    return fingerprint([[f.path, f.kind, f.content] for f in found])
+
+
+def _suite_python(base_image: str) -> str | None:
+    """The Python that a `deb:` base has, to be taken where the project asks for none."""
+    if not base_image:
+        return None
+    base = parse_base(base_image)
+    return SUITE_PYTHON.get(base.suite) if isinstance(base, DebianBase) else None
