@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -43,19 +44,20 @@ def base_layout() -> Path:
             with tempfile.TemporaryDirectory(dir=home) as partial:
                 root = Path(partial, "root.tar")
                 _bootstrap(root)
-                _write_layout(Path(partial, "layout"), root.read_bytes(), _config(), _HISTORY)
+                _write_layout(Path(partial, "layout"), root, _config(), _HISTORY)
                 Path(partial, "layout").rename(place)
     return place
 
 
 def program_layout(folder: Path, program: Path) -> Path:
     """An image that holds one program at its root, as `astral-sh/uv` is one."""
-    tar = subprocess.run(
-        ["tar", "--create", "--dereference", "--owner=0", "--group=0", "--mtime=@0",
-         f"--directory={program.parent}", program.name],
-        stdout=subprocess.PIPE, check=True,
+    root = folder.with_suffix(".tar")
+    subprocess.run(
+        ["tar", "--create", f"--file={root}", "--dereference", "--owner=0", "--group=0",
+         "--mtime=@0", f"--directory={program.parent}", program.name],
+        check=True,
     )  # fmt: skip
-    _write_layout(folder, tar.stdout, {}, ("a program",))
+    _write_layout(folder, root, {}, ("a program",))
     return folder
 
 
@@ -103,7 +105,7 @@ def _config() -> dict[str, Any]:
 
 
 def _write_layout(
-    layout: Path, root: bytes, inner: dict[str, Any], history: tuple[str, ...]
+    layout: Path, root: Path, inner: dict[str, Any], history: tuple[str, ...]
 ) -> None:
     (layout / "blobs" / "sha256").mkdir(parents=True)
     empty = [{"created": _CREATED, "created_by": line, "empty_layer": True} for line in history[1:]]
@@ -112,21 +114,41 @@ def _write_layout(
         "architecture": {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine],
         "os": "linux",
         "config": inner,
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(root).hexdigest()}"]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{_digest(root)}"]},
         "history": [{"created": _CREATED, "created_by": history[0]}, *empty],
     }
-    packed = gzip.compress(root, compresslevel=6, mtime=0)
     manifest = {
         "schemaVersion": 2,
         "mediaType": f"{_KIND}.manifest.v1+json",
         "config": _blob(layout, f"{_KIND}.config.v1+json", json.dumps(config).encode()),
-        "layers": [_blob(layout, f"{_KIND}.layer.v1.tar+gzip", packed)],
+        "layers": [_layer(layout, root)],
     }
     named = _blob(layout, f"{_KIND}.manifest.v1+json", json.dumps(manifest).encode())
     named["annotations"] = {"org.opencontainers.image.ref.name": "base"}
     index = {"schemaVersion": 2, "mediaType": f"{_KIND}.index.v1+json", "manifests": [named]}
     (layout / "index.json").write_text(json.dumps(index))
     (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+
+
+def _layer(layout: Path, root: Path) -> dict[str, Any]:
+    """Compressed in a stream: whoever starts a program hands it its own peak of memory."""
+    packed = layout / "layer"
+    with (
+        root.open("rb") as tar,
+        packed.open("wb") as out,
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=out, mtime=0) as stream,
+    ):
+        shutil.copyfileobj(tar, stream, 1 << 20)
+    digest, size = _digest(packed), packed.stat().st_size
+    packed.rename(layout / "blobs" / "sha256" / digest)
+    return {
+        "mediaType": f"{_KIND}.layer.v1.tar+gzip", "digest": f"sha256:{digest}", "size": size,
+    }  # fmt: skip
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _blob(layout: Path, kind: str, content: bytes) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from benchmarks.contenders import (  # noqa: E402
     uv_dockerfile,
 )
 from benchmarks.engine import Engine, engine  # noqa: E402
-from benchmarks.registry import Registry, registry  # noqa: E402
+from benchmarks.registry import Registry, far_away, registry  # noqa: E402
 from benchmarks.table import report  # noqa: E402
 
 
@@ -85,6 +85,8 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         store = stack.enter_context(registry(folder / "registry"))
+        if options.latency:
+            store = stack.enter_context(far_away(store, options.latency))
         images = _push_bases(store, folder, options.program)
         checkout = folder / "project"
         contenders: list[Contender] = [
@@ -110,6 +112,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--only", action="append", choices=["pip", "uv", "tuned"], help="Dockerfiles to build"
+    )
+    parser.add_argument(
+        "--latency", type=float, default=0.0, help="milliseconds more for each round trip"
     )
     parser.add_argument(
         "--program", type=Path, default=Path(sys.executable).with_name("launch-action")

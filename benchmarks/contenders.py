@@ -82,7 +82,8 @@ class LaunchAction:
 
     def environment(self) -> Mapping[str, str]:
         """A home of its own, and no word of a CI that this may run in."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("GITHUB_", "CI", "XDG_"))}
+        others = ("GITHUB_", "CI", "XDG_", "PYTHON")
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(others)}
         return {
             **kept,
             "HOME": str(self.folder),
@@ -94,8 +95,8 @@ class LaunchAction:
 class Docker:
     """`docker build` with BuildKit and a push; the cache of a fresh machine is in the registry.
 
-    A lazy engine keeps a cache of every step in the registry beside the image (`mode=max`) and
-    leaves the image packed; else the cache is in the image (`type=inline`).
+    A lazy engine keeps a cache of every step in the registry beside the image (`mode=max`), and no
+    image locally; else the cache is in the image (`type=inline`).
     """
 
     name: str
@@ -113,7 +114,7 @@ class Docker:
             self.engine.docker("build", inline, f"--tag={image}:latest", *taken, *common)
             self.engine.docker("push", "--quiet", f"{image}:latest")
         elif self.engine.lazy:
-            self._buildx(*_step_cache(image, empty), _packed_output(image), *common)
+            self._buildx(*_step_cache(image, empty), _pushed_output(image), *common)
         else:
             self._buildx(*_inline_cache(image, empty), f"--tag={image}:latest", "--push", *common)
         return self.engine.peak()
@@ -148,8 +149,8 @@ def _step_cache(image: str, empty: bool) -> list[str]:
     return [*taken, f"--cache-to={place},mode=max"]
 
 
-def _packed_output(image: str) -> str:
-    return f"--output=type=image,name={image}:latest,push=true,unpack=false"
+def _pushed_output(image: str) -> str:
+    return f"--output=type=image,name={image}:latest,push=true,unpack=false,store=false"
 
 
 def _arguments() -> list[str]:

@@ -9,12 +9,13 @@ import json
 import re
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -94,6 +95,22 @@ def registry(folder: Path) -> Iterator[Registry]:
     try:
         _wait_for(f"http://127.0.0.1:{port}/v2/", child)
         yield Registry(f"127.0.0.1:{port}", folder / "data", log)
+    finally:
+        child.terminate()
+        child.wait()
+
+
+@contextmanager
+def far_away(near: Registry, milliseconds: float) -> Iterator[Registry]:
+    """The same registry behind a relay; a round trip takes that much longer."""
+    port = near.address.rpartition(":")[2]
+    relay = Path(__file__).with_name("relay.py")
+    child = subprocess.Popen(
+        [sys.executable, str(relay), port, str(milliseconds)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        told = child.stdout.readline().strip() if child.stdout else ""
+        yield replace(near, address=f"127.0.0.1:{told}")
     finally:
         child.terminate()
         child.wait()

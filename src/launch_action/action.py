@@ -125,15 +125,16 @@ class _Step:
             self.place.reporter.info(f"{name}: {value}")
 
     def _run(self, job: StoredJob, place: Workplace) -> int:
-        with self.commands.stop_commands():
-            # Between the two marks the runner takes no line for a command: the job's log is
-            # outside text. Our own lines wait in a list meanwhile.
-            quiet = _Held()
-            silent = replace(place, reporter=Report(quiet, timings=place.reporter.timings))
-            # Outputs go to a file, not to the log: they can be set inside the marks.
-            code = run_stored(job, silent, Running(self.announce, _write))
-        quiet.release(self.commands)
-        return code
+        quiet = _Held()
+        silent = replace(place, reporter=Report(quiet, timings=place.reporter.timings))
+        try:
+            with self.commands.stop_commands():
+                # Between the two marks the runner takes no line for a command: the job's log is
+                # outside text. Our own warnings wait in a list meanwhile. Outputs go to a file,
+                # not to the log: they can be set inside the marks.
+                return run_stored(job, silent, Running(self.announce, _write))
+        finally:
+            quiet.release(self.commands)
 
     def _artifact(self) -> None:
         if self.outcome.values["pushed"] and self.outcome.values["image"]:

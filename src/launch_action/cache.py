@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import pwd
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -48,7 +49,7 @@ class Cache:
         """
         place = self._place(kind, key)
         with _explained(self.root):
-            place.parent.mkdir(parents=True, exist_ok=True)
+            self._made(place.parent)
             handle, name = tempfile.mkstemp(prefix=".partial-", dir=place.parent)
             os.close(handle)
             try:
@@ -59,16 +60,12 @@ class Cache:
 
     def directory(self, kind: str) -> Path:
         """A directory of a tool's own state, such as apt's lists; the tool keeps it in order."""
-        place = self.root / kind
-        place.mkdir(parents=True, exist_ok=True)
-        return place
+        return self._made(self.root / kind)
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold the lock of this name against every other process and thread of the machine."""
-        place = self.root / "locks"
-        place.mkdir(parents=True, exist_ok=True)
-        with (place / name).open("wb") as handle:
+        with (self._made(self.root / "locks") / name).open("wb") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
@@ -100,26 +97,52 @@ class Cache:
     def _place(self, kind: str, key: str) -> Path:
         return self.root / kind / key[:2] / key
 
+    def _made(self, directory: Path) -> Path:
+        """A directory of the cache, made now where it is missing. Raises BuildError."""
+        with _explained(self.root, *_NO_PLACE):
+            directory.mkdir(parents=True, exist_ok=True)
+        return directory
+
 
 def cache_root(environment: Mapping[str, str]) -> Path:
     """`$LAUNCH_ACTION_CACHE`, else launch-action in `$XDG_CACHE_HOME`, else in `~/.cache`."""
     chosen = environment.get("LAUNCH_ACTION_CACHE")
     if chosen:
-        return Path(chosen)
-    home = environment.get("XDG_CACHE_HOME") or str(Path(environment.get("HOME", "/")) / ".cache")
-    return Path(home) / "launch-action"
+        return Path(chosen).absolute()  # programs that we start elsewhere are given it too
+    return user_directory(environment, "XDG_CACHE_HOME", ".cache") / "launch-action"
+
+
+def user_directory(environment: Mapping[str, str], variable: str, default: str) -> Path:
+    """A directory of the user by the XDG base directory specification: a relative one is no one."""
+    given = Path(environment.get(variable) or ".")
+    if given.is_absolute():
+        return given
+    home = Path(environment.get("HOME") or ".")
+    return (home if home.is_absolute() else _home()) / default
+
+
+def _home() -> Path:
+    """Where the machine's list of users says this one is at home."""
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:  # a container that is run under any number
+        return Path("/")
 
 
 # What a full, read-only or forbidden disk answers; anything else is not ours to explain.
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
+# What a place answers in which no directory can be: a file, a special file system.
+_NO_PLACE = (errno.ENOENT, errno.ENOTDIR, errno.EEXIST)
+
+
 @contextmanager
-def _explained(root: Path) -> Iterator[None]:
+def _explained(root: Path, *also: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _DISK:
+        if error.errno not in (*_DISK, *also):
             raise
         raise BuildError(
             f"cannot write the cache {str(root)!r}: {error.strerror}",

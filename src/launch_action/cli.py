@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
 from launch_action import __version__
-from launch_action.core.errors import InputError, LaunchError
+from launch_action.core.errors import BuildError, InputError, LaunchError
 from launch_action.core.inputs import INPUTS, Command, Input, Inputs, read_inputs
 from launch_action.core.outputs import Outcome
 from launch_action.core.spelling import nearest
 from launch_action.report import Report, open_sink, printable
+from launch_action.streams import flush, prepare_streams, unwritable, writer
 
 _DESCRIPTION = "Turn a commit into a job: a versioned, runnable blueprint with a container image."
+_AGAIN = "run the same command again to complete it"
+# As `cat` ends in `cat | head`.
+_NOBODY_READS = 128 + signal.SIGPIPE
+# What a machine that is full, read-only, forbidden or exhausted answers: no defect of ours.
+_MACHINE = frozenset({
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
+    errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG,
+})  # fmt: skip
 _COMMANDS: Mapping[Command, str] = {
     "launch": "build a job version from the checkout, record it, and run it",
     "build": "build a job version from the checkout and record it",
@@ -91,6 +101,7 @@ def _add_own(one: argparse.ArgumentParser, *, dry_run: bool) -> None:
 def main() -> NoReturn:
     """Run the program and exit with the code of what happened."""
     signal.signal(signal.SIGTERM, _terminated)
+    prepare_streams()
     arguments = sys.argv[1:]
     outcome = Outcome()
     as_json = "--json" in arguments
@@ -99,16 +110,29 @@ def main() -> NoReturn:
     except LaunchError as error:
         code = _failed(error, outcome, as_json=as_json)
     except KeyboardInterrupt:
-        code = _ended("interrupted", 130)
+        code = _failed(_Interrupted("interrupted", hint=_AGAIN), outcome, as_json=as_json)
     except _TerminatedError:
-        code = _ended("terminated", 143)
+        code = _failed(_Terminated("terminated", hint=_AGAIN), outcome, as_json=as_json)
     except BrokenPipeError:
-        code = 141  # nobody reads what is printed: as `cat` ends in `cat | head`
-    except Exception:  # the one place: a defect of ours, told in full
-        code = _defect()
+        code = _NOBODY_READS
+    except Exception as error:  # the one place: what no part of the program has foreseen
+        code = _failed(_unforeseen(error), outcome, as_json=as_json)
     # Nothing is left to clean up: a signal from here on ends the process as it does by default.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    sys.exit(_flush(code))
+    sys.exit(_flushed(code))
+
+
+class _Interrupted(LaunchError):
+    """We were told to end, by Ctrl-C."""
+
+    exit_code = 130
+    code = "interrupted"
+
+
+class _Terminated(_Interrupted):
+    """We were told to end, by SIGTERM."""
+
+    exit_code = 143
 
 
 class _TerminatedError(BaseException):
@@ -136,13 +160,13 @@ def _command(arguments: Sequence[str], outcome: Outcome) -> int:
 
 def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
     from launch_action.launching import launch, run_existing, show_plan
-    from launch_action.wiring import Workplace, now, take_environment
+    from launch_action.wiring import Workplace, is_untrusted, now, take_environment
 
     environment = take_environment()
     inputs = _read(chosen, environment)
     report = Report(open_sink(sys.stderr), verbose=inputs.verbose)
-    place = Workplace(inputs, environment, report, now())
-    log = _log(sys.stderr if chosen.json else sys.stdout)
+    place = Workplace(inputs, environment, report, now(), is_untrusted(environment))
+    log = writer(sys.stderr if chosen.json else sys.stdout)
     if chosen.command == "run":
         code = run_existing(chosen.job, place, outcome, log)
     elif chosen.dry_run:
@@ -157,19 +181,6 @@ def _read(chosen: argparse.Namespace, environment: Mapping[str, str]) -> Inputs:
     given = vars(chosen)
     values = {known.name: given[known.name] for known in INPUTS if given.get(known.name)}
     return read_inputs(values, environment)
-
-
-def _log(stream: Any) -> Callable[[bytes], None]:
-    def write(line: bytes) -> None:
-        try:
-            stream.buffer.write(line)
-            stream.buffer.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise _unwritable(error) from error
-
-    return write
 
 
 def _print_plan(document: Mapping[str, Any], as_json: bool) -> int:
@@ -195,48 +206,48 @@ def _failed(error: LaunchError, outcome: Outcome, *, as_json: bool) -> int:
     lines = [f"error: {error.message}", f"hint: {error.hint}"]
     # What a tool said is indented: its own "error:" is evidence, ours is the result.
     for line in (*(f"  {text}" for text in error.context.splitlines()), *lines):
-        print(printable(line), file=sys.stderr)  # noqa: T201
+        print(_harmless(printable(line)), file=sys.stderr)  # noqa: T201
     if as_json:
         _print(json.dumps(outcome.document(error), indent=2))
     return error.exit_code
 
 
-def _ended(what: str, code: int) -> int:
-    print(f"{what}: run the same command again to complete it", file=sys.stderr)  # noqa: T201
-    return code
+def _harmless(line: str) -> str:
+    """The line, which GitHub's log must not take for a command: a tool may have said anything."""
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return line
+    from launch_action.github.commands import inert
+
+    return inert(line)
 
 
-def _defect() -> int:
+def _unforeseen(error: Exception) -> LaunchError:
+    """What nobody has foreseen: the machine's refusal, or a defect, which is told in full."""
+    if isinstance(error, OSError) and error.errno in _MACHINE:
+        where = f": {error.filename!r}" if error.filename else ""
+        return BuildError(
+            f"the machine refuses, {(error.strerror or str(error)).lower()}{where}",
+            hint="free some space, or check owner and permissions; TMPDIR and "
+            "LAUNCH_ACTION_CACHE choose other directories",
+        )
     import traceback
 
-    traceback.print_exc()
-    print(  # noqa: T201
-        f"error: this is a defect of launch-action {__version__}\n"
-        "hint: report it with the lines above; they hold no credential, but do look",
-        file=sys.stderr,
+    return LaunchError(
+        f"this is a defect of launch-action {__version__}",
+        hint="report it with the lines above; they hold no credential, but do look",
+        context="".join(traceback.format_exception(error)),
     )
-    return LaunchError.exit_code
 
 
 def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
-def _flush(code: int) -> int:
-    """Write what is buffered; the exit code, which tells when that cannot be done."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        # What is left in the buffer would fail once more when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            return code or 141
-        return code or _failed(_unwritable(error), Outcome(), as_json=False)
-    return code
-
-
-def _unwritable(error: OSError) -> InputError:
-    return InputError(
-        f"standard output cannot be written: {error.strerror}",
-        hint="what was built is recorded; run the same command again with another output",
-    )
+def _flushed(code: int) -> int:
+    """The exit code, once what is buffered is written; it tells when that cannot be done."""
+    fault = flush()
+    if fault is None or code:
+        return code
+    if isinstance(fault, BrokenPipeError):
+        return _NOBODY_READS
+    return _failed(unwritable(fault), Outcome(), as_json=False)

@@ -136,6 +136,8 @@ def _version(name: str, arguments: list[str], needed: str) -> Finding:
         done = process.run(arguments, timeout=10)
     except FileNotFoundError:
         return Finding(name, False, "not found", needed)
+    except (OSError, process.TimedOut) as error:
+        return Finding(name, False, f"cannot be run: {error}", needed)
     first = (done.text.strip().splitlines() or [""])[0]
     return Finding(name, done.code == 0, first, needed)
 

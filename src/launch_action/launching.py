@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +14,18 @@ from launch_action.core.base import BaseReference
 from launch_action.core.entrypoint import parse_entrypoint
 from launch_action.core.errors import InputError, StoreError
 from launch_action.core.image import Platform
-from launch_action.core.launch import Announce, World, execute
+from launch_action.core.launch import Announce, World, execute, image_digest
 from launch_action.core.outputs import Outcome
 from launch_action.core.plan import describe
 from launch_action.core.ports import Content, Traffic
 from launch_action.core.reference import Reference, names_registry
-from launch_action.core.run import RunResult
 from launch_action.core.store import JobStore
 from launch_action.looking import Looked, look
-from launch_action.oci.layout import LayoutContent
 from launch_action.wiring import Running, StoredJob, Workplace
 
 if TYPE_CHECKING:
     from launch_action.builders.layers.packages import Packages
+    from launch_action.core.run import RunResult
 
 Log = Callable[[bytes], None]
 
@@ -60,19 +60,28 @@ def run_stored(job: StoredJob, place: Workplace, running: Running) -> int:
 
 def run_existing(reference: str, place: Workplace, outcome: Outcome, log: Log) -> int:
     """Run a job version of a store; the exit code."""
+    named = _registry_reference(reference)
+    if named:
+        place = replace(place, login_host=named.repository.registry)
     job = find_job(reference, place)
-    version = job.version
-    outcome.announce(
-        {
-            "job": f"{job.content.name}@{version.digest}",
-            "job_name": version.job_name,
-            "job_digest": str(version.digest),
-            "metadata": {"commit": version.commit, "build_key": version.build_key},
-        }
-    )
+    outcome.announce(_known_outputs(job))
     given = place.inputs.entry_point
     entrypoint = parse_entrypoint(given) if given else ()
     return run_stored(job, place, Running(outcome.announce, log, entrypoint))
+
+
+def _known_outputs(job: StoredJob) -> dict[str, Any]:
+    version, name = job.version, job.content.name
+    image = image_digest(version) if version.images else ""
+    return {
+        "job": f"{name}@{version.digest}",
+        "job_name": version.job_name,
+        "job_digest": str(version.digest),
+        "image": f"{name}@{image}" if image else None,
+        "digest": image or None,
+        "pushed": job.registry,
+        "metadata": {"commit": version.commit, "build_key": version.build_key},
+    }
 
 
 def show_plan(place: Workplace, outcome: Outcome, *, run: bool) -> dict[str, Any]:
@@ -92,12 +101,13 @@ def exit_code(result: RunResult) -> int:
 
 def find_job(reference: str, place: Workplace) -> StoredJob:
     """A job by reference: a registry's, else `name[:alias]` or `name@digest` of the local store."""
-    first = reference.partition("/")[0]
-    if "/" in reference and names_registry(first):
-        named = Reference.parse(reference)
+    named = _registry_reference(reference)
+    if named:
         content: Content = place.registries.open(named.repository)
         return StoredJob(content, JobStore(content).load(named.selector), registry=True)
     name, selector = _local_reference(reference)
+    from launch_action.oci.layout import LayoutContent
+
     content = LayoutContent(place.store_directory / name, name)
     if not content.tags():
         raise StoreError(
@@ -105,6 +115,17 @@ def find_job(reference: str, place: Workplace) -> StoredJob:
             hint=_known_jobs(place) or "build one with `launch-action build`",
         )
     return StoredJob(content, JobStore(content).load(selector), registry=False)
+
+
+def _registry_reference(reference: str) -> Reference | None:
+    """The reference, where its first part is a registry; None for a job of the local store."""
+    if reference.startswith("wandb:"):
+        raise InputError(
+            f"a job at W&B cannot be run from here: {reference!r}",
+            hint="name it in its registry, as ghcr.io/acme/train:v1, or in the local store",
+        )
+    first, slash, _ = reference.partition("/")
+    return Reference.parse(reference) if slash and names_registry(first) else None
 
 
 def _local_reference(reference: str) -> tuple[str, str]:
@@ -139,7 +160,7 @@ def world(place: Workplace, looked: Looked, content: Content, announce: Announce
             platform,
             python,
             open_content=place.registries.open,
-            open_layout=lambda directory: LayoutContent.base(Path(directory)),
+            open_layout=_open_layout,
             cache=place.cache,
             reporter=place.reporter,
         )
@@ -157,6 +178,12 @@ def world(place: Workplace, looked: Looked, content: Content, announce: Announce
 
     builder = LayersBuilder(looked.context, base, packages, place.cache, place.reporter)
     return World(builder, content, place.reporter, announce)
+
+
+def _open_layout(directory: str) -> Content:
+    from launch_action.oci.layout import LayoutContent
+
+    return LayoutContent.base(Path(directory))
 
 
 def source_metadata(looked: Looked) -> Mapping[str, Any]:

@@ -49,6 +49,7 @@ def look(place: Workplace, *, run: bool) -> Iterator[Looked]:
         from launch_action.running import check_run
 
         check_run(place)
+    place.import_ahead()
     checkout = inspect(place.directory)
     build_context = _build_context(place)
     with open_context(checkout, build_context) as context:

@@ -56,7 +56,12 @@ def result_lines(values: Mapping[str, Any]) -> Iterator[str]:
         if text:
             yield f"{name:<9}{text}"
     for name, value in (values["metrics"] or {}).items():
-        yield f"metric   {name} = {value}"
+        yield _one_line(f"metric   {name} = {value}")
+
+
+def _one_line(text: str) -> str:
+    """A job's words on a line of ours: they begin no line, which CI systems take for commands."""
+    return " ".join(text.splitlines())
 
 
 def _run_line(values: Mapping[str, Any]) -> str:

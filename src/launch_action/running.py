@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -85,8 +86,12 @@ def run_plan(place: Workplace, resource: Resource, running: Running) -> RunPlan:
     )
 
 
+@cache
 def read_config(text: str) -> LaunchConfig:
-    """`--config`: JSON text, or the name of a file. Raises InputError."""
+    """`--config`: JSON text, or the name of a file. Raises InputError.
+
+    Read once: the file may be a pipe, and what was checked is what is used.
+    """
     if not text:
         return LaunchConfig()
     if text.lstrip().startswith("{"):

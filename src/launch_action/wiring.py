@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-import platform as machine
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launch_action.cache import Cache, cache_root
+from launch_action.cache import Cache, cache_root, user_directory
 from launch_action.core.errors import SourceError
 from launch_action.core.image import Platform
 from launch_action.core.inputs import Inputs
@@ -21,11 +23,19 @@ from launch_action.core.ports import Content, Reporter
 from launch_action.core.reference import Repository
 from launch_action.core.situation import Situation
 from launch_action.core.version import JobVersion
-from launch_action.oci.layout import LayoutContent
 
 if TYPE_CHECKING:
     from launch_action.oci.registries import Registries
 
+# Every one slow to import. Nothing may be in it that imports in a circle with the main thread.
+_SPEAKS_TO_REGISTRIES = (
+    "urllib3",
+    "encodings.idna",
+    "launch_action.oci.registries",
+    "launch_action.oci.docker_config",
+    "launch_action.builders.layers.base_facts",
+)
+_LOCAL_BASES = ("deb:", "oci:")
 # Read once at start and then taken out, so that nothing we start can see them.
 _CREDENTIAL_VARIABLES = ("LAUNCH_ACTION_REGISTRY_PASSWORD", "LAUNCH_INPUTS")
 
@@ -53,7 +63,8 @@ class Workplace:
     """What one run of this program works with.
 
     `environment` is as it was at the start, `started` in seconds since 1970. `untrusted` marks an
-    event that an outsider can cause: nothing of a package is run for it.
+    event that an outsider can cause: nothing of a package is run for it. `login_host` is the
+    registry that the registry password is for where no image is named.
     """
 
     inputs: Inputs
@@ -61,6 +72,7 @@ class Workplace:
     reporter: Reporter
     started: int
     untrusted: bool = False
+    login_host: str = ""
 
     @cached_property
     def directory(self) -> Path:
@@ -84,8 +96,9 @@ class Workplace:
 
         inputs = self.inputs
         given = {}
-        if inputs.registry_password and inputs.image:
-            host = Repository.parse(inputs.image.lower()).registry
+        image = inputs.image.lower()
+        host = Repository.parse(image).registry if image else self.login_host
+        if inputs.registry_password and host:
             given[host] = Credential(inputs.registry_username, inputs.registry_password)
         return Registries(
             DockerCredentials(self.environment, given),
@@ -96,20 +109,33 @@ class Workplace:
             note=self.reporter.info,
         )
 
+    def import_ahead(self) -> None:
+        """Where a registry will be spoken to: import what that takes while git is waited for."""
+        inputs = self.inputs
+        if inputs.image or not inputs.base_image.startswith(_LOCAL_BASES):
+            threading.Thread(target=_import, args=(_SPEAKS_TO_REGISTRIES,)).start()
+
     @property
     def store_directory(self) -> Path:
         """`--store`, else `$LAUNCH_ACTION_STORE`, else launch-action/store in the data home."""
         if self.inputs.store:
             return Path(self.inputs.store).absolute()
-        home = self.environment.get("HOME", "/")
-        data = self.environment.get("XDG_DATA_HOME") or str(Path(home, ".local", "share"))
-        return Path(data, "launch-action", "store")
+        data = user_directory(self.environment, "XDG_DATA_HOME", ".local/share")
+        return data / "launch-action" / "store"
 
     def content(self, store: StorePlan) -> Content:
         """The repository of a plan's store."""
         if store.repository is not None:
             return self.registries.open(store.repository, writable=True)
+        from launch_action.oci.layout import LayoutContent
+
         return LayoutContent(Path(store.directory), store.name)
+
+
+def _import(modules: Iterable[str]) -> None:
+    for name in modules:
+        with suppress(ImportError):  # who uses it says what is wrong
+            import_module(name)
 
 
 def take_environment() -> dict[str, str]:
@@ -121,14 +147,24 @@ def take_environment() -> dict[str, str]:
     return found
 
 
+def is_untrusted(environment: Mapping[str, str]) -> bool:
+    """Whether an outsider can have caused this run, which in GitHub Actions the event tells."""
+    if environment.get("GITHUB_ACTIONS") != "true":
+        return False
+    from launch_action.github.environment import load_context
+
+    return load_context(environment).is_untrusted
+
+
 def situation(place: Workplace, builder_format: str) -> Situation:
     """What the plan must know of this machine, on a command line outside CI."""
     return Situation(
-        platform=Platform.parse(f"linux/{machine.machine()}"),
+        platform=Platform.parse(f"linux/{os.uname().machine}"),
         now=place.started,
         store_directory=str(place.store_directory),
         builder_format=builder_format,
         ci=place.environment.get("CI", "") not in ("", "false", "0"),
+        trusted=not place.untrusted,
     )
 
 

@@ -520,6 +520,16 @@ def test_a_deleted_version_is_gone_with_its_aliases_and_its_key(store: JobStore)
     check_complete(store.content)
 
 
+def test_a_deleted_version_is_written_again_by_who_deleted_it(store: JobStore) -> None:
+    version = save(store, recording(), "v1")
+    assert store.find_build(recording().build_key) == version
+    assert not store.record(recording()).written
+
+    store.delete_version(version, "nonce", [V1])
+
+    assert store.record(recording()).written
+
+
 def test_a_build_key_stays_found_when_its_newest_version_is_deleted(store: JobStore) -> None:
     old = save(store, recording(), "v1")
     new = save(store, recording(commit=OTHER_COMMIT, created="2024-06-01T00:00:00Z"), "v2")

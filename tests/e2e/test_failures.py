@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,12 @@ def unplugged() -> tuple[str, ...]:
     pytest.skip("no network namespace can be made here (unshare --net)")
 
 
+@pytest.fixture
+def impatient(machine: Machine) -> Machine:
+    """A machine whose user told uv not to ask again."""
+    return replace(machine, also={"UV_HTTP_RETRIES": "0"})
+
+
 def test_a_project_without_dependencies_needs_no_network(
     machine: Machine, work: Work, options: tuple[str, ...], unplugged: tuple[str, ...]
 ) -> None:
@@ -58,15 +65,15 @@ def test_a_project_without_dependencies_needs_no_network(
 
 
 def test_without_a_network_the_index_is_named(
-    machine: Machine, work: Work, options: tuple[str, ...], unplugged: tuple[str, ...]
+    impatient: Machine, work: Work, options: tuple[str, ...], unplugged: tuple[str, ...]
 ) -> None:
     work.commit({"requirements.txt": "six\n"})
 
-    ended = failed(machine.run("build", *options, cwd=work.path, before=unplugged), 4)
+    ended = failed(impatient.run("build", *options, cwd=work.path, before=unplugged), 4)
 
     assert "cannot fetch http" in ended.error
     assert "check the network" in ended.hint
-    assert stored(machine) == {}
+    assert stored(impatient) == {}
 
 
 @pytest.mark.network
@@ -81,11 +88,11 @@ def test_a_known_set_of_dependencies_needs_no_network(
 
 
 def test_an_index_that_is_not_there_is_named(
-    machine: Machine, work: Work, options: tuple[str, ...]
+    impatient: Machine, work: Work, options: tuple[str, ...]
 ) -> None:
     work.commit({"requirements.txt": "--index-url http://127.0.0.1:9/simple\nsix\n"})
 
-    ended = failed(machine.run("build", *options, cwd=work.path), 4)
+    ended = failed(impatient.run("build", *options, cwd=work.path), 4)
 
     assert "http://127.0.0.1:9/simple" in ended.error
 
@@ -268,6 +275,7 @@ MISTAKES = [
     (("--resolve-date", "2999-01-01"), "future"),
     (("--entry-point", "python 'train.py"), "python 'train.py"),
     (("--entry-point", " "), "entry-point"),
+    (("--entry-point", "python \udcff.py"), "is not UTF-8 text: '\\udcff.py'"),
     (("--extra", "more"), "'more'"),
     (("--builder", "magic"), "input 'builder' cannot be 'magic'"),
     (("--no-such-option",), "--no-such-option"),
@@ -393,22 +401,22 @@ def test_fifty_thousand_files(machine: Machine, work: Work, options: tuple[str, 
     assert again.document["cache_hit"] is True
     assert again.document["job_digest"] == cold.document["job_digest"]
     assert peak < 300
-    assert cold.seconds < 60
-    assert again.seconds < 30
+    assert cold.seconds < 30
+    assert again.seconds < 15
 
 
 def test_a_huge_file_needs_little_memory(
     machine: Machine, work: Work, options: tuple[str, ...]
 ) -> None:
     with (work.path / "huge.bin").open("wb") as out:
-        for _ in range(300):
+        for _ in range(200):
             out.write(bytes(1 << 20))
     work.commit()
 
     ended, peak = measured(machine, "build", "--json", *options, cwd=work.path)
 
     assert ended.document["cache_hit"] is False
-    assert peak < 200
+    assert peak < 150
 
 
 # ---- what is printed -----------------------------------------------------------------------------
@@ -423,6 +431,43 @@ def test_the_result_goes_to_standard_output_and_progress_to_standard_error(
     assert "metric   ok = 1" in ended.out
     assert "run: " in ended.err
     assert "hello" not in ended.err
+
+
+def test_what_a_job_leaves_begins_no_line_of_the_result(
+    machine: Machine, work: Work, options: tuple[str, ...]
+) -> None:
+    metrics = {"text": "x\n::error::forged", "bad\rname": 1, "undefined": float("nan")}
+    script = (
+        "import os, pathlib\n"
+        f"text = {json.dumps(metrics)!r}\n"
+        "pathlib.Path(os.environ['LAUNCH_OUTPUT_DIR'], 'metrics.json').write_text(text)\n"
+    )
+    work.commit({"train.py": script})
+
+    ended = succeeded(machine.run("launch", "-r", "local-process", *options, cwd=work.path))
+
+    assert "metric   text = x ::error::forged" in ended.out
+    assert not any(line.startswith("::") for line in ended.out.splitlines())
+
+
+def test_a_config_may_come_through_a_pipe(
+    machine: Machine, work: Work, options: tuple[str, ...]
+) -> None:
+    config = json.dumps({"overrides": {"args": ["given"], "run_config": {"x": "y" * 200_000}}})
+    (work.path / "config.json").write_text(config)
+    work.commit(
+        {
+            "train.py": "import json, os, sys\n"
+            "names = [f'WANDB_CONFIG_{n}' for n in range(7)]\n"
+            "found = json.loads(''.join(os.environ[name] for name in names))\n"
+            "print('through:', sys.argv[1:], len(found['x']))\n"
+        }
+    )
+    shell = ("bash", "-c", '"$@" --config <(cat config.json)', "bash")
+
+    ended = machine.run("launch", "-r", "local-process", *options, cwd=work.path, before=shell)
+
+    assert "through: ['given'] 200000" in succeeded(ended).out
 
 
 def test_standard_output_that_cannot_be_written_is_no_defect_of_the_program(

@@ -63,11 +63,11 @@ class Case:
 
 def read_case(folder: Path) -> Case:
     found = tomli.loads((folder / "case.toml").read_text("utf-8"))
-    values = {key.replace("-", "_"): value for key, value in found.items()}
-    return Case(
-        name=folder.name,
-        **{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()},
-    )
+    values: dict[str, Any] = {
+        key.replace("-", "_"): tuple(value) if isinstance(value, list) else value
+        for key, value in found.items()
+    }
+    return Case(name=folder.name, **values)
 
 
 CASES = [read_case(path.parent) for path in sorted(PROJECTS.glob("*/case.toml"))]
@@ -123,6 +123,14 @@ def submodule(work: Work) -> None:
     work.git("update-index", "--add", "--cacheinfo", f"160000,{oid},library")
 
 
+def pointer(work: Work) -> None:
+    """Made here: in this repository it would have git fetch the file."""
+    oid = "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393"
+    text = f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 12345\n"
+    work.write({"model.bin": text, ".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n"})
+    work.git("config", "filter.lfs.clean", "cat")  # as it is, whatever is installed
+
+
 MAKERS: Mapping[str, Callable[[Work], None]] = {
     "names-of-any-bytes": odd_names,
     "names-as-long-as-can-be": long_names,
@@ -132,6 +140,7 @@ MAKERS: Mapping[str, Callable[[Work], None]] = {
     "wheel-in-the-repository": local_wheel,
     "broken-wheel-that-slips-out": slipping_wheel,
     "broken-submodule-is-not-there": submodule,
+    "broken-lfs-file-is-a-pointer": pointer,
 }
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +186,40 @@ def test_a_fresh_machine_takes_the_layers_of_the_last_version(
     assert "resolve" not in ended.document["metadata"]["timings"]
     assert ended.document["metadata"]["bytes_sent"] < 100_000
     assert ended.document["digest"] == anew["digest"]
+
+
+@pytest.mark.registry
+@pytest.mark.parametrize("place", ["registry", "directory"])
+def test_programs_at_once_make_whole_versions(
+    tmp_path: Path, registry: LocalRegistry, python_base_layout: Path, place: str
+) -> None:
+    """One cache, one store: twice the same commit and another, all from nothing."""
+    machine = Machine(tmp_path / "machine")
+    options = options_for(python_base_layout)
+    image = f"{registry.address}/acme/at-once"
+    options += ("--image", image) if place == "registry" else ()
+    works = [checkout(tmp_path / f"{n}") for n in range(3)]
+    works[2].commit({"train.py": "print('other')\n"})
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda work: build(machine, work, *options), works))
+
+    same(found[0], found[1])
+    assert len({one["job_digest"] for one in found}) == 2
+    for one, work in zip(found, works, strict=True):
+        again = build(machine, work, *options)
+        assert again["cache_hit"] is True
+        same(again, one)
+
+
+def test_from_a_directory_below_and_from_a_linked_worktree(
+    reference: dict[str, Any], machine: Machine, tmp_path: Path, python_base_layout: Path
+) -> None:
+    options = options_for(python_base_layout)
+    work = checkout(tmp_path / "checkout")
+    work.git("worktree", "add", "--quiet", "--detach", str(tmp_path / "linked"))
+
+    below = machine.run("build", "--json", *options, cwd=work.path / "data")
+    linked = machine.run("build", "--json", *options, cwd=tmp_path / "linked")
+
+    same(succeeded(below).document, reference)
+    same(succeeded(linked).document, reference)

@@ -89,8 +89,10 @@ def stored(
     (work.path / "link").symlink_to("run.sh")
     work.commit()
     machine = Machine(place / "machine", shared_cache)
-    options = ("-E", "python train.py --rate 'a b'", "--python", "3.11")
-    options += ("--base-image", python_base, "--json")
+    options = (
+        "-E", "python train.py --rate 'a b'", "--python", "3.11",
+        "--base-image", python_base, "--json",
+    )  # fmt: skip
     image = f"{registry.address}/acme/tools"
     pushed = machine.run("build", *options, "--image", image, cwd=work.path)
     local = machine.run("build", *options, cwd=work.path)
@@ -144,7 +146,9 @@ def test_skopeo_sees_an_image_of_this_platform(stored: Stored, place: str) -> No
 def test_every_alias_can_be_copied_by_its_name(stored: Stored, tmp_path: Path) -> None:
     for alias in stored.document["tags"]:
         source = f"docker://{stored.image}:{alias}"
-        run("skopeo", "copy", "--quiet", "--src-tls-verify=false", source, f"dir:{tmp_path}/{alias}")
+        run(
+            "skopeo", "copy", "--quiet", "--src-tls-verify=false", source, f"dir:{tmp_path}/{alias}"
+        )
 
 
 def test_umoci_unpacks_the_image(stored: Stored, tmp_path: Path) -> None:
@@ -169,11 +173,11 @@ def test_umoci_unpacks_the_image(stored: Stored, tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("by", ["alias", "digest"])
-def test_the_engine_pulls_and_runs_it(stored: Stored, engine: str, by: str) -> None:
-    image = f"{stored.image}:latest" if by == "alias" else stored.document["image"]
+def test_the_engine_pulls_and_runs_it(stored: Stored, engine: str) -> None:
+    image = f"{stored.image}:latest"
     run("docker", "pull", "--quiet", image)
     try:
+        run("docker", "pull", "--quiet", stored.document["image"])
         check_job(run("docker", "run", "--rm", "--network=none", image))
         other = ("docker", "run", "--rm", "--network=none", "--user=4711:0", image)
         assert json.loads(run(*other))["ids"] == [4711, 0], "any user of group 0 may write"
@@ -196,26 +200,24 @@ def test_the_program_runs_it_in_the_engine(
 
 
 @pytest.fixture
-def podman(tmp_path: Path) -> Iterator[Sequence[str]]:
-    """podman with a storage of its own, with as little of cgroups and networks as it takes."""
+def podman() -> Iterator[Sequence[str]]:
+    """podman with a storage of its own."""
     if not shutil.which("podman"):
         pytest.skip("podman is not installed")
     place = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
     yield (
-        "podman", f"--root={place}/root", f"--runroot={place}/run", "--storage-driver=vfs",
+        "podman", f"--root={place}/root", f"--runroot={place}/run",
         "--cgroup-manager=cgroupfs", "--events-backend=file",
     )  # fmt: skip
-    shutil.rmtree(place, ignore_errors=True)
+    # podman mounts its storage onto itself, so that mounts in it are its own.
+    subprocess.run(["umount", f"{place}/root/overlay"], check=False, capture_output=True)
+    shutil.rmtree(place)
 
 
 def test_podman_pulls_and_runs_it(stored: Stored, podman: Sequence[str]) -> None:
     image = f"{stored.image}:latest"
     run(*podman, "pull", "--quiet", "--tls-verify=false", image)
 
-    check_job(run(*podman, "run", "--rm", "--cgroups=disabled", "--network=none", image))
-
-
-def test_podman_runs_it_from_the_directory(stored: Stored, podman: Sequence[str]) -> None:
-    image = run(*podman, "pull", "--quiet", f"oci:{stored.layout}:latest").strip()
-
-    check_job(run(*podman, "run", "--rm", "--cgroups=disabled", "--network=none", image))
+    # Limits that also a container within a container may set, no network of its own.
+    limits = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024", "--network=none")
+    check_job(run(*podman, "run", "--rm", *limits, image))

@@ -5,12 +5,12 @@ from datetime import date
 
 import pytest
 
+from launch_action.core.credentials import without_credentials
 from launch_action.core.dependencies import (
     DependencyInputs,
     cutoff,
     fingerprint,
     read_dependencies,
-    without_credentials,
 )
 from launch_action.core.errors import BuildError, InputError, LaunchError
 
@@ -263,6 +263,7 @@ def test_credentials_do_not_change_the_fingerprint() -> None:
 def test_credentials_are_taken_out_of_urls() -> None:
     text = "-i https://a:b@h/x and git+ssh://git@h/y or mail me@h"
     assert without_credentials(text) == "-i https://h/x and git+ssh://h/y or mail me@h"
+    assert without_credentials("'https://a:p@ss@h/x@1'") == "'https://h/x@1'"
 
 
 COMMITTED = 1_700_000_000  # 2023-11-14 22:13:20 UTC

@@ -95,6 +95,31 @@ def test_pinned_requirements_have_no_cutoff_and_latest_is_never_a_known_key() ->
     )
 
 
+def test_what_an_untrusted_event_resolves_is_not_taken_for_what_a_trusted_one_does() -> None:
+    outsider = replace(SITUATION, trusted=False)
+    pinned = replace(PROJECT, dependencies=replace(PROJECT.dependencies, pinned=True))
+
+    assert made(situation=outsider).build.recipe != made().build.recipe
+    assert made(situation=outsider).build.dependency_key != made().build.dependency_key
+    assert (
+        made(project=pinned, situation=outsider).build.recipe == made(project=pinned).build.recipe
+    )
+
+
+def test_the_order_of_platforms_changes_nothing() -> None:
+    one = made(replace(INPUTS, platform=("linux/arm64", "linux/amd64", "linux/x86_64")))
+    other = made(replace(INPUTS, platform=("linux/amd64", "linux/arm64")))
+
+    assert one.build.recipe == other.build.recipe
+    assert [str(p) for p in one.build.platforms] == ["linux/amd64", "linux/arm64"]
+
+
+@pytest.mark.parametrize("alias", ["key-x", f"sha256-{'a' * 64}", "-x", "a/b"])
+def test_an_alias_that_cannot_be_is_refused_before_anything_is_built(alias: str) -> None:
+    with pytest.raises(InputError, match=r"alias|tag"):
+        made(replace(INPUTS, alias=(alias,)))
+
+
 @pytest.mark.parametrize("date", ["tomorrow", "2999-01-01", "2024-13-01"])
 def test_a_resolve_date_is_a_day_that_has_begun(date: str) -> None:
     with pytest.raises(InputError):

@@ -9,7 +9,7 @@ from launch_action.core.checkout import Checkout
 from launch_action.core.errors import InputError
 from launch_action.core.reference import Tag
 from launch_action.core.situation import Situation
-from launch_action.core.version import alias_tag
+from launch_action.core.version import alias_tag, hidden
 
 # Aliases with a meaning of their own, which no branch may take.
 _RESERVED = re.compile(r"latest|pr-[0-9]+|sha-.*|key-.*|branch-.*")
@@ -47,9 +47,9 @@ def _branch_alias(branch: str) -> str:
 
 def _asked_alias(text: str) -> Tag:
     tag = Tag(text)
-    if tag.startswith("key-"):
+    if tag.startswith("key-") or hidden(tag):
         raise InputError(
-            f"alias {text!r} begins with 'key-'", hint="that prefix is the store's own"
+            f"not an alias: {text!r}", hint="tags that begin with key- or sha256- are the store's"
         )
     return tag
 

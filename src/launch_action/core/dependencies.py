@@ -12,13 +12,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Literal
 
+from launch_action.core.credentials import without_credentials, without_logins
 from launch_action.core.dependency_inputs import (
-    USERINFO,
     DependencyInputs,
     DependencyKind,
     Notice,
     Reader,
-    without_credentials,
 )
 from launch_action.core.errors import InputError
 from launch_action.core.project_file import read_project
@@ -31,7 +30,6 @@ __all__ = [
     "cutoff",
     "fingerprint",
     "read_dependencies",
-    "without_credentials",
 ]
 
 # Part of the fingerprint: raised when the same inputs come to mean another set of wheels.
@@ -98,7 +96,7 @@ def fingerprint(
 
 
 def _plain_hash(content: bytes) -> str:
-    return hashlib.sha256(USERINFO.sub(b"", content)).hexdigest()
+    return hashlib.sha256(without_logins(content)).hexdigest()
 
 
 def cutoff(

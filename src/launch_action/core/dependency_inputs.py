@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -11,8 +10,6 @@ from launch_action.core.requirements_file import LocalRequirement, Option, Origi
 
 DependencyKind = Literal["requirements", "pyproject", "uv-lock", "none"]
 Reader = Callable[[str], bytes | None]
-
-USERINFO = re.compile(rb"(?<=://)[^/\s@'\"]+@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +48,3 @@ class DependencyInputs:
     options: tuple[Option, ...] = ()
     variables: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()
-
-
-def without_credentials(text: str) -> str:
-    """A text with the user and password of every URL in it removed.
-
-    >>> without_credentials("https://me:secret@host/simple")
-    'https://host/simple'
-    """
-    return USERINFO.sub(b"", text.encode("utf-8", "surrogateescape")).decode(
-        "utf-8", "surrogateescape"
-    )

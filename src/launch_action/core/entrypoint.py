@@ -35,6 +35,7 @@ def parse_entrypoint(text: str) -> tuple[str, ...]:
         )
     for word in words:
         _check_inside(word)
+        _check_text(word)
     return words
 
 
@@ -70,6 +71,14 @@ def _from_root(word: str, build_context: str) -> str:
     if word.startswith("/"):
         return posixpath.normpath(word)
     return posixpath.normpath(posixpath.join(build_context or ".", word))
+
+
+def _check_text(word: str) -> None:
+    """Refuse what no image config can hold: JSON is Unicode, exec takes no NUL."""
+    if "\0" in word or any("\ud800" <= character <= "\udfff" for character in word):
+        raise InputError(
+            f"entry point is not UTF-8 text: {word!r}", hint="give files it names another name"
+        )
 
 
 def _check_inside(word: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,29 +89,41 @@ def _nest(found: dict[str, Any], path: Sequence[str], value: Any, line: str) -> 
 
 
 def _scalar(text: str, line: str) -> Any:
-    import yaml
+    from launch_action.core.plain_yaml import YamlError, read_yaml
 
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = read_yaml(text)
+    except YamlError:
         return text
-    if value is None or isinstance(value, bool | int | float | str | list | dict):
-        return text if value is None and text not in ("", "null", "~") else value
-    if hasattr(value, "isoformat"):
-        return text  # YAML would make a date of 2026-01-01: a job gets what was written
-    raise InputError(f"not a YAML scalar: {line!r}", hint="quote the value")
+    if not _is_json(value):
+        raise InputError(f"not a value that JSON has: {line!r}", hint="quote the value")
+    return text if value is None and text not in ("", "null", "~") else value
 
 
 def _parse(text: str, where: str) -> Any:
-    import yaml
+    from launch_action.core.plain_yaml import YamlError, read_yaml
 
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
+        found = read_yaml(text)
+    except YamlError as error:
         raise InputError(
             f"{where} is neither JSON nor YAML: {' '.join(str(error).split())[:200]}",
             hint="check the file, or the quoting of the text",
         ) from error
+    if not _is_json(found):
+        raise InputError(
+            f"{where} holds what JSON cannot: an anchor inside itself, or a key that is an object",
+            hint="write it without anchors",
+        )
+    return found
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _mapping(found: Any, where: str, what: str) -> Mapping[str, Any]:

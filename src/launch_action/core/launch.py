@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -68,14 +69,21 @@ class Launch:
 def execute(plan: LaunchPlan, world: World) -> Launch:
     """Build, record, and only then move the aliases. Raises the error of the stage that failed."""
     store = JobStore(world.content)
-    with world.reporter.phase("base"):
-        prepared = world.builder.prepare(plan.build)
+    with ThreadPoolExecutor(1) as ahead:
+        # Seldom in vain, and asked for in the time that resolving the base takes anyway.
+        previous = ahead.submit(store.previous, plan.previous)
+        with world.reporter.phase("base"):
+            prepared = world.builder.prepare(plan.build)
     key = plan.build.build_key(tuple(base.identity for base in prepared.bases))
     world.announce({"metadata": {"build_key": key, "base": [_base(b) for b in prepared.bases]}})
     with world.reporter.phase("look up"):
         found = store.find_build(key)
     if found is None:
-        built = _build(plan, world, store, prepared)
+        with world.reporter.phase("build"):
+            earlier = previous.result()
+            if not plan.allow_rename:
+                store.check_name(plan.job_name)  # before anything is uploaded into another's place
+            built = prepared.build(world.content, earlier)
     else:
         world.reporter.info(f"build key {key[:16]} is in {world.content.name}: nothing is built")
         _, frozen = store.job_files(found)
@@ -90,11 +98,6 @@ class _Made:
     bases: tuple[BaseFacts, ...]
     built: Built
     cache_hit: bool
-
-
-def _build(plan: LaunchPlan, world: World, store: JobStore, prepared: Prepared) -> Built:
-    with world.reporter.phase("build"):
-        return prepared.build(world.content, store.previous(plan.previous))
 
 
 def _record(plan: LaunchPlan, world: World, store: JobStore, made: _Made) -> Launch:

@@ -200,8 +200,9 @@ def _dependency_key(
 ) -> str:
     """Identifies what is declared, for any platform. What is resolved as of now is never known."""
     declared = project.dependencies
-    moves = inputs.resolve_date == "latest" and not declared.pinned and declared.kind != "none"
-    return dependencies.fingerprint(
+    chosen = not declared.pinned and declared.kind != "none"
+    moves = inputs.resolve_date == "latest" and chosen
+    key = dependencies.fingerprint(
         declared,
         python=project.python.version,
         platform="",
@@ -209,6 +210,7 @@ def _dependency_key(
         local=dict(project.local),
         indexes=project.indexes,
     )
+    return fingerprint("wheels only", key) if chosen and not situation.trusted else key
 
 
 def timestamp(seconds: int) -> str:
@@ -328,7 +330,7 @@ def _base_name(base: BaseReference) -> str:
 
 def _platforms(inputs: Inputs, situation: Situation) -> tuple[Platform, ...]:
     wanted = tuple(Platform.parse(text) for text in inputs.platform) or (situation.platform,)
-    unique = tuple(dict.fromkeys(wanted))
+    unique = tuple(sorted(set(wanted)))
     for platform in unique:
         if platform.os != "linux":
             raise InputError(

@@ -6,11 +6,11 @@ import posixpath
 from dataclasses import dataclass, field
 
 from launch_action.core.context import sort_key
+from launch_action.core.credentials import without_credentials
 from launch_action.core.dependency_inputs import (
     DependencyInputs,
     Notice,
     Reader,
-    without_credentials,
 )
 from launch_action.core.errors import BuildError
 from launch_action.core.requirements_file import (

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+from launch_action.core.credentials import without_credentials
 from launch_action.core.errors import BuildError
 
 OptionName = Literal[
@@ -114,7 +115,7 @@ _VCS = re.compile(r"(git|hg|svn|bzr)\+|git@|git://")
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
 _LOCAL = re.compile(r"(?P<path>[^;\[]+?)\s*(?P<extras>\[[^\]]*\])?\s*(?P<marker>;.*)?", re.DOTALL)
 # The plain form of PEP 508, `name[extras] <specifiers>`, which most lines have. What matches is
-# valid; what does not may be valid too, and is for the `packaging` library, which is slow to import.
+# valid; what does not may be valid as well: the `packaging` library tells, slow to import.
 _RELEASE = r"[0-9]+(?:\.[0-9]+)*"
 _SUFFIX = r"(?:(?:a|b|rc)[0-9]+)?(?:\.post[0-9]+)?(?:\.dev[0-9]+)?"
 _LOCAL_VERSION = r"(?:\+[a-z0-9]+(?:\.[a-z0-9]+)*)?"
@@ -253,7 +254,7 @@ def _read_requirement(text: str, hashes: tuple[str, ...], origin: Origin) -> Ent
     if _VCS.match(text) or re.search(r"@\s*(git|hg|svn|bzr)\+", text):
         raise _fault(
             origin,
-            f"a version control requirement has no wheel: {_without_credentials(text)!r}",
+            f"a version control requirement has no wheel: {without_credentials(text)!r}",
             "require a released version, or build with --builder buildkit and a Dockerfile",
         )
     if re.match(r"https?://", text):
@@ -294,7 +295,7 @@ def _parsed(text: str, hashes: tuple[str, ...], origin: Origin) -> Entry:
         detail = str(error).splitlines()[0]
         raise _fault(
             origin,
-            f"not a requirement: {_without_credentials(text)!r} ({detail[:1].lower()}{detail[1:]})",
+            f"not a requirement: {without_credentials(text)!r} ({detail[:1].lower()}{detail[1:]})",
         ) from None
     url = parsed.url or ""
     if url and not url.startswith(("http://", "https://")):
@@ -305,7 +306,7 @@ def _parsed(text: str, hashes: tuple[str, ...], origin: Origin) -> Entry:
     if url and not urlsplit(url).path.endswith(".whl"):
         raise _fault(
             origin,
-            f"not the URL of a wheel: {_without_credentials(url)!r}",
+            f"not the URL of a wheel: {without_credentials(url)!r}",
             "point at a .whl file, or build with --builder buildkit and a Dockerfile",
         )
     exact = bool(url) or any(
@@ -325,7 +326,7 @@ def _named_url(text: str, origin: Origin) -> str:
     except InvalidWheelFilename:
         raise _fault(
             origin,
-            f"not the URL of a wheel: {_without_credentials(url)!r}",
+            f"not the URL of a wheel: {without_credentials(url)!r}",
             "point at a .whl file, or build with --builder buildkit and a Dockerfile",
         ) from None
     return f"{name} @ {url.strip()}" + (f" ; {marker.strip()}" if marker else "")
@@ -337,7 +338,7 @@ def _local(
     if _VCS.match(text) or "://" in text.removeprefix("file://"):
         raise _fault(
             origin,
-            f"not a path of the build context: {_without_credentials(text)!r}",
+            f"not a path of the build context: {without_credentials(text)!r}",
             "require a released version, or build with --builder buildkit and a Dockerfile",
         )
     found = _LOCAL.fullmatch(text.removeprefix("file://").removeprefix("file:"))
@@ -345,10 +346,6 @@ def _local(
         raise _fault(origin, f"not a path: {text!r}")
     suffix = (found["extras"] or "") + (f" {found['marker']}" if found["marker"] else "")
     return LocalRequirement(origin, found["path"].strip(), suffix, editable, hashes)
-
-
-def _without_credentials(text: str) -> str:
-    return re.sub(r"(?<=://)[^/\s@]+@", "", text)
 
 
 def _fault(origin: Origin, what: str, hint: str = "correct that line") -> BuildError:

@@ -34,7 +34,8 @@ class Situation:
     """What the plan must know of where it runs; all of it is read by the shell.
 
     `event_branch`, `event_tag`, `pull_request` and `default_branch` are what CI says; a command
-    line outside CI says nothing and the checkout's own are used.
+    line outside CI says nothing and the checkout's own are used. Where an event is not `trusted`,
+    nothing of a package is run, which may choose other versions.
     """
 
     platform: Platform
@@ -47,3 +48,4 @@ class Situation:
     pull_request: int | None = None
     base_branch: str = ""
     default_branch: str = ""
+    trusted: bool = True

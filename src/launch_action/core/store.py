@@ -77,6 +77,8 @@ class JobStore:
         self.content = content
         self._complete: set[Digest] = set()  # versions seen here with everything they name
         self._job_names: set[str] = set()  # of the versions seen here
+        self._met = False  # whether some were looked for, for the sake of their names
+        self._manifests: dict[Digest, Manifest] = {}  # seen here: what a digest names stays so
 
     def find_build(self, build_key: str) -> JobVersion | None:
         """The newest version with this build key; None as well when part of it is missing."""
@@ -115,7 +117,7 @@ class JobStore:
 
     def check_name(self, job_name: str) -> None:
         """Raise StoreError when the repository holds another job, and no version of this one."""
-        if not self._job_names:
+        if not self._job_names and not self._met:
             self._meet_versions()
         if self._job_names and job_name not in self._job_names:
             other = min(self._job_names)
@@ -193,6 +195,8 @@ class JobStore:
                 f"job version {version.digest} is still reached by {', '.join(kept)}",
                 hint="delete these aliases too, or move them to another version first",
             )
+        self._complete.clear()
+        self._manifests.clear()
         handed_on = self._hand_on_key(version, [found for _, found in tagged])
         if not self.content.delete_manifest(version.digest):
             for place, tag in enumerate(tag for tag in mine if tag != handed_on):
@@ -208,7 +212,10 @@ class JobStore:
         return tuple(found for found in _at_once(self._manifest, list(images)) if found)
 
     def _manifest(self, digest: Digest) -> Manifest | None:
-        return self.content.get_manifest(digest)
+        found = self._manifests.get(digest) or self.content.get_manifest(digest)
+        if found is not None:
+            self._manifests[digest] = found
+        return found
 
     def _version(self, tag: Tag) -> JobVersion | None:
         """The version behind a tag; None for no tag, a tombstone, and what is no version."""
@@ -225,6 +232,7 @@ class JobStore:
 
     def _meet_versions(self) -> None:
         """Read the latest version, else some: what their job is called is known then."""
+        self._met = True
         if self._version(LATEST) is None:
             # Tags of build keys first: they are versions, whatever else lies in the repository.
             tags = sorted(self._tags(hidden_too=True), key=lambda tag: not tag.startswith("key-"))

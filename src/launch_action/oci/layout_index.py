@@ -61,14 +61,20 @@ class LayoutIndex:
     def exists(self) -> bool:
         """Whether the layout is there; False when the directory is absent or empty."""
         data = self.files.read(_MARKER, _MARKER_LIMIT)
+        if data is None and set(self.files.names()) - _EMPTY:
+            # Another writer may have made the layout between the two looks.
+            data = self.files.read(_MARKER, _MARKER_LIMIT)
+            if data is None:
+                raise self._no_layout()
         if data is not None:
             self._check_version(data)
-        elif set(self.files.names()) - _EMPTY:
-            raise StoreError(
-                f"not an OCI image layout: {str(self.files.root)!r} has no {_MARKER!r} file",
-                hint="name an empty or a new directory, or one that an OCI tool wrote",
-            )
         return data is not None
+
+    def _no_layout(self) -> StoreError:
+        return StoreError(
+            f"not an OCI image layout: {str(self.files.root)!r} has no {_MARKER!r} file",
+            hint="name an empty or a new directory, or one that an OCI tool wrote",
+        )
 
     def make(self) -> None:
         """Make the layout where there is none."""

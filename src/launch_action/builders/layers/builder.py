@@ -6,9 +6,10 @@ from the local cache. The rest is made and sent by several threads at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from io import BufferedReader, BytesIO
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -28,7 +29,7 @@ from launch_action.builders.layers.known import (
     note_layer,
     note_set,
 )
-from launch_action.builders.layers.writer import write_layer
+from launch_action.builders.layers.writer import FORMAT, write_layer
 from launch_action.cache import Cache
 from launch_action.core.base import BaseFacts, BaseReference
 from launch_action.core.context import Context
@@ -44,11 +45,14 @@ from launch_action.core.image import (
 from launch_action.core.launch import Built
 from launch_action.core.plan import BuildPlan
 from launch_action.core.ports import Content, Reporter
+from launch_action.core.reference import Digest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from launch_action.builders.layers.packages import Packages
 
-# Sending waits for the network, splicing for the processor: a few threads serve both.
+# Each: making waits for the processor and the index, sending for the registry.
 _THREADS = 6
 
 T = TypeVar("T")
@@ -96,12 +100,9 @@ class LayersBuild:
         stored = StoredLayers.read(previous)
         images, lines = [], set[str]()
         for base in self.resolved:
-            pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="layer")
-            try:
-                image = _Image(self.builder, self.plan, base, target, stored, pool)
+            with _pool("send") as senders, _pool("make") as makers:
+                image = _Image(self.builder, self.plan, base, target, stored, makers, senders)
                 descriptor, packages = image.build()
-            finally:
-                pool.shutdown(cancel_futures=True)
             images.append(descriptor)
             lines |= set(packages)
         self.builder.cache.trim()
@@ -111,22 +112,24 @@ class LayersBuild:
 
 @dataclass(slots=True)
 class _Image:
-    """One platform's image in the making."""
+    """One platform's image in the making; `sent` is what is on its way to the target."""
 
     builder: LayersBuilder
     plan: BuildPlan
     base: Base
     target: Content
     stored: StoredLayers
-    pool: ThreadPoolExecutor
+    makers: ThreadPoolExecutor
+    senders: ThreadPoolExecutor
+    sent: dict[Digest, Future[None]] = field(default_factory=dict)
 
     def build(self) -> tuple[Descriptor, tuple[str, ...]]:
         """The manifest's descriptor, and the requirement lines of what is installed."""
-        taken = [self.pool.submit(self._take, layer) for layer in self.base.layers]
-        made = [self.pool.submit(self._provide, recipe) for recipe in self.base.recipes]
-        code = self.pool.submit(self._provide, code_recipe(self.builder.context, self.plan.files))
+        for layer in self.base.layers:
+            self.sent[layer.descriptor.digest] = self.senders.submit(self._take, layer)
+        made = [self.makers.submit(self._provide, recipe) for recipe in self.base.recipes]
+        code = self.makers.submit(self._provide, code_recipe(self.builder.context, self.plan.files))
         dependencies = self._dependencies()
-        _wait(taken)
         layers = [*_wait(made), *_wait(dependencies), code.result()]
         descriptor = self._finish(layers)
         return descriptor, tuple(line for layer in layers for line in layer.packages)
@@ -136,11 +139,11 @@ class _Image:
         key = self._dependencies_key()
         stored = self.stored.sets.get(key)
         if stored is not None:
-            return [self.pool.submit(_same, layer) for layer in stored]
+            return [_done(layer) for layer in stored]
         known = cached_set(self.builder.cache, key)
         cached = [self._known(k) for k in known] if known else []
         if known and all(cached):
-            return [self.pool.submit(_same, layer) for layer in cached if layer]
+            return [_done(layer) for layer in cached if layer]
         made = self._resolved()
         note_set(self.builder.cache, key, _wait(made))
         return made
@@ -161,15 +164,17 @@ class _Image:
         below = len(self.base.layers) + len(self.base.recipes)
         packages = self.builder.packages()
         recipes = packages.recipes(self.plan, self.base.facts, below, by_uv=by_uv)
-        return [self.pool.submit(self._provide, one.recipe, one.packages) for one in recipes]
+        return [self.makers.submit(self._provide, one.recipe, one.packages) for one in recipes]
 
     def _dependencies_key(self) -> str:
-        """What decides the dependency layers: of the base only its interpreter and its libc."""
+        """What decides the dependency layers: of the base only its interpreter and its libc.
+
+        The interpreter to the patch release: it is in the environment, and markers may ask for it.
+        """
         facts, plan = self.base.facts, self.plan
         return fingerprint(
-            plan.dependency_key, plan.cutoff, plan.compile, str(facts.platform), facts.libc,
-            facts.libc_version, facts.python.executable, facts.python.minor,
-            facts.python.version if plan.compile else "",
+            FORMAT, plan.dependency_key, plan.cutoff, plan.compile, str(facts.platform), facts.libc,
+            facts.libc_version, facts.python.executable, facts.python.version,
         )  # fmt: skip
 
     def _take(self, layer: Layer) -> None:
@@ -181,7 +186,7 @@ class _Image:
             self.builder.reporter.info(f"base layer {layer.descriptor.digest[7:19]}: {moved}")
 
     def _provide(self, recipe: LayerRecipe, packages: Sequence[str] = ()) -> MadeLayer:
-        """The layer of a recipe, in the target: known, cached, or made now."""
+        """The layer of a recipe, in the target or on its way: known, cached, or made now."""
         known = self._known(recipe.key)
         if known is not None:
             return known
@@ -201,11 +206,15 @@ class _Image:
         cached = cached_layer(self.builder.cache, key)
         if cached is None:
             return None
-        layer, path = cached
+        digest = cached[0].layer.descriptor.digest
+        if digest not in self.sent:
+            self.sent[digest] = self.senders.submit(self._send, *cached)
+        return cached[0]
+
+    def _send(self, layer: MadeLayer, path: Path) -> None:
         descriptor = layer.layer.descriptor
         with self.builder.reporter.transfer(layer.title, descriptor.size) as advance:
             self.target.put_blob(descriptor, lambda: Observed(path.open("rb"), advance))
-        return layer
 
     def _make(self, recipe: LayerRecipe, packages: tuple[str, ...]) -> None:
         cache = self.builder.cache
@@ -215,13 +224,14 @@ class _Image:
         note_layer(cache, layer)
 
     def _finish(self, layers: Sequence[MadeLayer]) -> Descriptor:
-        """Config and manifest, after every layer."""
+        """The config beside the layers, the manifest after all of them."""
         facts = self.base.facts
         spec = ImageSpec(
             self.plan.entrypoint, import_paths(self.plan.files), self._dependencies_key()
         )
         config = make_config(facts, self.base.layers, layers, spec)
         self.target.put_blob(Descriptor.of(config, OCI_CONFIG), lambda: _opened(config))
+        _wait(list(self.sent.values()))
         manifest = make_manifest(facts, self.base.layers, layers, config, spec)
         self.target.put_manifest(manifest)
         found = manifest.descriptor
@@ -233,8 +243,20 @@ def _wait(futures: Iterable[Future[T]]) -> list[T]:
     return [future.result() for future in futures]
 
 
-def _same(layer: MadeLayer) -> MadeLayer:
-    return layer
+def _done(layer: MadeLayer) -> Future[MadeLayer]:
+    future: Future[MadeLayer] = Future()
+    future.set_result(layer)
+    return future
+
+
+@contextmanager
+def _pool(name: str) -> Iterator[ThreadPoolExecutor]:
+    """Threads of which none is left when the block is; what they did not begin is not done."""
+    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix=name)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _opened(data: bytes) -> BytesIO:

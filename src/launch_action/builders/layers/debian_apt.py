@@ -18,11 +18,11 @@ from urllib.parse import unquote
 from launch_action import process
 from launch_action.builders.layers.debian_list import Package
 from launch_action.builders.layers.debian_machine import Source, readable_credentials
+from launch_action.core.credentials import without_credentials
 from launch_action.core.errors import BuildError
 from launch_action.process import Finished
 
 _PRINTED = re.compile(r"'[^']*' (\S+) [0-9]+ SHA256:([0-9a-f]{64})")
-_USERINFO = re.compile(r"(://)[^/@\s]+@")
 _UNREACHABLE = re.compile(
     r"(?i)could not (?:resolve|connect)|unable to connect|connection (?:failed|timed out|refused)"
     r"|temporary failure|network is unreachable|failed to fetch"
@@ -135,8 +135,8 @@ class PrivateApt:
 
     def _failure(self, what: str, done: Finished) -> BuildError:
         """The error that a call of apt ended in, without the credentials that URLs may hold."""
-        said = _USERINFO.sub(r"\1", done.complaint)
-        where = ", ".join(sorted({_USERINFO.sub(r"\1", s.uri) for s in self.sources}))
+        said = without_credentials(done.complaint)
+        where = ", ".join(sorted({without_credentials(s.uri) for s in self.sources}))
         if _DISTRUST.search(said):
             return BuildError(
                 f"{what}: the archive {where} is not signed by {self.keyring.name!r}",
@@ -169,7 +169,7 @@ def _printed(line: str) -> Package:
     fields = unquote(found[1]).removesuffix(".deb").split("_") if found else []
     if found is None or len(fields) != 3:
         raise BuildError(
-            f"apt names a package without a SHA-256: {_USERINFO.sub('', line)[:200]!r}",
+            f"apt names a package without a SHA-256: {without_credentials(line)[:200]!r}",
             hint="check the mirror: its lists have no SHA256 fields",
         )
     return Package(fields[0], fields[1], fields[2], found[2])

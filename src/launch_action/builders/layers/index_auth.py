@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from launch_action.core.dependency_inputs import DependencyInputs, without_credentials
+from launch_action.core.credentials import without_credentials
+from launch_action.core.dependency_inputs import DependencyInputs
 
 # What uv may see of our environment besides the allow-list: its index settings and TLS. Variables
 # that would change what is resolved (UV_EXCLUDE_NEWER, UV_RESOLUTION, ...) are left out on purpose.

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from launch_action.builders.layers.target import Target
-from launch_action.core.dependency_inputs import without_credentials
+from launch_action.core.credentials import without_credentials
 from launch_action.core.errors import BuildError
 
 

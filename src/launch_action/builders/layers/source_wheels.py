@@ -29,7 +29,8 @@ from launch_action.builders.layers.resolve import Uv
 from launch_action.builders.layers.target import Target
 from launch_action.builders.layers.uv_failure import last_lines, mask
 from launch_action.core.context import Context, TreeFile
-from launch_action.core.dependency_inputs import DependencyInputs, without_credentials
+from launch_action.core.credentials import without_credentials
+from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.errors import BuildError
 
 # Part of the key of a built wheel: raised when the same source comes to give another wheel.

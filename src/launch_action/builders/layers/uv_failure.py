@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from launch_action.builders.layers.target import Target
-from launch_action.core.dependency_inputs import without_credentials
+from launch_action.core.credentials import without_credentials
 from launch_action.core.errors import BuildError
 
 FailureKind = Literal[

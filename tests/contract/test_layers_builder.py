@@ -1,0 +1,125 @@
+"""The builder over a real store and cache: what is reused is what would be made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.bases import AMD64, Remembered
+
+from launch_action.builders.layers.base import Base
+from launch_action.builders.layers.builder import LayersBuilder
+from launch_action.builders.layers.packages import Packages
+from launch_action.builders.layers.writer import FORMAT
+from launch_action.cache import Cache
+from launch_action.core.base import BaseFacts, BaseReference, PythonFacts, RegistryBase
+from launch_action.core.context import TreeFile
+from launch_action.core.dependency_inputs import DependencyInputs
+from launch_action.core.image import Manifest, Platform
+from launch_action.core.plan import BuildPlan
+from launch_action.core.python_version import PythonChoice
+from launch_action.core.reference import Reference
+from launch_action.oci.layout import LayoutContent
+
+FACTS = BaseFacts(
+    name="python:3.11-slim",
+    identity="sha256:" + "1" * 64,
+    platform=AMD64,
+    python=PythonFacts("3.11.8", "/usr/local/bin/python3.11"),
+    libc="glibc",
+    libc_version="2.36",
+    created="2024-01-01T00:00:00Z",
+)
+NEWER = replace(
+    FACTS,
+    identity="sha256:" + "2" * 64,
+    python=PythonFacts("3.11.9", "/usr/local/bin/python3.11"),
+)
+REBUILT = replace(FACTS, identity="sha256:" + "3" * 64)
+PLAN = BuildPlan(
+    builder="layers",
+    reason="",
+    platforms=(AMD64,),
+    base=RegistryBase(Reference.parse("python:3.11-slim")),
+    python=PythonChoice("3.11", ""),
+    dependencies=DependencyInputs("none"),
+    dependency_key="d",
+    cutoff=None,
+    entrypoint=("python", "train.py"),
+    files=(),
+    content="",
+    compile=False,
+    recipe="r",
+)
+
+
+class Empty:
+    """A build context without files."""
+
+    files: tuple[TreeFile, ...] = ()
+
+    def read(self, path: str) -> bytes | None:
+        return None
+
+    def contents(self, files: Iterable[TreeFile]) -> Iterator[tuple[TreeFile, Iterator[bytes]]]:
+        return iter(())
+
+
+class Machine:
+    """A store and a cache, and the builder over them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.target = LayoutContent(folder / "store", "job")
+        self.cache = Cache(folder / "cache")
+        self.resolved = 0
+
+    def build(self, facts: BaseFacts, previous: tuple[Manifest, ...] = ()) -> Manifest:
+        reporter = Remembered()
+
+        def packages() -> Packages:
+            self.resolved += 1
+            return Packages(Empty(), self.cache, reporter, {})
+
+        def base(_: BaseReference, platform: Platform, python: str, /) -> Base:
+            return Base(facts)
+
+        builder = LayersBuilder(Empty(), base, packages, self.cache, reporter)
+        built = builder.prepare(PLAN).build(self.target, previous)
+        found = self.target.get_manifest(built.images[0].digest)
+        assert found
+        return found
+
+
+@pytest.mark.parametrize("facts", [NEWER, REBUILT])
+def test_an_image_over_an_earlier_one_is_the_image_of_a_fresh_machine(
+    tmp_path: Path, facts: BaseFacts
+) -> None:
+    used, fresh = Machine(tmp_path / "used"), Machine(tmp_path / "fresh")
+
+    over = used.build(facts, previous=(used.build(FACTS),))
+
+    assert over.descriptor.digest == fresh.build(facts).descriptor.digest
+
+
+def test_a_rebuilt_base_with_the_same_python_resolves_nothing(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    first = machine.build(FACTS)
+
+    second = machine.build(REBUILT, previous=(first,))
+
+    assert machine.resolved == 1
+    assert second.layers() == first.layers()
+
+
+def test_layers_of_another_codec_are_not_taken_for_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(tmp_path)
+    first = machine.build(FACTS)
+    monkeypatch.setattr("launch_action.builders.layers.builder.FORMAT", f"{FORMAT}+1")
+
+    machine.build(FACTS, previous=(first,))
+
+    assert machine.resolved == 2

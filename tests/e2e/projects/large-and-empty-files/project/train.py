@@ -1,0 +1,2 @@
+import json, os, pathlib
+pathlib.Path(os.environ["LAUNCH_OUTPUT_DIR"], "facts.json").write_text(json.dumps({"sizes": [os.path.getsize("empty"), os.path.getsize("large.bin")]}))

@@ -1,0 +1,70 @@
+"""Job inputs: `--set` lines and W&B's launch config, whose values are those of JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from launch_action.core.errors import InputError
+from launch_action.core.job_inputs import parse_config, parse_settings
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 0.001),
+        ("2.5E+4", 25000.0),
+        (".5", 0.5),
+        ("-7", -7),
+        ("0x1F", 31),
+        ("010", 10),
+        ("true", True),
+        ("null", None),
+        ("[1, 1e-3]", [1, 0.001]),
+        ("{a: 1}", {"a": 1}),
+        ('"1"', "1"),
+        ("", None),
+        ("# a", "# a"),
+    ],
+)
+def test_a_value_is_what_yaml_1_2_reads(text: str, value: object) -> None:
+    assert parse_settings([f"x={text}"]) == {"x": value}
+
+
+@pytest.mark.parametrize(
+    "text", ["on", "no", "12:30", "1_000", "2026-01-01", "a: b: c", "[1", "adam", "@x", "<<"]
+)
+def test_what_only_yaml_1_1_reads_as_something_else_stays_a_text(text: str) -> None:
+    assert parse_settings([f"x={text}"]) == {"x": text}
+
+
+@pytest.mark.parametrize(
+    "text", ["&a [*a]", "!!binary aGk=", "!!set {a}", "!!timestamp 2026-01-01"]
+)
+def test_a_value_that_json_has_not_is_an_input_error(text: str) -> None:
+    with pytest.raises(InputError, match="JSON"):
+        parse_settings([f"x={text}"])
+
+
+@given(st.text())
+def test_any_text_is_a_value_or_an_input_error(text: str) -> None:
+    try:
+        found = parse_settings([f"x={text}"])
+    except InputError:
+        return
+    json.dumps(found)
+
+
+def test_a_date_in_a_launch_config_is_the_text_that_was_written() -> None:
+    config = parse_config(
+        "overrides:\n  run_config:\n    day: 2026-01-01\n    lr: 1e-3\n", "c.yaml"
+    )
+    assert config.run_config == {"day": "2026-01-01", "lr": 0.001}
+
+
+def test_a_launch_config_that_holds_itself_is_an_input_error() -> None:
+    with pytest.raises(InputError, match=r"c\.yaml"):
+        parse_config("overrides: &a\n  run_config: *a\n", "c.yaml")
