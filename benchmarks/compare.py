@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -82,6 +83,7 @@ class Sample:
 def main() -> None:
     """Measure, and write the samples as JSON and the tables as Markdown."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         store = stack.enter_context(registry(folder / "registry"))
@@ -99,9 +101,11 @@ def main() -> None:
             versions += [f"{one.name}: {one.engine.version}" for one in made]
             contenders += made
         print(*versions, sep="\n", file=sys.stderr)
-        samples = list(_measure(contenders, store, checkout, options.runs))
-        options.samples.write_text(json.dumps([asdict(one) for one in samples], indent=1))
-    print(report([asdict(one) for one in samples]))
+        samples = []
+        for sample in _measure(contenders, store, checkout, options.runs):
+            samples.append(asdict(sample))
+            options.samples.write_text(json.dumps(samples, indent=1))
+    print(report(samples))
 
 
 def _options() -> argparse.Namespace:

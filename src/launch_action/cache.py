@@ -3,6 +3,7 @@
 An entry is a file that is complete or absent: it is written beside its place and renamed. Anything
 in it may vanish between two runs (`trim` removes what was used least recently), never during the
 reading of an open file. Nothing in it is trusted further than its key: a key names content.
+Directories that tools keep below a kind are units: they are removed as a whole.
 """
 
 from __future__ import annotations
@@ -11,18 +12,31 @@ import errno
 import fcntl
 import os
 import pwd
+import re
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from launch_action.core.errors import BuildError
+from launch_action.core.errors import BuildError, InputError
 
 DEFAULT_LIMIT = 10 * 1024**3
-# A file younger than this may belong to a run that is going on: it is not trimmed.
+# What was used less than this many seconds ago may belong to a run that is going on: it stays.
 _YOUNG = 3600.0
+# Looking through the cache more often would gain nothing: what came since the last time is young.
+_PAUSE = _YOUNG
+_STAMP = ".trimmed"
+_LOCKS = "locks"
+_TRASH = ".trash-"
+# Names of what is being written; what has them and is not young was left by a run that was killed.
+_UNFINISHED = (".partial-", "tmp")
+# Kinds that are one unit: a part of it would be missed by the rest.
+_WHOLE = frozenset(("uv",))
+# A lock may be named after so many characters of a key.
+_LOCK_KEY = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,41 +72,96 @@ class Cache:
             finally:
                 Path(name).unlink(missing_ok=True)
 
+    @contextmanager
+    def partial(self, kind: str) -> Iterator[Path]:
+        """A new empty file beside the entries of a kind, gone when the block ends.
+
+        For content whose key is not known yet: it may be moved into a `write`. Raises BuildError
+        as `write` does.
+        """
+        with _explained(self.root):
+            handle, name = tempfile.mkstemp(prefix=".partial-", dir=self.directory(kind))
+            os.close(handle)
+            try:
+                yield Path(name)
+            finally:
+                Path(name).unlink(missing_ok=True)
+
     def directory(self, kind: str) -> Path:
         """A directory of a tool's own state, such as apt's lists; the tool keeps it in order."""
-        return self._made(self.root / kind)
+        return self._used(self._made(self.root / kind))
+
+    def tree(self, kind: str, key: str) -> Path:
+        """A directory below `directory(kind)` that is trimmed as a whole, marked as used now.
+
+        It is there, perhaps empty. It is not removed while the lock `<kind>-<key>` is held, where
+        the kind may lack its last s and a key be cut to 16 characters.
+        """
+        return self._used(self._made(self.root / kind / key))
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold the lock of this name against every other process and thread of the machine."""
-        with (self._made(self.root / "locks") / name).open("wb") as handle:
+        with (self._made(self.root / _LOCKS) / name).open("wb") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
+            os.utime(handle.fileno())  # tells when the tree of this name was used
             yield
 
-    def trim(self) -> int:
-        """Remove the least recently used files above the limit; returns the bytes removed."""
-        now = time.time()
-        files = sorted(self._files())
-        for used, _, path in files:
-            if path.name.startswith(".partial-") and now - used > _YOUNG:
-                path.unlink(missing_ok=True)  # left by a run that was killed
-        excess = sum(size for _, size, _ in files) - self.limit
-        removed = 0
-        for used, size, path in files:
-            if removed >= excess or now - used < _YOUNG:
+    def trim(self, *, pause: float = _PAUSE) -> int:
+        """Remove what was used least recently above the limit; returns the bytes removed.
+
+        Does nothing if that was done less than `pause` seconds ago. What cannot be removed stays:
+        a cache that is too large is no reason to fail.
+        """
+        stamp = self.root / _STAMP
+        with suppress(OSError, BuildError), ExitStack() as held:
+            age = time.time() - stamp.stat().st_mtime if stamp.exists() else pause
+            if 0 <= age < pause or not _claim(self._made(self.root / _LOCKS) / "trim", held):
+                return 0
+            stamp.touch()
+            return self._trim(time.time() - _YOUNG)
+        return 0
+
+    def _trim(self, old: float) -> int:
+        """Remove above the limit what was not used since `old`, in seconds since 1970."""
+        for trash in self.root.glob(f"{_TRASH}*"):
+            shutil.rmtree(trash, ignore_errors=True)
+        units = sorted(_units(self.root), key=lambda unit: unit.used)
+        total = removed = 0
+        for unit in units:
+            if unit.unfinished and unit.used < old:
+                self._remove(unit, old)
+            else:
+                total += unit.size
+        for unit in units:
+            if total - removed <= self.limit or unit.used >= old:
                 break
-            with suppress(FileNotFoundError):
-                path.unlink()
-                removed += size
+            if not unit.unfinished:
+                removed += self._remove(unit, old)
         return removed
 
-    def _files(self) -> Iterator[tuple[float, int, Path]]:
-        for folder, _, names in os.walk(self.root):
-            for name in names:
-                path = Path(folder, name)
-                with suppress(FileNotFoundError):
-                    found = path.lstat()
-                    yield max(found.st_mtime, found.st_atime), found.st_size, path
+    def _remove(self, unit: _Unit, old: float) -> int:
+        """Remove a unit, all of it or nothing; the bytes removed."""
+        with suppress(OSError):
+            if not unit.tree:
+                if _last_use(os.lstat(unit.path)) < old:  # still: it may just have been found
+                    os.unlink(unit.path)  # noqa: PTH108 - for ten thousand of them
+                    return unit.size
+                return 0
+            with ExitStack() as held:
+                locks = _locks_of(self.root, unit)
+                if not all(_claim(lock, held) for lock in locks) or _is_executed(unit.path):
+                    return 0
+                aside = tempfile.mkdtemp(prefix=_TRASH, dir=self.root)
+                Path(unit.path).rename(f"{aside}/unit")
+            shutil.rmtree(aside, ignore_errors=True)
+            return unit.size
+        return 0
+
+    def _used(self, directory: Path) -> Path:
+        with suppress(OSError):
+            os.utime(directory)
+        return directory
 
     def _place(self, kind: str, key: str) -> Path:
         return self.root / kind / key[:2] / key
@@ -104,12 +173,134 @@ class Cache:
         return directory
 
 
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """What is removed as a whole; `used` in seconds since 1970, `size` in bytes."""
+
+    path: str
+    used: float
+    size: int
+    tree: bool
+
+    @property
+    def unfinished(self) -> bool:
+        return os.path.basename(self.path).startswith(_UNFINISHED)  # noqa: PTH119
+
+
+def _units(root: Path) -> Iterator[_Unit]:
+    """Everything in a cache but its locks: files by kind and key, and trees."""
+    for kind in _entries(root):
+        if not kind.is_dir(follow_symlinks=False) or kind.name.startswith((_LOCKS, _TRASH)):
+            continue
+        if kind.name in _WHOLE:
+            yield _tree(root, kind)
+            continue
+        for entry in _entries(kind):
+            if not entry.is_dir(follow_symlinks=False):
+                yield from _files(entry)
+            elif len(entry.name) == 2:  # the first characters of keys
+                for file in _entries(entry):
+                    yield from _files(file)
+            else:
+                yield _tree(root, entry)
+
+
+def _files(entry: os.DirEntry[str]) -> Iterator[_Unit]:
+    with suppress(OSError):
+        found = entry.stat(follow_symlinks=False)
+        yield _Unit(entry.path, _last_use(found), found.st_size, tree=False)
+
+
+def _tree(root: Path, top: os.DirEntry[str]) -> _Unit:
+    """A tree is as young as its youngest file, its mark, or the end of its last lock."""
+    unit = _Unit(top.path, 0.0, 0, tree=True)
+    used, size = 0.0, 0
+    with suppress(OSError):
+        used = max(os.lstat(path).st_mtime for path in (top.path, *_locks_of(root, unit)))
+    rest = [top.path]
+    while rest:
+        for entry in _entries(rest.pop()):
+            if entry.is_dir(follow_symlinks=False):
+                rest.append(entry.path)
+                continue
+            with suppress(OSError):
+                found = entry.stat(follow_symlinks=False)
+                # A file that is shared by a new link, as runs do, has a new ctime.
+                used = max(used, _last_use(found), found.st_ctime)
+                size += found.st_size
+    return _Unit(top.path, used, size, tree=True)
+
+
+def _last_use(found: os.stat_result) -> float:
+    return max(found.st_mtime, found.st_atime)
+
+
+def _entries(folder: str | os.PathLike[str]) -> Iterator[os.DirEntry[str]]:
+    with suppress(OSError), os.scandir(folder) as found:
+        yield from found
+
+
+def _locks_of(root: Path, unit: _Unit) -> list[str]:
+    """The locks that are named after a tree, whoever may hold them."""
+    folder, key = os.path.split(unit.path)
+    kind = os.path.basename(folder)  # noqa: PTH119
+    kinds = (kind, kind.removesuffix("s"))
+    found = []
+    for entry in _entries(root / _LOCKS):
+        head, _, rest = entry.name.partition("-")
+        if head in kinds and (rest == key or (len(rest) >= _LOCK_KEY and key.startswith(rest))):
+            found.append(entry.path)
+    return found
+
+
+def _claim(lock: str | os.PathLike[str], held: ExitStack) -> bool:
+    """Take a lock until the stack is closed, unless somebody has it."""
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    held.callback(os.close, descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_executed(tree: str) -> bool:
+    """Whether a program of a tree runs: an interpreter needs its library until its end."""
+    inside = f"{os.path.realpath(tree)}/"
+    for process in _entries("/proc"):
+        if process.name.isdigit():
+            with suppress(OSError):
+                if os.readlink(f"{process.path}/exe").startswith(inside):  # noqa: PTH115
+                    return True
+    return False
+
+
 def cache_root(environment: Mapping[str, str]) -> Path:
     """`$LAUNCH_ACTION_CACHE`, else launch-action in `$XDG_CACHE_HOME`, else in `~/.cache`."""
     chosen = environment.get("LAUNCH_ACTION_CACHE")
     if chosen:
         return Path(chosen).absolute()  # programs that we start elsewhere are given it too
     return user_directory(environment, "XDG_CACHE_HOME", ".cache") / "launch-action"
+
+
+def cache_limit(environment: Mapping[str, str]) -> int:
+    """`$LAUNCH_ACTION_CACHE_LIMIT` in bytes, else 10 GiB. Raises InputError.
+
+    >>> cache_limit({"LAUNCH_ACTION_CACHE_LIMIT": "1.5 GB"})
+    1500000000
+    """
+    given = environment.get("LAUNCH_ACTION_CACHE_LIMIT", "").strip()
+    if not given:
+        return DEFAULT_LIMIT
+    found = re.fullmatch(r"(\d{1,18}(?:\.\d{1,9})?)\s*(?:([KMGT])(i?))?B?", given, re.IGNORECASE)
+    if not found:
+        raise InputError(
+            f"LAUNCH_ACTION_CACHE_LIMIT cannot be {given!r}",
+            hint="write bytes, or a size such as 500MB, 20GB or 8GiB",
+        )
+    number, unit, binary = found.groups()
+    power = "KMGT".index(unit.upper()) + 1 if unit else 0
+    return int(float(number) * (1024 if binary else 1000) ** power)
 
 
 def user_directory(environment: Mapping[str, str], variable: str, default: str) -> Path:

@@ -100,7 +100,7 @@ def _add_own(one: argparse.ArgumentParser, *, dry_run: bool) -> None:
 
 def main() -> NoReturn:
     """Run the program and exit with the code of what happened."""
-    signal.signal(signal.SIGTERM, _terminated)
+    told = _listen()
     prepare_streams()
     arguments = sys.argv[1:]
     outcome = Outcome()
@@ -110,13 +110,15 @@ def main() -> NoReturn:
     except LaunchError as error:
         code = _failed(error, outcome, as_json=as_json)
     except KeyboardInterrupt:
-        code = _failed(_Interrupted("interrupted", hint=_AGAIN), outcome, as_json=as_json)
+        code = _failed(_interruption(signal.SIGINT), outcome, as_json=as_json)
     except _TerminatedError:
-        code = _failed(_Terminated("terminated", hint=_AGAIN), outcome, as_json=as_json)
+        code = _failed(_interruption(signal.SIGTERM), outcome, as_json=as_json)
     except BrokenPipeError:
         code = _NOBODY_READS
     except Exception as error:  # the one place: what no part of the program has foreseen
-        code = _failed(_unforeseen(error), outcome, as_json=as_json)
+        # C code that is interrupted may make another exception of it (imports of C modules do).
+        ended = _interruption(told[0]) if told else _unforeseen(error)
+        code = _failed(ended, outcome, as_json=as_json)
     # Nothing is left to clean up: a signal from here on ends the process as it does by default.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.exit(_flushed(code))
@@ -139,8 +141,24 @@ class _TerminatedError(BaseException):
     """SIGTERM: the run of the program ends, and cleans up on its way."""
 
 
-def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise _TerminatedError
+def _listen() -> list[int]:
+    """Raise at SIGINT and SIGTERM; the numbers of those that came are in the list."""
+    told: list[int] = []
+
+    def tell(number: int, _frame: FrameType | None) -> NoReturn:
+        told.append(number)
+        raise KeyboardInterrupt if number == signal.SIGINT else _TerminatedError
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as for a job of a script's background
+            signal.signal(number, tell)
+    return told
+
+
+def _interruption(number: int) -> LaunchError:
+    if number == signal.SIGINT:
+        return _Interrupted("interrupted", hint=_AGAIN)
+    return _Terminated("terminated", hint=_AGAIN)
 
 
 def _command(arguments: Sequence[str], outcome: Outcome) -> int:
@@ -214,7 +232,9 @@ def _failed(error: LaunchError, outcome: Outcome, *, as_json: bool) -> int:
 
 def _harmless(line: str) -> str:
     """The line, which GitHub's log must not take for a command: a tool may have said anything."""
-    if os.environ.get("GITHUB_ACTIONS") != "true":
+    from launch_action.wiring import in_actions
+
+    if not in_actions(os.environ):
         return line
     from launch_action.github.commands import inert
 

@@ -15,6 +15,7 @@ from launch_action import __version__, process
 from launch_action.cache import cache_root
 from launch_action.core.errors import LaunchError
 from launch_action.report import printable
+from launch_action.wiring import in_actions
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +117,8 @@ def _wandb(environment: Mapping[str, str]) -> Iterator[Finding]:
 def _places(environment: Mapping[str, str]) -> Iterator[Finding]:
     cache = cache_root(environment)
     yield Finding("cache", True, f"{cache}, {_size(cache)}")
-    github = environment.get("GITHUB_ACTIONS") == "true"
-    yield Finding("ci", True, "GitHub Actions" if github else "not in GitHub Actions")
+    place = "GitHub Actions" if in_actions(environment) else "not in GitHub Actions"
+    yield Finding("ci", True, place)
 
 
 def _size(directory: Path) -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from launch_action.builders.layers.archive import CONTENT_VERSION
 from launch_action.builders.layers.index_auth import index_identities
 from launch_action.builders.layers.writer import FORMAT
 from launch_action.core.base import DebianBase, parse_base
@@ -24,7 +25,7 @@ from launch_action.core.python_version import DEFAULT_PYTHON, FILES, Reader, cho
 from launch_action.core.situation import Project, Situation
 from launch_action.git.checkout import inspect
 from launch_action.git.tree import CommitContext, open_context
-from launch_action.wiring import Workplace, situation
+from launch_action.wiring import Workplace, in_actions, situation
 
 if TYPE_CHECKING:
     from launch_action.github.environment import GitHubContext
@@ -62,8 +63,8 @@ def look(place: Workplace, *, run: bool) -> Iterator[Looked]:
 
 def place_situation(place: Workplace) -> Situation:
     """What the plan must know of where it runs; in GitHub Actions, what the event says."""
-    found = situation(place, FORMAT)
-    if place.environment.get("GITHUB_ACTIONS") != "true":
+    found = situation(place, f"{FORMAT}/{CONTENT_VERSION}")
+    if not in_actions(place.environment):
         return found
     from launch_action.github.environment import load_context
 

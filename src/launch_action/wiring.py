@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launch_action.cache import Cache, cache_root, user_directory
+from launch_action.cache import Cache, cache_limit, cache_root, user_directory
 from launch_action.core.errors import SourceError
 from launch_action.core.image import Platform
 from launch_action.core.inputs import Inputs
@@ -86,7 +86,7 @@ class Workplace:
 
     @cached_property
     def cache(self) -> Cache:
-        return Cache(cache_root(self.environment))
+        return Cache(cache_root(self.environment), cache_limit(self.environment))
 
     @cached_property
     def registries(self) -> Registries:
@@ -147,9 +147,14 @@ def take_environment() -> dict[str, str]:
     return found
 
 
+def in_actions(environment: Mapping[str, str]) -> bool:
+    """Whether this process is part of a step of a GitHub workflow."""
+    return environment.get("GITHUB_ACTIONS") == "true"
+
+
 def is_untrusted(environment: Mapping[str, str]) -> bool:
     """Whether an outsider can have caused this run, which in GitHub Actions the event tells."""
-    if environment.get("GITHUB_ACTIONS") != "true":
+    if not in_actions(environment):
         return False
     from launch_action.github.environment import load_context
 

@@ -10,7 +10,7 @@ import pytest
 from launch_action.builders.layers.download import Downloader
 from launch_action.builders.layers.index_auth import Logins
 from launch_action.builders.layers.lock import Resolution
-from launch_action.builders.layers.resolve import os_uv, resolve
+from launch_action.builders.layers.resolve import Uv, find_uv, resolve
 from launch_action.builders.layers.target import Target
 from launch_action.cache import Cache
 from launch_action.core.dependencies import read_dependencies
@@ -26,7 +26,7 @@ JOBLIB = (
 
 def resolved(directory: Path, text: str, target: Target) -> Resolution:
     inputs = read_dependencies({"requirements.txt": text.encode()}.get)
-    uv = os_uv(Cache(directory))
+    uv = Uv(find_uv(), Cache(directory).directory("uv"), dict(os.environ))
     return resolve(inputs, target, cutoff=None if inputs.pinned else CUTOFF, uv=uv)
 
 

@@ -12,10 +12,8 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -64,41 +62,10 @@ class LocalRegistry:
 @contextmanager
 def registry(folder: Path) -> Iterator[LocalRegistry]:
     """The registry of Debian's docker-registry package, with its storage in the folder."""
-    port = free_port()
-    config = folder / "registry.json"  # YAML, which JSON is
-    storage = {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}}
-    http = {"addr": f"127.0.0.1:{port}"}
-    log = {"level": "warn", "accesslog": {"disabled": True}}
-    config.write_text(json.dumps({"version": 0.1, "log": log, "storage": storage, "http": http}))
-    with (folder / "registry.log").open("wb") as out:
-        child = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=out, stderr=out)
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/v2/", child)
-        yield LocalRegistry(f"127.0.0.1:{port}", folder / "data")
-    finally:
-        child.terminate()
-        child.wait()
+    from support.registry import running  # imports what only registries with logins need
 
-
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def _wait_for(url: str, child: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 20
-    while True:
-        try:
-            urllib.request.urlopen(url).close()
-        except urllib.error.URLError:
-            if child.poll() is not None or time.monotonic() > until:
-                raise
-            time.sleep(0.05)
-        else:
-            return
+    with running(folder) as found:
+        yield LocalRegistry(found.address, folder / "data")
 
 
 def push_layout(layout: Path, image: str) -> None:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from launch_action.core.errors import InputError
 from launch_action.github.environment import (
     GitHubContext,
-    in_actions,
     load_context,
     parse_payload,
     read_context,
@@ -214,8 +213,3 @@ def test_a_missing_payload_is_an_empty_one_and_a_directory_is_an_error(tmp_path:
     assert load_context(missing).event_name == "push"
     with pytest.raises(InputError, match="cannot be read"):
         load_context(variables("push", GITHUB_EVENT_PATH=str(tmp_path)))
-
-
-def test_only_a_step_of_a_workflow_is_in_actions() -> None:
-    assert in_actions({"GITHUB_ACTIONS": "true"})
-    assert not in_actions({"CI": "true"})

@@ -81,3 +81,23 @@ def test_a_secret_is_never_shown() -> None:
 
     assert "hunter2" not in repr(found)
     assert found.shown() == (("image", "a/b"), ("registry-password", "***"))
+
+
+def test_what_is_shown_of_the_inputs_holds_no_credential() -> None:
+    inputs = read_inputs(
+        {
+            "registry-password": "one",
+            "env": "API_KEY=two\nOTHER",
+            "registry-mirror": "https://me:three@mirror",
+            "alias": "a,b",
+        },
+        {},
+    )
+
+    assert dict(inputs.shown()) == {
+        "registry-password": "***",
+        "env": "API_KEY=***, OTHER",
+        "registry-mirror": "https://mirror",
+        "alias": "a, b",
+    }
+    assert not {"one", "two", "three"} & set(repr(inputs).replace("=", " ").split())

@@ -19,7 +19,6 @@ from launch_action.builders.layers.lock import (
     Resolution,
     SourcePackage,
     dump_resolution,
-    frozen_requirements,
     load_resolution,
     read_lock,
 )
@@ -163,7 +162,7 @@ def test_frozen_requirements_are_sorted_and_name_direct_urls() -> None:
             LockedWheel("local", "3", "l.whl", "", SHA, path="w/l.whl", direct=True),
         )
     )
-    assert frozen_requirements(found) == b"a @ https://h/a.whl\nlocal==3\nzlib-ng==1\n"
+    assert found.frozen == ("a @ https://h/a.whl", "local==3", "zlib-ng==1")
 
 
 def test_a_resolution_survives_the_cache() -> None:

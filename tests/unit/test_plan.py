@@ -205,7 +205,7 @@ def test_the_store_is_the_image_repository_or_a_directory_of_the_jobs_name() -> 
 
     assert made(image).store.name == "ghcr.io/acme/train"
     assert made(image).store.kind == "registry"
-    assert made(replace(image, push=False)).store.directory == "/store/ghcr.io/acme/train"
+    assert made(replace(image, push=False)).store.directory == "/store/ghcr.io+acme+train"
     assert made().store.directory == "/store/job-https___github.com_acme_mono-train.py"
 
 

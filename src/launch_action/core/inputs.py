@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from launch_action.core.credentials import without_credentials
 from launch_action.core.errors import InputError
 from launch_action.core.spelling import nearest
 
@@ -168,17 +169,26 @@ class Inputs:
         return f"Inputs({', '.join(f'{name}={value}' for name, value in self.shown())})"
 
     def shown(self) -> tuple[tuple[str, str], ...]:
-        """Name and text of every input that is not at its default; secrets as `***`."""
+        """Name and text of every input that is not at its default; secrets as `***`.
+
+        The values of `env` are such, and logins in URLs.
+        """
         default = Inputs()
         found = ((f.name, getattr(self, f.name)) for f in fields(self))
         return tuple(
-            (
-                name.replace("_", "-"),
-                "***" if BY_NAME[name.replace("_", "-")].secret else str(value),
-            )
+            (name.replace("_", "-"), _shown(BY_NAME[name.replace("_", "-")], value))
             for name, value in found
             if value != getattr(default, name)
         )
+
+
+def _shown(known: Input, value: Value) -> str:
+    if known.secret:
+        return "***"
+    if known.name == "env" and isinstance(value, tuple):
+        pairs = (line.partition("=") for line in value)
+        return ", ".join(f"{name}=***" if equals else name for name, equals, _ in pairs)
+    return without_credentials(", ".join(value) if isinstance(value, tuple) else str(value))
 
 
 def read_inputs(

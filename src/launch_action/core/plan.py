@@ -265,9 +265,9 @@ def _store(inputs: Inputs, situation: Situation, job_name: str) -> StorePlan:
     if inputs.image:
         repository = Repository.parse(inputs.image.lower())
         if inputs.push is False:
-            place = posixpath.join(
-                directory, repository.registry.replace(":", "_"), repository.path
-            )
+            # One level, so that no store lies in another's directory; ':' would end its name.
+            name = str(repository).replace("/", "+").replace(":", "_")
+            place = posixpath.join(directory, name)
             return StorePlan("layout", str(repository), place)
         return StorePlan("registry", str(repository), repository=repository)
     if inputs.push:

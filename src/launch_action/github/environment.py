@@ -94,11 +94,6 @@ class GitHubContext:
         return f"{self.server_url}/{self.repository}/commit/{commit}" if self.repository else ""
 
 
-def in_actions(environment: Mapping[str, str]) -> bool:
-    """Whether this process is a step of a workflow."""
-    return environment.get("GITHUB_ACTIONS") == "true"
-
-
 def load_context(environment: Mapping[str, str]) -> GitHubContext:
     """The context of this run, its payload read from GITHUB_EVENT_PATH.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from io import BufferedReader, BytesIO
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from launch_action.builders.layers.archive import LayerRecipe
+from launch_action.builders.layers.archive import CONTENT_VERSION, LayerRecipe
 from launch_action.builders.layers.base import Base
 from launch_action.builders.layers.code import code_recipe, import_paths
 from launch_action.builders.layers.image import (
@@ -173,8 +173,9 @@ class _Image:
         """
         facts, plan = self.base.facts, self.plan
         return fingerprint(
-            FORMAT, plan.dependency_key, plan.cutoff, plan.compile, str(facts.platform), facts.libc,
-            facts.libc_version, facts.python.executable, facts.python.version,
+            FORMAT, CONTENT_VERSION, plan.dependency_key, plan.cutoff, plan.compile,
+            str(facts.platform), facts.libc, facts.libc_version, facts.python.executable,
+            facts.python.version,
         )  # fmt: skip
 
     def _take(self, layer: Layer) -> None:
@@ -190,6 +191,7 @@ class _Image:
         known = self._known(recipe.key)
         if known is not None:
             return known
+        self._check_sent()
         # In the cache before it is sent: a push that fails is not made again by the next run.
         self._make(recipe, tuple(packages))
         made = self._known(recipe.key)
@@ -198,6 +200,12 @@ class _Image:
                 f"layer {recipe.title!r} vanished from the cache", hint="run the same command again"
             )
         return made
+
+    def _check_sent(self) -> None:
+        """Raise what a sending has failed with: nothing more is worth making then."""
+        for future in list(self.sent.values()):
+            if future.done():
+                future.result()
 
     def _known(self, key: str) -> MadeLayer | None:
         stored = self.stored.layers.get(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from launch_action.builders.layers.archive import Chunks, Entry, LayerRecipe
+from launch_action.builders.layers.archive import CONTENT_VERSION, Chunks, Entry, LayerRecipe
 from launch_action.builders.layers.tar import with_parents
 from launch_action.builders.layers.venv import JOB_GID, JOB_UID
 from launch_action.builders.layers.writer import layer_key
@@ -15,7 +15,6 @@ APP = "app"
 # under a random user id of group 0.
 _MODES = {"file": 0o644, "executable": 0o755, "symlink": 0o777}
 _DIRECTORY = 0o775
-_VERSION = 1
 
 
 def code_recipe(context: Context, files: Iterable[TreeFile], *, root: str = APP) -> LayerRecipe:
@@ -23,7 +22,7 @@ def code_recipe(context: Context, files: Iterable[TreeFile], *, root: str = APP)
     chosen = tuple(sorted(files, key=lambda file: sort_key(file.path)))
     rows = [(file.path, file.kind, file.content) for file in chosen]
     return LayerRecipe(
-        key=layer_key("code", _VERSION, root, rows),
+        key=layer_key("code", CONTENT_VERSION, root, rows),
         role="code",
         title=f"project code, {len(chosen)} file{'' if len(chosen) == 1 else 's'}",
         entries=lambda: code_entries(context, chosen, root=root),

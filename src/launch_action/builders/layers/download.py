@@ -6,12 +6,9 @@ Every file is kept by its SHA-256: what has another digest or size never gets th
 from __future__ import annotations
 
 import hashlib
-import os
 import random
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -111,7 +108,7 @@ class Downloader:
             pool.clear()
 
     def _store(self, wheel: LockedWheel, progress: Progress) -> tuple[str, Path]:
-        with _partial(self.cache.directory(KIND)) as path:
+        with self.cache.partial(KIND) as path:
             with _Sink(path, wheel, progress) as sink:
                 if wheel.path:
                     for chunk in self._local(wheel):
@@ -258,16 +255,6 @@ class _Sink:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
-
-
-@contextmanager
-def _partial(directory: Path) -> Iterator[Path]:
-    handle, name = tempfile.mkstemp(prefix=".partial-", dir=directory)
-    os.close(handle)
-    try:
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 def _refused(wheel: LockedWheel, status: int, after: str) -> Exception:

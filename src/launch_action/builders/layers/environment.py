@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from launch_action.builders.layers.archive import Entry, LayerRecipe
-from launch_action.builders.layers.grouping import group, merge
+from launch_action.builders.layers.archive import CONTENT_VERSION, Entry, LayerRecipe
+from launch_action.builders.layers.bytecode import FORMAT as BYTECODE_FORMAT
+from launch_action.builders.layers.bytecode import Compiler
+from launch_action.builders.layers.grouping import conflicts, group, merge, summary
 from launch_action.builders.layers.install import wheel_entries
 from launch_action.builders.layers.installed import installed, installed_entries
 from launch_action.builders.layers.scheme import Scheme
@@ -19,8 +21,6 @@ from launch_action.builders.layers.wheel import Wheel, normalised, read_wheel
 from launch_action.builders.layers.writer import layer_key
 from launch_action.core.base import PythonFacts
 from launch_action.core.errors import BuildError
-
-_VERSION = 1
 
 
 class PinnedWheel(Protocol):
@@ -52,11 +52,14 @@ class Supply(Generic[W]):
     """How a wheel gets here: as a file, or (where that is None or cannot be spliced) installed.
 
     `wheel` gives a wheel's file, its SHA-256 checked. `tree` installs wheels in a place of its own
-    that is removed when the block ends.
+    that is removed when the block ends. With a `compiler` the layers have bytecode. `warn` is told
+    of light wheels that replace each other's files, when their layer is made.
     """
 
     wheel: Callable[[W], Path] | None
     tree: Callable[[Sequence[W]], AbstractContextManager[Tree]]
+    compiler: Compiler | None = None
+    warn: Callable[[str], object] | None = None
 
 
 def environment_recipes(
@@ -86,8 +89,8 @@ def environment_recipes(
 
 
 def wheel_key(wheel_sha256: str, scheme: Scheme, *, lane: str = "wheel") -> str:
-    """The key of a layer that holds one wheel."""
-    return layer_key("wheel", _VERSION, lane, wheel_sha256, scheme.root, scheme.python)
+    """The key of a layer that holds one wheel. `lane` is what else decides its bytes."""
+    return layer_key("wheel", CONTENT_VERSION, lane, wheel_sha256, scheme.root, scheme.python)
 
 
 def shared_key(
@@ -95,7 +98,7 @@ def shared_key(
 ) -> str:
     """The key of the layer of the environment and its light wheels, given in the layer's order."""
     where = (scheme.root, scheme.python, python.version, python.executable)
-    return layer_key("environment", _VERSION, lane, list(sha256s), *where)
+    return layer_key("environment", CONTENT_VERSION, lane, list(sha256s), *where)
 
 
 def _heavy(wheel: W, scheme: Scheme, supply: Supply[W]) -> LayerRecipe:
@@ -123,7 +126,10 @@ def _shared(
 
 def _lane(supply: Supply[W]) -> str:
     # The same files either way, but compressed by another hand: other bytes, so another key.
-    return "wheel" if supply.wheel else "tree"
+    lane = "wheel" if supply.wheel else "tree"
+    if supply.compiler is None:
+        return lane
+    return f"{lane}, bytecode {BYTECODE_FORMAT} of {supply.compiler.version}"
 
 
 def _written(
@@ -131,6 +137,12 @@ def _written(
 ) -> Iterator[Entry]:
     with ExitStack() as stack:
         parts = [_entries(wheel, scheme, supply, stack) for wheel in wheels]
+        if supply.warn:
+            names = (wheel.name for wheel in wheels)
+            for line in summary(conflicts(tuple(zip(names, parts, strict=True)))):
+                supply.warn(line)
+        if supply.compiler and wheels:
+            parts = stack.enter_context(supply.compiler.session()).add(parts, scheme)
         yield from with_parents(sorted_entries(merge((*parts, ours))))
 
 

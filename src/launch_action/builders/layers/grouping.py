@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from launch_action.builders.layers.archive import Entry, Spliced
+from launch_action.builders.layers.archive import Chunks, Entry, Spliced
+from launch_action.builders.layers.zips import Zips
 
 # From this size on a wheel has a layer of its own, so that another's new version does not move it.
 HEAVY = 1 << 20
@@ -69,10 +71,41 @@ def conflicts(parts: Sequence[tuple[str, Iterable[Entry]]]) -> tuple[Conflict, .
     return tuple(found)
 
 
+def summary(found: Iterable[Conflict]) -> tuple[str, ...]:
+    """One line for every two distributions that have conflicts, in their order."""
+    pairs: dict[tuple[str, str], list[str]] = {}
+    for conflict in found:
+        pairs.setdefault((conflict.loser, conflict.winner), []).append(conflict.path)
+    return tuple(
+        f"{loser} and {winner} both install {paths[0]!r}"
+        + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
+        + f", with different content: {winner}'s is used"
+        for (loser, winner), paths in pairs.items()
+    )
+
+
 def _same(one: Entry, other: Entry) -> bool:
-    if one.kind == other.kind == "directory":
-        return True
+    if one.kind != other.kind or one.kind != "file":
+        return (one.kind, one.target) == (other.kind, other.target)
     a, b = one.content, other.content
-    if isinstance(a, Spliced) and isinstance(b, Spliced):
-        return (a.size, a.crc32, a.sha256) == (b.size, b.crc32, b.sha256)
-    return (one.kind, one.target, a) == (other.kind, other.target, b)
+    if _size(a) != _size(b):
+        return False
+    if isinstance(a, Spliced) and isinstance(b, Spliced) and a.sha256 and b.sha256:
+        return a.sha256 == b.sha256
+    # Seldom: one path in two distributions, with as many bytes in both.
+    return _digest(a) == _digest(b)
+
+
+def _size(content: bytes | Spliced | Chunks) -> int:
+    return len(content) if isinstance(content, bytes) else content.size
+
+
+def _digest(content: bytes | Spliced | Chunks) -> bytes:
+    digest = hashlib.sha256()
+    with Zips() as zips:
+        if isinstance(content, bytes):
+            digest.update(content)
+        else:
+            for data in content.open() if isinstance(content, Chunks) else zips.content(content):
+                digest.update(data)
+    return digest.digest()

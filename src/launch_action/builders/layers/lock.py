@@ -82,11 +82,6 @@ def frozen_line(wheel: LockedWheel) -> str:
     return f"{wheel.name}=={wheel.version}"
 
 
-def frozen_requirements(resolution: Resolution) -> bytes:
-    """The content of `requirements.frozen.txt`: what was installed, one per line, by name."""
-    return "".join(f"{line}\n" for line in resolution.frozen).encode()
-
-
 def dump_resolution(resolution: Resolution) -> str:
     """A resolution as JSON, for the cache."""
     return json.dumps(asdict(resolution), sort_keys=True)

@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 
 from launch_action.builders.layers.archive import LayerRecipe
+from launch_action.builders.layers.bytecode import Compiler
+from launch_action.builders.layers.bytecode_python import compiled_version, find_python
 from launch_action.builders.layers.download import Downloader, OnlyUvCan
 from launch_action.builders.layers.environment import Supply, Tree, environment_recipes
 from launch_action.builders.layers.image import VENV
@@ -65,6 +67,7 @@ class Packages:
         With `by_uv` uv fetches and installs, for indexes whose login only it has. Raises
         BuildError; a recipe whose wheel needs such a login raises OnlyUvCan when it is made.
         """
+        compiler = self._compiler(base) if plan.compile else None
         target = Target(base.python.version, base.platform, base.libc, base.libc_version)
         inputs = plan.dependencies
         uv = Uv(find_uv(), self.cache.directory("uv"), self.environment)
@@ -80,6 +83,8 @@ class Packages:
             Supply(
                 None if by_uv else self._fetcher(downloader),
                 _installer(inputs, target, uv, downloader),
+                compiler,
+                self.reporter.warning,
             ),
             prefix=f"/{VENV}",
             other_layers=below + 1,
@@ -111,6 +116,12 @@ class Packages:
         found.require_wheels(target)
         with ThreadPoolExecutor(_CONNECTIONS) as pool:
             return Resolution(tuple(pool.map(partial(_sized, downloader), found.wheels)))
+
+    def _compiler(self, base: BaseFacts) -> Compiler:
+        version = compiled_version(base)
+        # Beside the layers, so that a full disk is told of as the cache's.
+        spool = self.cache.directory("layers")
+        return Compiler(version, lambda: find_python(version, self.cache), spool)
 
     def _fetcher(self, downloader: Downloader) -> Callable[[LockedWheel], Path]:
         def fetch(wheel: LockedWheel) -> Path:

@@ -6,7 +6,6 @@ of the machine: the same inputs, target and cutoff give the same wheels anywhere
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -265,8 +264,3 @@ def index_lines(inputs: DependencyInputs) -> list[str]:
         elif one.name == "no-index":
             lines.append("--no-index")
     return lines
-
-
-def os_uv(cache: Cache) -> Uv:
-    """uv as this machine has it, with its state in our cache."""
-    return Uv(find_uv(), cache.directory("uv"), dict(os.environ))

@@ -36,6 +36,9 @@ from launch_action.core.errors import BuildError
 # Part of the key of a built wheel: raised when the same source comes to give another wheel.
 _FORMAT = "source-wheel-1"
 _CACHE_KIND = "source-wheels"
+# Where nothing else bounds them (hashes, a lock), build back ends are taken as of this day: a newer
+# one writes its version into the wheel, and the same build key would give another image.
+_BACK_ENDS = "2026-11-01T00:00:00Z"
 _DATE = (1980, 1, 1, 0, 0, 0)
 _HINT = "require a version that has a wheel, or build with --builder buildkit and a Dockerfile"
 
@@ -80,7 +83,7 @@ class SourceBuilder:
             content = "\n".join(
                 f"{one.path} {one.kind} {one.content}" for one in self._files(source)
             )
-        parts = (_FORMAT, source.name, content, self.target.minor, str(self.cutoff))
+        parts = (_FORMAT, source.name, content, self.target.minor, self.cutoff or _BACK_ENDS)
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
     def _known(self, key: str) -> LockedWheel | None:
@@ -109,7 +112,7 @@ class SourceBuilder:
             place = self._sdist(source, directory)
         arguments = ["build", "--wheel", "--no-config", "--out-dir", str(directory / "out")]
         arguments += ["--python", self._interpreter(directory)]
-        arguments += ["--exclude-newer", self.cutoff] if self.cutoff else []
+        arguments += ["--exclude-newer", self.cutoff or _BACK_ENDS]
         quiet = replace(self.uv, environment=self._without_logins())
         done = quiet.run([*arguments, str(place)], self.inputs, directory, directory / "config")
         made = sorted((directory / "out").glob("*.whl"))
