@@ -16,10 +16,11 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from launch_action.core.errors import BuildError, InputError
 
@@ -126,7 +127,7 @@ class Cache:
         """Remove above the limit what was not used since `old`, in seconds since 1970."""
         for trash in self.root.glob(f"{_TRASH}*"):
             shutil.rmtree(trash, ignore_errors=True)
-        units = sorted(_units(self.root), key=lambda unit: unit.used)
+        units = sorted(_units(self.root))  # by their last use
         total = removed = 0
         for unit in units:
             if unit.unfinished and unit.used < old:
@@ -149,7 +150,7 @@ class Cache:
                     return unit.size
                 return 0
             with ExitStack() as held:
-                locks = _locks_of(self.root, unit)
+                locks = _locks_of(self.root, unit.path)
                 if not all(_claim(lock, held) for lock in locks) or _is_executed(unit.path):
                     return 0
                 aside = tempfile.mkdtemp(prefix=_TRASH, dir=self.root)
@@ -173,18 +174,14 @@ class Cache:
         return directory
 
 
-@dataclass(frozen=True, slots=True)
-class _Unit:
+class _Unit(NamedTuple):
     """What is removed as a whole; `used` in seconds since 1970, `size` in bytes."""
 
-    path: str
     used: float
     size: int
+    path: str
     tree: bool
-
-    @property
-    def unfinished(self) -> bool:
-        return os.path.basename(self.path).startswith(_UNFINISHED)  # noqa: PTH119
+    unfinished: bool
 
 
 def _units(root: Path) -> Iterator[_Unit]:
@@ -197,26 +194,28 @@ def _units(root: Path) -> Iterator[_Unit]:
             continue
         for entry in _entries(kind):
             if not entry.is_dir(follow_symlinks=False):
-                yield from _files(entry)
+                yield from _files((entry,))
             elif len(entry.name) == 2:  # the first characters of keys
-                for file in _entries(entry):
-                    yield from _files(file)
+                yield from _files(_entries(entry))
             else:
                 yield _tree(root, entry)
 
 
-def _files(entry: os.DirEntry[str]) -> Iterator[_Unit]:
-    with suppress(OSError):
-        found = entry.stat(follow_symlinks=False)
-        yield _Unit(entry.path, _last_use(found), found.st_size, tree=False)
+def _files(entries: Iterable[os.DirEntry[str]]) -> Iterator[_Unit]:
+    for entry in entries:
+        try:
+            found = entry.stat(follow_symlinks=False)
+        except OSError:  # removed meanwhile
+            continue
+        unfinished = entry.name.startswith(_UNFINISHED)
+        yield _Unit(_last_use(found), found.st_size, entry.path, False, unfinished)
 
 
 def _tree(root: Path, top: os.DirEntry[str]) -> _Unit:
     """A tree is as young as its youngest file, its mark, or the end of its last lock."""
-    unit = _Unit(top.path, 0.0, 0, tree=True)
     used, size = 0.0, 0
     with suppress(OSError):
-        used = max(os.lstat(path).st_mtime for path in (top.path, *_locks_of(root, unit)))
+        used = max(os.lstat(path).st_mtime for path in (top.path, *_locks_of(root, top.path)))
     rest = [top.path]
     while rest:
         for entry in _entries(rest.pop()):
@@ -228,7 +227,7 @@ def _tree(root: Path, top: os.DirEntry[str]) -> _Unit:
                 # A file that is shared by a new link, as runs do, has a new ctime.
                 used = max(used, _last_use(found), found.st_ctime)
                 size += found.st_size
-    return _Unit(top.path, used, size, tree=True)
+    return _Unit(used, size, top.path, True, top.name.startswith(_UNFINISHED))
 
 
 def _last_use(found: os.stat_result) -> float:
@@ -240,9 +239,9 @@ def _entries(folder: str | os.PathLike[str]) -> Iterator[os.DirEntry[str]]:
         yield from found
 
 
-def _locks_of(root: Path, unit: _Unit) -> list[str]:
+def _locks_of(root: Path, tree: str) -> list[str]:
     """The locks that are named after a tree, whoever may hold them."""
-    folder, key = os.path.split(unit.path)
+    folder, key = os.path.split(tree)
     kind = os.path.basename(folder)  # noqa: PTH119
     kinds = (kind, kind.removesuffix("s"))
     found = []

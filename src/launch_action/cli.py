@@ -121,7 +121,13 @@ def main() -> NoReturn:
         code = _failed(ended, outcome, as_json=as_json)
     # Nothing is left to clean up: a signal from here on ends the process as it does by default.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    sys.exit(_flushed(code))
+    code = _flushed(code)
+    if told:
+        # Cleaned up is by now; a thread that was interrupted while it began could be waited for
+        # for ever when the interpreter ends in its own way.
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 class _Interrupted(LaunchError):

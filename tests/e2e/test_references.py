@@ -50,7 +50,7 @@ def test_another_jobs_repository_is_refused_before_anything_is_put_there(
 ) -> None:
     layout = ("--image", "ghcr.io/acme/train", "--no-push")
     succeeded(machine.run("build", "-J", "one", *layout, *options, cwd=work.path))
-    blobs = machine.store / "ghcr.io" / "acme" / "train" / "blobs" / "sha256"
+    blobs = machine.store / "ghcr.io+acme+train" / "blobs" / "sha256"
     before = sorted(blobs.iterdir())
     work.commit({"new.py": "print(2)"})
 

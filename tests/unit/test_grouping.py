@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launch_action.builders.layers.archive import Entry
-from launch_action.builders.layers.grouping import HEAVY, MAX_LAYERS, conflicts, group, merge
+from launch_action.builders.layers.archive import Chunks, Entry
+from launch_action.builders.layers.grouping import (
+    HEAVY,
+    MAX_LAYERS,
+    conflicts,
+    group,
+    merge,
+    summary,
+)
 
 
 def file(path: str, content: bytes = b"") -> Entry:
@@ -58,3 +67,22 @@ def test_different_content_at_one_path_is_a_conflict() -> None:
 
 def test_the_same_content_at_one_path_is_none() -> None:
     assert conflicts([("a", [file("t/x.py")]), ("b", [file("t/x.py")])]) == ()
+
+
+def test_the_same_content_is_the_same_however_it_is_held() -> None:
+    def held(*chunks: bytes) -> Entry:
+        content = Chunks(sum(map(len, chunks)), lambda: iter(chunks))
+        return Entry("x.py", "file", 0o644, content)
+
+    for one, other in ((b"", held()), (b"abc", held(b"a", b"bc"))):
+        assert conflicts([("a", [file("x.py", one)]), ("b", [other])]) == ()
+        assert conflicts([("a", [other]), ("b", [replace(other, mode=0o755)])]) == ()
+    assert conflicts([("a", [file("x.py", b"abd")]), ("b", [held(b"abc")])])
+
+
+def test_two_packages_with_many_conflicts_are_one_line() -> None:
+    parts = [(name, [file(f"t/{n}", name.encode()) for n in range(3)]) for name in ("a", "b")]
+    assert summary(conflicts([*parts, ("c", [file("t/0", b"c")])])) == (
+        "a and b both install 't/0' and 2 more, with different content: b's is used",
+        "b and c both install 't/0', with different content: c's is used",
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from launch_action.builders.layers.bytecode_workers import MAX_SOURCE, Workers
 from launch_action.builders.layers.record import Row, read_record, write_record
 from launch_action.builders.layers.scheme import Scheme
 from launch_action.builders.layers.tar import sorted_entries
+from launch_action.core.errors import BuildError
 
 # Part of the key of layers with bytecode: which modules are compiled, and how.
 FORMAT = 1
@@ -35,7 +37,7 @@ class Compiler:
     def __init__(self, version: str, python: Callable[[], Path], spool: Path) -> None:
         self.version = version
         self._find = python
-        self._python: Path | None = None
+        self._python: Path | BuildError | None = None
         self._spool = spool
         self._lock = threading.Lock()
         self._users = 0
@@ -51,8 +53,7 @@ class Compiler:
     def _borrowed(self) -> Iterator[Workers]:
         """The processes, which all layers in the making share; the last one ends them."""
         with self._lock:
-            self._python = self._python or self._find()
-            workers = self._workers = self._workers or Workers(self._python, self.version)
+            workers = self._workers = self._workers or Workers(self._interpreter(), self.version)
             self._users += 1
         try:
             yield workers
@@ -62,6 +63,17 @@ class Compiler:
                 if not self._users:
                     self._workers = None
                     workers.close()
+
+    def _interpreter(self) -> Path:
+        """Looked for once: to find that there is none may take as long as a download."""
+        if self._python is None:
+            try:
+                self._python = self._find()
+            except BuildError as error:
+                self._python = error
+        if isinstance(self._python, BuildError):
+            raise self._python
+        return self._python
 
 
 class Session:
@@ -79,15 +91,16 @@ class Session:
         seen. Raises BuildError for a source that is not what its wheel says.
         """
         seen = {entry.path: place for place, part in enumerate(parts) for entry in part}
-        jobs = [
+        jobs = deque(
             (place, entry.path, self._workers.submit(entry))
             for place, part in enumerate(parts)
             for entry in part
             if seen[entry.path] == place and is_compiled(entry, scheme)
-        ]
+        )
         made: list[dict[str, _Made]] = [{} for _ in parts]
         try:
-            for place, source, future in jobs:
+            while jobs:
+                place, source, future = jobs.popleft()  # what is kept leaves the memory
                 if data := future.result():
                     made[place][source] = self._keep(bytecode_path(source, scheme), data)
         finally:

@@ -41,8 +41,8 @@ def compiled_version(base: BaseFacts) -> str:
         raise BuildError(
             f"{base.name} does not say which patch release of Python {version} it has, "
             "which --compile must know",
-            hint="build without --compile, or on a base image that sets PYTHON_VERSION, "
-            f"such as python:{base.python.minor}-slim",
+            hint="build without --compile, or on a base image that tells it, "
+            f"such as python:{base.python.minor}-slim or deb:SUITE",
         )
     return version
 

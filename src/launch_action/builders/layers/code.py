@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from launch_action.builders.layers.archive import CONTENT_VERSION, Chunks, Entry, LayerRecipe
+from launch_action.builders.layers.image import JOB_GID, JOB_UID
 from launch_action.builders.layers.tar import with_parents
-from launch_action.builders.layers.venv import JOB_GID, JOB_UID
 from launch_action.builders.layers.writer import layer_key
 from launch_action.core.context import Context, TreeFile, sort_key
 

@@ -34,7 +34,10 @@ BASE_DIGEST = "org.opencontainers.image.base.digest"
 VENV = "opt/venv"
 APP = "app"
 HOME = "home/job"
-USER = "1000:0"
+JOB_UID = 1000
+# Group 0 and group-writable, so that a cluster that picks a random user id may write there too.
+JOB_GID = 0
+USER = f"{JOB_UID}:{JOB_GID}"
 
 
 @dataclass(frozen=True, slots=True)

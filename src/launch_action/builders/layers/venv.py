@@ -6,12 +6,10 @@ Source of the format: Python library reference, "venv" and "site" (pyvenv.cfg).
 from __future__ import annotations
 
 from launch_action.builders.layers.archive import Entry
+from launch_action.builders.layers.image import JOB_GID, JOB_UID
 from launch_action.builders.layers.scheme import Scheme
 from launch_action.core.base import PythonFacts
 
-JOB_UID = 1000
-# Group 0 and group-writable, so that a cluster that picks a random user id may write there too.
-JOB_GID = 0
 JOB_HOME = "home/job"
 
 
