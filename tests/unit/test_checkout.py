@@ -7,7 +7,7 @@ from dataclasses import replace
 from launch_action.core.checkout import Checkout, Repository
 
 CHECKOUT = Checkout(
-    repository=Repository("/work", "/work/.git", "/work/.git"),
+    repository=Repository("/checkout", "/checkout/.git", "/checkout/.git"),
     subdirectory="",
     commit="0123456789abcdef0123456789abcdef01234567",
     commit_time=1_700_000_000,
@@ -42,4 +42,4 @@ def test_the_remote_is_not_in_the_repr() -> None:
 
 
 def test_top_is_that_of_the_repository() -> None:
-    assert CHECKOUT.top == "/work"
+    assert CHECKOUT.top == "/checkout"

@@ -18,7 +18,7 @@ from launch_action.core.situation import Project, Situation
 
 COMMIT = "4532ec17" + "0" * 32
 CHECKOUT = Checkout(
-    repository=Repository("/work", "/work/.git", "/work/.git"),
+    repository=Repository("/checkout", "/checkout/.git", "/checkout/.git"),
     subdirectory="",
     commit=COMMIT,
     commit_time=1_700_000_000,

@@ -20,7 +20,7 @@ from launch_action.core.run import (
     new_run_id,
 )
 
-OUTPUTS = "/work/launch-output/abc12345"
+OUTPUTS = "/here/launch-output/abc12345"
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
