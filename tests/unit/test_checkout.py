@@ -32,11 +32,6 @@ def test_a_tag_is_checked_out_when_detached_at_one() -> None:
     assert not replace(CHECKOUT, branch=None, tags=()).is_tag_checkout
 
 
-def test_untracked_files_leave_a_checkout_clean() -> None:
-    assert CHECKOUT.is_clean
-    assert not replace(CHECKOUT, dirty=("a",)).is_clean
-
-
 def test_the_remote_is_not_in_the_repr() -> None:
     assert "s3cr3t" not in repr(CHECKOUT)
 

@@ -27,7 +27,6 @@ from launch_action.core.version import (
     alias_tag,
     hidden,
     is_tombstone,
-    is_version,
     key_tag,
     make_tombstone,
     make_version,
@@ -240,7 +239,6 @@ def index_with(**changes: object) -> Manifest:
 def test_what_is_no_version_is_a_store_error(nonsense: Manifest) -> None:
     with pytest.raises(StoreError):
         read_version(nonsense)
-    assert not is_version(nonsense)
 
 
 def test_a_tombstone_is_known_and_unlike_every_other() -> None:

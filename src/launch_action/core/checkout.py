@@ -61,8 +61,3 @@ class Checkout:
     def is_tag_checkout(self) -> bool:
         """Whether a tag was checked out: a tag points at the commit and no branch is current."""
         return self.branch is None and bool(self.tags)
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether every tracked file is as in the commit."""
-        return not self.dirty

@@ -240,7 +240,7 @@ def _checkout_warnings(checkout: Checkout) -> tuple[str, ...]:
         return ()
     return (
         f"the checkout has changed files that are not built: {_listed(checkout.dirty)}; "
-        f"commit {checkout.commit[:12]} is",
+        f"commit {checkout.short_commit} is",
     )
 
 

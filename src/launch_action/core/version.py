@@ -166,15 +166,6 @@ def read_version(index: Manifest) -> JobVersion:
     )
 
 
-def is_version(manifest: Manifest) -> bool:
-    """Whether this is a job version that can be read."""
-    try:
-        read_version(manifest)
-    except StoreError:
-        return False
-    return True
-
-
 def make_tombstone(nonce: str) -> Manifest:
     """What stands in the place of a removed alias; `nonce` makes it unlike every other one."""
     return _artifact(TOMBSTONE_ARTIFACT, [EMPTY], {_NONCE: nonce})

@@ -76,9 +76,6 @@ class WorkflowCommands:
         """Annotate an error; the step fails by its exit code, not by this."""
         self._annotate("error", text, title, file, line)
 
-    def debug(self, text: str) -> None:
-        _command("debug", {}, text)
-
     @contextmanager
     def group(self, name: str) -> Iterator[None]:
         """Fold what is printed inside. Groups do not nest in the log."""
