@@ -10,7 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from launch_action.core.errors import InputError, LaunchError
-from launch_action.core.inputs import INPUTS, NOT_IN_ACTION, Inputs, read_inputs
+from launch_action.core.inputs import (
+    INPUTS,
+    NOT_IN_ACTION,
+    Inputs,
+    read_inputs,
+    with_build_options,
+)
 from launch_action.core.outputs import Outcome, output_text
 from launch_action.github.commands import WorkflowCommands, prepare_output
 from launch_action.github.environment import GitHubContext, load_context
@@ -34,7 +40,7 @@ def run_action(outcome: Outcome) -> int:
         for row in _ACTION_INPUTS.values():
             if row.secret:
                 commands.mask(values.get(row.name, ""))
-        inputs = read_inputs(values, environment)
+        inputs = read_inputs(with_build_options(values), environment)
         verbose = inputs.verbose or environment.get("RUNNER_DEBUG") == "1"
         place = Workplace(inputs, environment, Report(commands, verbose=verbose), now())
         step = _Step(commands, place, load_context(environment), outcome)

@@ -118,6 +118,15 @@ def succeeded(result: StepResult) -> StepResult:
     return result
 
 
+def test_build_options_take_what_is_no_input(runner: Runner, inputs: dict[str, str]) -> None:
+    (runner.workspace / "jobs" / "train.py").write_text("changed")
+
+    result = runner.run({**inputs, "build-options": "require-clean\nresolve-date=latest"})
+
+    assert result.code == 3, result.raw
+    assert "changed files: 'jobs/train.py'" in result.raw
+
+
 def test_a_commit_becomes_a_job_in_the_registry_and_is_run(
     runner: Runner, inputs: dict[str, str], registry: LocalRegistry, repository: str
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from launch_action.core.errors import InputError
@@ -187,6 +187,7 @@ keys = st.sampled_from(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine draws slowly
 @given(
     event=st.sampled_from(["push", "pull_request", "workflow_run", "issue_comment", "release", ""]),
     payload=st.dictionaries(keys, st.dictionaries(keys, json_values) | json_values),

@@ -7,7 +7,13 @@ from dataclasses import fields
 import pytest
 
 from launch_action.core.errors import InputError
-from launch_action.core.inputs import INPUTS, NOT_IN_ACTION, Inputs, read_inputs
+from launch_action.core.inputs import (
+    INPUTS,
+    NOT_IN_ACTION,
+    Inputs,
+    read_inputs,
+    with_build_options,
+)
 
 
 def test_every_row_has_its_attribute_with_the_same_default() -> None:
@@ -101,3 +107,32 @@ def test_what_is_shown_of_the_inputs_holds_no_credential() -> None:
         "alias": "a, b",
     }
     assert not {"one", "two", "three"} & set(repr(inputs).replace("=", " ").split())
+
+
+def test_build_options_are_the_options_that_are_no_inputs_of_the_action() -> None:
+    text = "extras=gpu, viz\n\n extras=dev\nrequire-clean\nresolve-date=2024-05-01\n"
+
+    found = read_inputs(with_build_options({"image": "a/b", "build-options": text}), {})
+
+    assert found == Inputs(
+        image="a/b", extras=("gpu", "viz", "dev"), require_clean=True, resolve_date="2024-05-01"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("extra=gpu", "unknown build option: 'extra'", "did you mean 'extras'?"),
+        ("image=a/b", "'image' in 'build-options' is an input of its own", "`image: ...`"),
+        ("resolve-date", "'resolve-date' needs a value", "resolve-date=VALUE"),
+        ("resolve-date=latest\nresolve-date=latest", "takes one value", "once"),
+        ("build-options=x", "'build-options' in 'build-options'", "build-options"),
+        ("=x", "unknown build option: ''", "valid: "),
+    ],
+)
+def test_a_mistake_in_build_options_is_told(text: str, message: str, hint: str) -> None:
+    with pytest.raises(InputError) as refused:
+        read_inputs(with_build_options({"build-options": text}), {})
+
+    assert message in refused.value.message
+    assert hint in refused.value.hint

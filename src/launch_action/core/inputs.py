@@ -79,6 +79,8 @@ INPUTS: tuple[Input, ...] = (
           "list", metavar="PLATFORM"),
     Input("resolve-date", "Day that unpinned requirements are resolved as of: `YYYY-MM-DD` or `latest`; "
           "default the commit's.", metavar="DATE"),
+    Input("build-options", "More options, one `NAME=VALUE` per line: every option that is not an input itself.",
+          "lines", commands=("action",), metavar="NAME=VALUE"),
     Input("set", "Job inputs, one `KEY=VALUE` per line; `a.b=1` nests, values are YAML scalars.",
           "lines", commands=_RUN, metavar="KEY=VALUE"),
     Input("config", "W&B launch config: JSON text, or a `.json`, `.yaml` or `.yml` file.",
@@ -113,10 +115,11 @@ INPUTS: tuple[Input, ...] = (
     Input("verbose", "Say more in the log.", "boolean", default="false", commands=_ALL),
 )  # fmt: skip
 
-# Inputs that stay options: action.yml holds at most 30.
-NOT_IN_ACTION = frozenset(
-    {"job-name-style", "compile", "name", "insecure-registry", "allow-rename", "config"}
-)
+# Inputs that action.yml, which holds at most 30, takes in `build-options` alone.
+NOT_IN_ACTION = frozenset({
+    "job-name-style", "extras", "compile", "resolve-date", "name", "registry-mirror", "registry-ca",
+    "insecure-registry", "require-clean", "allow-rename", "config",
+})  # fmt: skip
 
 BY_NAME = {one.name: one for one in INPUTS}
 
@@ -145,6 +148,7 @@ class Inputs:
     compile: bool = False
     platform: tuple[str, ...] = ()
     resolve_date: str = ""
+    build_options: tuple[str, ...] = ()
     set: tuple[str, ...] = ()
     config: str = ""
     env: tuple[str, ...] = ()
@@ -211,6 +215,47 @@ def read_inputs(
         if not found.get(field) and environment.get(variable):
             found[field] = environment[variable]
     return Inputs(**found)  # type: ignore[arg-type]  # each value is of its row's kind
+
+
+def with_build_options(values: Mapping[str, str]) -> dict[str, str | tuple[str, ...]]:
+    """The action's inputs with what `build-options` holds beside them.
+
+    A list's option may come several times; a boolean's name alone means true. Raises InputError
+    for a name that is none of the options, or that is an input of its own.
+    """
+    found: dict[str, str | tuple[str, ...]] = dict(values)
+    lines = str(found.pop("build-options", "")).splitlines()
+    given: dict[str, list[str]] = {}
+    for line in filter(None, map(str.strip, lines)):
+        name, equals, value = line.partition("=")
+        known = _build_option(name.strip())
+        given.setdefault(known.name, []).append(value if equals else _alone(known))
+    for name, texts in given.items():
+        repeats = BY_NAME[name].kind in ("list", "lines")
+        if len(texts) > 1 and not repeats:
+            raise InputError(f"option {name!r} takes one value", hint="give it once")
+        found[name] = tuple(texts) if repeats else texts[0]
+    return found
+
+
+def _build_option(name: str) -> Input:
+    """The option of this name that is not an input of the action itself."""
+    known = BY_NAME.get(name)
+    if known and name in NOT_IN_ACTION and "action" in known.commands:
+        return known
+    if known and "action" in known.commands:
+        raise InputError(
+            f"{name!r} in 'build-options' is an input of its own", hint=f"write it as `{name}: ...`"
+        )
+    raise InputError(f"unknown build option: {name!r}", hint=_nearest(name, NOT_IN_ACTION))
+
+
+def _alone(known: Input) -> str:
+    if known.kind in ("boolean", "tristate"):
+        return "true"
+    raise InputError(
+        f"build option {known.name!r} needs a value", hint=f"write it as {known.name}=VALUE"
+    )
 
 
 _FROM_ENVIRONMENT = {
