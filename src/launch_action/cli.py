@@ -18,6 +18,7 @@ from launch_action.core.errors import BuildError, InputError, LaunchError
 from launch_action.core.inputs import INPUTS, Command, Input, Inputs, read_inputs
 from launch_action.core.outputs import Outcome
 from launch_action.core.spelling import nearest
+from launch_action.job_cli import add_job_commands, job_command
 from launch_action.report import Report, open_sink, printable
 from launch_action.streams import flush, prepare_streams, unwritable, writer
 
@@ -37,7 +38,7 @@ _COMMANDS: Mapping[Command, str] = {
 }
 
 
-_SPELLINGS = (*_COMMANDS, "action", "doctor", *(f"--{known.name}" for known in INPUTS))
+_SPELLINGS = (*_COMMANDS, "job", "action", "doctor", *(f"--{known.name}" for known in INPUTS))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -69,10 +70,17 @@ def parser() -> argparse.ArgumentParser:
             if command in known.commands:
                 _add_option(one, known)
         _add_own(one, dry_run=command != "run")
+    add_job_commands(commands, _add_job_options)
     commands.add_parser("action", help="the GitHub Actions entry point")
     doctor = commands.add_parser("doctor", help="what is found here, and what is missing")
     doctor.add_argument("--json", action="store_true", help="one JSON document on standard output")
     return top
+
+
+def _add_job_options(one: argparse.ArgumentParser) -> None:
+    for known in INPUTS:
+        if "job" in known.commands:
+            _add_option(one, known)
 
 
 def _add_option(one: argparse.ArgumentParser, known: Input) -> None:
@@ -178,8 +186,21 @@ def _command(arguments: Sequence[str], outcome: Outcome) -> int:
             from launch_action.doctor import examine
 
             return examine(as_json=chosen.json)
+        case "job":
+            return _job(chosen)
         case _:
             return _launch(chosen, outcome)
+
+
+def _job(chosen: argparse.Namespace) -> int:
+    from launch_action.wiring import Workplace, now, take_environment
+
+    environment = take_environment()
+    inputs = _read(chosen, environment)
+    report = Report(open_sink(sys.stderr), verbose=inputs.verbose)
+    for line in job_command(chosen, Workplace(inputs, environment, report, now())):
+        _print(line if chosen.json else printable(line))
+    return 0
 
 
 def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:

@@ -12,15 +12,13 @@ from launch_action.builders.layers.base import Base, resolve_base
 from launch_action.builders.layers.builder import LayersBuilder
 from launch_action.core.base import BaseReference
 from launch_action.core.entrypoint import parse_entrypoint
-from launch_action.core.errors import InputError, StoreError
 from launch_action.core.image import Platform
 from launch_action.core.launch import Announce, World, execute, image_digest
 from launch_action.core.outputs import Outcome
 from launch_action.core.plan import describe
 from launch_action.core.ports import Content, Traffic
-from launch_action.core.reference import Reference, names_registry
-from launch_action.core.store import JobStore
 from launch_action.looking import Looked, look
+from launch_action.stored_jobs import find_job, registry_reference
 from launch_action.wiring import Running, StoredJob, Workplace
 
 if TYPE_CHECKING:
@@ -60,7 +58,7 @@ def run_stored(job: StoredJob, place: Workplace, running: Running) -> int:
 
 def run_existing(reference: str, place: Workplace, outcome: Outcome, log: Log) -> int:
     """Run a job version of a store; the exit code."""
-    named = _registry_reference(reference)
+    named = registry_reference(reference)
     if named:
         place = replace(place, login_host=named.repository.registry)
     job = find_job(reference, place)
@@ -97,58 +95,6 @@ def exit_code(result: RunResult) -> int:
     if result.status == "cancelled":
         return 128 + (result.cancelled_by or signal.SIGINT)
     return 0 if result.status == "succeeded" else 1
-
-
-def find_job(reference: str, place: Workplace) -> StoredJob:
-    """A job by reference: a registry's, else `name[:alias]` or `name@digest` of the local store."""
-    named = _registry_reference(reference)
-    if named:
-        content: Content = place.registries.open(named.repository)
-        return StoredJob(content, JobStore(content).load(named.selector), registry=True)
-    name, selector = _local_reference(reference)
-    from launch_action.oci.layout import LayoutContent
-
-    content = LayoutContent(place.store_directory / name, name)
-    if not content.tags():
-        raise StoreError(
-            f"no job {name!r} in {str(place.store_directory)!r}",
-            hint=_known_jobs(place) or "build one with `launch-action build`",
-        )
-    return StoredJob(content, JobStore(content).load(selector), registry=False)
-
-
-def _registry_reference(reference: str) -> Reference | None:
-    """The reference, where its first part is a registry; None for a job of the local store."""
-    if reference.startswith("wandb:"):
-        raise InputError(
-            f"a job at W&B cannot be run from here: {reference!r}",
-            hint="name it in its registry, as ghcr.io/acme/train:v1, or in the local store",
-        )
-    first, slash, _ = reference.partition("/")
-    return Reference.parse(reference) if slash and names_registry(first) else None
-
-
-def _local_reference(reference: str) -> tuple[str, str]:
-    name, at, digest = reference.partition("@")
-    if at:
-        return _job_directory(name, reference), digest
-    name, _, alias = reference.partition(":")
-    return _job_directory(name, reference), alias or "latest"
-
-
-def _job_directory(name: str, reference: str) -> str:
-    if not name or "/" in name or not name.strip("."):
-        raise InputError(
-            f"not a job reference: {reference!r}",
-            hint="write ghcr.io/acme/train:v1, or name:alias of the local store",
-        )
-    return name
-
-
-def _known_jobs(place: Workplace) -> str:
-    directory = place.store_directory
-    names = sorted(entry.name for entry in directory.iterdir()) if directory.is_dir() else []
-    return f"known: {', '.join(names[:20])}" if names else ""
 
 
 def world(place: Workplace, looked: Looked, content: Content, announce: Announce) -> World:

@@ -14,12 +14,13 @@ from launch_action.core.errors import InputError
 from launch_action.core.spelling import nearest
 
 Kind = Literal["text", "boolean", "tristate", "list", "lines", "choice", "duration"]
-Command = Literal["launch", "build", "run", "action"]
+Command = Literal["launch", "build", "run", "job", "action"]
 Value = str | bool | tuple[str, ...] | float | None
 
 _BUILD: tuple[Command, ...] = ("launch", "build", "action")
 _RUN: tuple[Command, ...] = ("launch", "run", "action")
 _ALL: tuple[Command, ...] = ("launch", "build", "run", "action")
+_STORE: tuple[Command, ...] = ("launch", "build", "run", "job", "action")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,9 @@ INPUTS: tuple[Input, ...] = (
     Input("alias", "More aliases of the job version, besides `sha-<commit>`, branch and `latest`.",
           "list", flags=("-a",), metavar="ALIAS"),
     Input("image", "Repository to push to, which is also the job's store, such as `ghcr.io/acme/train`.",
-          metavar="REPOSITORY"),
+          commands=("launch", "build", "job", "action"), metavar="REPOSITORY"),
     Input("store", "Directory of the local store, when no image repository is given.",
-          commands=_ALL, metavar="DIR"),
+          commands=_STORE, metavar="DIR"),
     Input("push", "Push to the image repository: `true`, `false`, or `auto` (when `image` is given).",
           "tristate", default="auto"),
     Input("run", "Run the job version after it was built.", "boolean", default="false",
@@ -96,23 +97,23 @@ INPUTS: tuple[Input, ...] = (
     Input("project", "W&B project of the run.", flags=("-p",), commands=_ALL, metavar="NAME"),
     Input("entity", "W&B entity of the run.", flags=("-e",), commands=_ALL, metavar="NAME"),
     Input("registry-username", "User name at the image's registry; default the Docker login.",
-          commands=_ALL, metavar="NAME"),
+          commands=_STORE, metavar="NAME"),
     Input("registry-password", "Password or token at the image's registry; default the Docker login.",
-          commands=_ALL, secret=True, metavar="PASSWORD"),
+          commands=_STORE, secret=True, metavar="PASSWORD"),
     Input("registry-mirror", "Mirrors of Docker Hub, as URLs, asked before it.", "list",
-          commands=_ALL, metavar="URL"),
+          commands=_STORE, metavar="URL"),
     Input("registry-ca", "File with the certificates of a private registry's authority.",
-          commands=_ALL, metavar="FILE"),
+          commands=_STORE, metavar="FILE"),
     Input("insecure-registry", "Registries spoken to over plain http (loopback always is).", "list",
-          commands=_ALL, metavar="HOST"),
+          commands=_STORE, metavar="HOST"),
     Input("require-clean", "Refuse a checkout with changed tracked files instead of warning.", "boolean",
           default="false"),
     Input("allow-rename", "Let versions of another job name into a repository that holds one.", "boolean",
-          default="false"),
+          default="false", commands=("launch", "build", "job", "action")),
     Input("working-directory", "Directory of the checkout; default the current one.",
           flags=("-C",), metavar="DIR"),
     Input("github-token", "Token for GitHub's API, read only here.", commands=("action",), secret=True),
-    Input("verbose", "Say more in the log.", "boolean", default="false", commands=_ALL),
+    Input("verbose", "Say more in the log.", "boolean", default="false", commands=_STORE),
 )  # fmt: skip
 
 # Inputs that action.yml, which holds at most 30, takes in `build-options` alone.

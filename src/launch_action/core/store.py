@@ -115,6 +115,19 @@ class JobStore:
             layers.get(CODE_TITLE),
         )
 
+    def images(self, version: JobVersion) -> tuple[Manifest, ...]:
+        """The image manifests of a version, a platform each."""
+        found = _at_once(self._manifest, [image.digest for image in version.images])
+        for image, manifest in zip(version.images, found, strict=True):
+            if manifest is None:
+                raise self._lost(version, f"image {image.digest}")
+        return tuple(manifest for manifest in found if manifest)
+
+    def image_size(self, version: JobVersion) -> int:
+        """Bytes of the layers of a version's images, each blob counted once."""
+        layers = {layer.digest: layer for m in self.images(version) for layer in m.layers()}
+        return sum(layer.size for layer in layers.values())
+
     def check_name(self, job_name: str) -> None:
         """Raise StoreError when the repository holds another job, and no version of this one."""
         if not self._job_names and not self._met:

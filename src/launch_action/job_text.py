@@ -1,0 +1,118 @@
+"""The documents of the job commands as lines for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from launch_action.report import readable_size
+
+_SPANS = ((86400 * 365, "y"), (86400, "d"), (3600, "h"), (60, "m"))
+_HEAD = ("JOB", "ALIASES", "COMMIT", "AGE", "IMAGE", "VERSION")
+
+
+def listing(document: Mapping[str, Any], now: int) -> Iterator[str]:
+    """A table, a line per version; `now` in seconds since 1970."""
+    rows = [_HEAD, *(_row(entry, now) for entry in document["versions"])]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def description(document: Mapping[str, Any], now: int) -> Iterator[str]:
+    """A line per fact, then the packages, then what another version has not."""
+    details = document["details"]
+    rows = {
+        "job": document["job_name"],
+        "version": document["job"],
+        "aliases": ", ".join(document["aliases"]),
+        "source": _source(document),
+        "created": f"{document['created']} ({age(document['created'], now)} ago)",
+        "entry": json.dumps(document["entrypoint"]),
+        "python": document["runtime"],
+        "builder": details.get("builder"),
+        "base": ", ".join(f"{base['name']} {base['identity']}" for base in details.get("base", ())),
+        "cutoff": details.get("cutoff"),
+        "key": document["build_key"],
+    }
+    for name, text in rows.items():
+        if text:
+            yield f"{name:<9}{text}"
+    for image in document["images"]:
+        size = readable_size(image["size"])
+        yield f"image    {image['platform']} {image['digest']} {image['layers']} layers, {size}"
+    if document["schema"] is not None:
+        yield f"schema   {json.dumps(document['schema'])}"
+    for name, version in document["packages"].items():
+        yield f"package  {name} {version}"
+    if "against" in document:
+        yield from _difference(document["against"])
+
+
+def promotion(document: Mapping[str, Any]) -> Iterator[str]:
+    """A line per alias that moved."""
+    for moved in document["moved"]:
+        yield f"{moved['alias']:<9}{moved['job']}"
+
+
+def deletion(document: Mapping[str, Any]) -> Iterator[str]:
+    """A line for the version, one per alias."""
+    if document["version"]:
+        yield f"version  {document['repository']}@{document['version']} is deleted"
+    for alias in document["aliases"]:
+        yield f"alias    {document['repository']}:{alias} is removed"
+
+
+def age(created: str, now: int) -> str:
+    """How long ago a time (RFC 3339) was, in its largest unit.
+
+    >>> age("1970-01-02T00:00:00Z", 3 * 86400)
+    '2d'
+    """
+    seconds = max(now - int(datetime.fromisoformat(created).timestamp()), 0)
+    for span, unit in _SPANS:
+        if seconds >= span:
+            return f"{seconds // span}{unit}"
+    return f"{seconds}s"
+
+
+def _row(entry: Mapping[str, Any], now: int) -> tuple[str, ...]:
+    return (
+        entry["job_name"],
+        ",".join(_short(alias) for alias in _ordered(entry["aliases"])),
+        (entry["commit"] or "-")[:12],
+        age(entry["created"], now),
+        readable_size(entry["image_size"]) if entry["platforms"] else "-",
+        entry["job"],
+    )
+
+
+def _ordered(aliases: Sequence[str]) -> list[str]:
+    """Names that people gave before those of commits."""
+    return sorted(aliases, key=lambda alias: (alias.startswith("sha-"), alias))
+
+
+def _short(alias: str) -> str:
+    return alias[:16] if alias.startswith("sha-") and len(alias) > 40 else alias
+
+
+def _source(document: Mapping[str, Any]) -> str:
+    commit = document["commit"]
+    return f"{document['remote']} at {commit}" if commit else document["remote"] or ""
+
+
+def _difference(found: Mapping[str, Any]) -> Iterator[str]:
+    yield f"against  {found['job']}"
+    yield f"commits  {found['commits']}"
+    change = found["image_size_change"]
+    sign = "+" if change >= 0 else "-"
+    same = ", the same image" if found["same_image"] else ""
+    yield f"size     {sign}{readable_size(abs(change))}{same}"
+    for one in found["packages"]:
+        yield f"{one['change']:<9}{one['name']} {_versions(one)}"
+
+
+def _versions(change: Mapping[str, Any]) -> str:
+    return " -> ".join(filter(None, (change["before"], change["after"])))
