@@ -6,9 +6,9 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
 from typing import Any
 
+from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import InputError, LaunchError
 from launch_action.core.inputs import (
     INPUTS,

@@ -18,10 +18,10 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError, InputError
 
 DEFAULT_LIMIT = 10 * 1024**3

@@ -8,11 +8,12 @@ import os
 import platform as machine
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from launch_action import __version__, process
 from launch_action.cache import cache_root
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import LaunchError
 from launch_action.report import printable
 from launch_action.wiring import in_actions

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launch_action.builders.layers.base import Base, resolve_base
 from launch_action.builders.layers.builder import LayersBuilder
 from launch_action.core.base import BaseReference
+from launch_action.core.dataclass import replace
 from launch_action.core.entrypoint import parse_entrypoint
 from launch_action.core.image import Platform
 from launch_action.core.launch import Announce, World, execute, image_digest

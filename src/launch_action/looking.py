@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from launch_action.builders.layers.archive import CONTENT_VERSION
@@ -14,6 +13,7 @@ from launch_action.builders.layers.writer import FORMAT
 from launch_action.core.base import DebianBase, parse_base
 from launch_action.core.checkout import Checkout
 from launch_action.core.context import Context, TreeFile
+from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.dependencies import read_dependencies
 from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.dockerignore import context_digest, select

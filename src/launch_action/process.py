@@ -11,9 +11,10 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from launch_action.core.dataclass import dataclass
 
 # What a tool of ours may see of the environment. Credentials are not in it: a tool that needs one
 # (git's helpers, uv's index credentials) is given it by its adapter, by name.

@@ -7,13 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launch_action.cache import Cache, cache_limit, cache_root, user_directory
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import SourceError
 from launch_action.core.image import Platform
 from launch_action.core.inputs import Inputs

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import InputError
 from launch_action.core.image import Platform
 from launch_action.core.reference import Digest, Reference

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from launch_action.core.dataclass import dataclass, field
 
 _SHORT = 12
 

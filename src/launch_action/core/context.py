@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from launch_action.core.dataclass import dataclass
 
 FileKind = Literal["file", "executable", "symlink"]
 

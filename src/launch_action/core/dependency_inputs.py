@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
+from launch_action.core.dataclass import dataclass
 from launch_action.core.requirements_file import LocalRequirement, Option, Origin, Requirement
 
 DependencyKind = Literal["requirements", "pyproject", "uv-lock", "none"]

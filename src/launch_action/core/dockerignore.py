@@ -12,9 +12,9 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from launch_action.core.context import TreeFile, sort_key
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError
 
 # Go's unicode.IsSpace; Python's str.strip would also take U+001C to U+001F.

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
+from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.errors import InputError, RegistryError
 from launch_action.core.reference import Digest
 

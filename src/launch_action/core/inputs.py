@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
 from typing import Literal
 
 from launch_action.core.credentials import without_credentials
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError
 from launch_action.core.spelling import nearest
 
@@ -179,11 +179,11 @@ class Inputs:
         The values of `env` are such, and logins in URLs.
         """
         default = Inputs()
-        found = ((f.name, getattr(self, f.name)) for f in fields(self))
+        found = ((row, getattr(self, row.field)) for row in INPUTS)
         return tuple(
-            (name.replace("_", "-"), _shown(BY_NAME[name.replace("_", "-")], value))
-            for name, value in found
-            if value != getattr(default, name)
+            (row.name, _shown(row, value))
+            for row, value in found
+            if value != getattr(default, row.field)
         )
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, assert_never
 
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import StoreError
 from launch_action.core.image import parse_object
 from launch_action.core.reference import Digest

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.entrypoint import parse_entrypoint
 from launch_action.core.errors import InputError
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from launch_action.core.base import BaseFacts
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import StoreError
 from launch_action.core.image import Descriptor, Manifest
 from launch_action.core.job import JobDocument

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import re
-from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import SourceError
 from launch_action.core.reference import Reference
 

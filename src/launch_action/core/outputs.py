@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import LaunchError
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ from launch_action.core.aliases import default_aliases, previous_aliases
 from launch_action.core.base import BaseReference, LayoutBase, RegistryBase, parse_base
 from launch_action.core.checkout import Checkout
 from launch_action.core.context import TreeFile
+from launch_action.core.dataclass import dataclass
 from launch_action.core.dependencies import DependencyInputs
 from launch_action.core.entrypoint import parse_entrypoint, script_of
 from launch_action.core.errors import BuildError, InputError, SourceError

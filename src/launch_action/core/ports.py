@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import BinaryIO, Literal, Protocol
 
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import RegistryError
 from launch_action.core.image import Descriptor, Manifest
 from launch_action.core.reference import Digest

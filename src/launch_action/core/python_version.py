@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError
 
 # Taken when nothing is declared, and the centre of what `requires-python` chooses from: for the

@@ -8,8 +8,8 @@ because parsing is the only way to make one.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError
 
 DOCKER_HUB = "docker.io"

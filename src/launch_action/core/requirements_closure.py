@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass, field
 
 from launch_action.core.context import sort_key
 from launch_action.core.credentials import without_credentials
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.dependency_inputs import (
     DependencyInputs,
     Notice,

@@ -9,11 +9,11 @@ import codecs
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from launch_action.core.credentials import without_credentials
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError
 
 OptionName = Literal[

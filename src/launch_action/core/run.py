@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import InputError
 from launch_action.core.image import Descriptor, Platform
 from launch_action.core.ports import Reporter

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from launch_action.core.context import TreeFile
+from launch_action.core.dataclass import dataclass
 from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.image import Platform
 from launch_action.core.python_version import PythonChoice

@@ -9,9 +9,9 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import BinaryIO, Protocol, TypeVar, runtime_checkable
 
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import StoreError
 from launch_action.core.image import EMPTY, Descriptor, Manifest
 from launch_action.core.ports import Content, read_blob

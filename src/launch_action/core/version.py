@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import RegistryError, StoreError
 from launch_action.core.image import (
     EMPTY,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
+from launch_action.core.dataclass import dataclass, field
 from launch_action.git.command import text
 
 NAME = ".gitattributes"

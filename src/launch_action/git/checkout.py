@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from launch_action.core.checkout import Checkout, Repository
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError, SourceError
 from launch_action.git.command import git, text
 from launch_action.git.configuration import Configuration, pick_remote

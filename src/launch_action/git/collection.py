@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from launch_action.core.checkout import Checkout
 from launch_action.core.context import TreeFile, sort_key
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import InputError, SourceError
 from launch_action.git.configuration import Configuration
 from launch_action.git.lfs import Pointer

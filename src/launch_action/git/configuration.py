@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from launch_action.core.checkout import Repository
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import SourceError
 from launch_action.git.command import git, text
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from launch_action.core.checkout import Repository
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import SourceError
 from launch_action.git.objects import CHUNK
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from typing import IO
 
 from launch_action.core.checkout import Repository
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import SourceError
 from launch_action.git.command import git_talk, raw
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Lock
 
 from launch_action.core.checkout import Repository
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import SourceError
 from launch_action.git.attributes import NAME as ATTRIBUTES
 from launch_action.git.attributes import LfsFiles

@@ -6,11 +6,11 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from launch_action.core.checkout import Repository
 from launch_action.core.context import sort_key
+from launch_action.core.dataclass import dataclass
 from launch_action.git.command import git, raw, text
 from launch_action.git.configuration import Configuration
 from launch_action.git.lfs import POINTER_LIMIT, Pointer

@@ -13,13 +13,13 @@ import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TextIO
 
 from actions_toolkit.command import issue_command
 from actions_toolkit.file_command import issue_file_command, prepare_key_value_message
 
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError
 
 Level = Literal["notice", "warning", "error"]

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")

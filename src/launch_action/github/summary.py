@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from launch_action.core.dataclass import dataclass, field
 
 # Everything that markdown, GitHub's autolinks (#1, @name, www., https://) or HTML give a meaning.
 _SPECIAL = re.compile(r"[&<>\"'`*_~\[\]()|\\#@!{}$:]|www\.")

@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import RegistryError
 from launch_action.core.image import parse_object
 from launch_action.oci.challenge import Challenge, parse_challenges

@@ -7,9 +7,9 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import StoreError
 from launch_action.core.image import Descriptor, digest_of
 from launch_action.core.ports import Traffic

@@ -11,10 +11,10 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any, BinaryIO
 
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError, StoreError
 from launch_action.core.image import digest_of
 from launch_action.core.reference import Digest

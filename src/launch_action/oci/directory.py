@@ -13,11 +13,11 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import StoreError
 
 # Our own state in a layout: the lock, and files that are being written. Beside `blobs`, because

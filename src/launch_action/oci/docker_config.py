@@ -12,11 +12,11 @@ import json
 import re
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from launch_action import process
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import InputError, RegistryError
 from launch_action.core.reference import DOCKER_HUB
 

@@ -7,9 +7,9 @@ and turns what may pass (5xx, 429, a cut connection) into Transient.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
 
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import InputError, RegistryError
 from launch_action.core.reference import DOCKER_HUB
 from launch_action.oci.auth import Authority, Scopes

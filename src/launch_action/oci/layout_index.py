@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import InputError, StoreError
 from launch_action.core.image import (
     INDEX_TYPES,

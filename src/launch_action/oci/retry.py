@@ -9,9 +9,9 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import RegistryError
 
 Note = Callable[[str], None]

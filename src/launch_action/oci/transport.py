@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from launch_action import __version__
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError, RegistryError
 from launch_action.core.ports import Traffic
 from launch_action.oci.faults import Secrets

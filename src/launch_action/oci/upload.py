@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from urllib.parse import quote
 
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import RegistryError
 from launch_action.core.image import Descriptor
 from launch_action.oci.auth import Scopes, scope

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import RunError
 from launch_action.core.run import JobImage, RunPlan
 

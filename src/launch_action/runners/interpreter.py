@@ -6,11 +6,11 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from launch_action import process
 from launch_action.cache import Cache
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import RunError
 from launch_action.runners.tree import is_whole, publish, tree_of
 

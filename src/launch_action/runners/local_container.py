@@ -7,11 +7,11 @@ import re
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import RunError
 from launch_action.core.image import Platform
 from launch_action.core.ports import Reporter

@@ -10,11 +10,11 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from launch_action.cache import Cache
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import RunError
 from launch_action.core.image import Platform
 from launch_action.core.ports import Reporter

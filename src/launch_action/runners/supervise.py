@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
+from launch_action.core.dataclass import dataclass
 from launch_action.core.run import RunPlan, RunResult, RunStatus, exit_code
 
 # Seconds from asking a job to end to ending it.

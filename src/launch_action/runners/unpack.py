@@ -6,12 +6,12 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from launch_action.cache import Cache
+from launch_action.core.dataclass import dataclass
 from launch_action.core.image import Descriptor, fingerprint
 from launch_action.core.run import JobImage, LayerRef
 from launch_action.runners.tree import is_whole, keep_bytecode, link, publish, tree_of

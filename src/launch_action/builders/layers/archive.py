@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from launch_action.core.dataclass import dataclass
 
 EntryKind = Literal["file", "directory", "symlink", "hardlink"]
 

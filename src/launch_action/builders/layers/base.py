@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import assert_never
 
 from launch_action.builders.layers.archive import LayerRecipe
@@ -15,6 +14,7 @@ from launch_action.core.base import (
     LayoutBase,
     RegistryBase,
 )
+from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.image import Layer, Platform
 from launch_action.core.ports import Content, Reporter
 from launch_action.core.reference import Repository

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from launch_action.core.base import PythonFacts
+from launch_action.core.dataclass import dataclass
 
 # What wheels are chosen for where a glibc is certain and its version is not (manylinux_2_28).
 DEFAULT_GLIBC = "2.28"

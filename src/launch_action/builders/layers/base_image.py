@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from launch_action.cache import Cache
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError, InputError
 from launch_action.core.image import (
     DOCKER_LAYER_GZIP,

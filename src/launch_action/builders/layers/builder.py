@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from io import BufferedReader, BytesIO
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -33,6 +32,7 @@ from launch_action.builders.layers.writer import FORMAT, write_layer
 from launch_action.cache import Cache
 from launch_action.core.base import BaseFacts, BaseReference
 from launch_action.core.context import Context
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import BuildError
 from launch_action.core.image import (
     OCI_CONFIG,

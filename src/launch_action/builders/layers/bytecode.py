@@ -12,7 +12,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from launch_action.builders.layers.archive import Chunks, Entry
@@ -20,6 +19,7 @@ from launch_action.builders.layers.bytecode_workers import MAX_SOURCE, Workers
 from launch_action.builders.layers.record import Row, read_record, write_record
 from launch_action.builders.layers.scheme import Scheme
 from launch_action.builders.layers.tar import sorted_entries
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError
 
 # Part of the key of layers with bytecode: which modules are compiled, and how.

@@ -11,7 +11,6 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -19,6 +18,7 @@ from launch_action import process
 from launch_action.builders.layers.debian_list import Package
 from launch_action.builders.layers.debian_machine import Source, readable_credentials
 from launch_action.core.credentials import without_credentials
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError
 from launch_action.process import Finished
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import lzma
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from launch_action import process
 from launch_action.builders.layers.tar_stream import ByteStream, Member, inflate, members
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError
 
 _MAGIC = b"!<arch>\n"

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from launch_action.core.dataclass import dataclass
 
 # FLAG_ELF_LIBC6 with the architecture's bits (dl-cache.h).
 _FLAGS = {"amd64": 0x0303, "arm64": 0x0A03}

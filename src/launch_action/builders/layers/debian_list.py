@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError
 from launch_action.core.image import digest_of
 from launch_action.core.reference import Digest

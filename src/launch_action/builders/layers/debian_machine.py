@@ -6,10 +6,10 @@ import functools
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from launch_action import process
+from launch_action.core.dataclass import dataclass
 from launch_action.core.image import fingerprint
 
 _APT = Path("/etc/apt")

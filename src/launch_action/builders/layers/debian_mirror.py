@@ -6,7 +6,6 @@ import json
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from launch_action.builders.layers.debian_list import Package, PackageList
 from launch_action.builders.layers.debian_machine import Machine, machine_signature, read_machine
 from launch_action.builders.layers.debian_suites import distribution_of, suite_sources
 from launch_action.cache import Cache
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError
 from launch_action.core.image import fingerprint
 from launch_action.core.ports import Reporter

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from launch_action.builders.layers.debian_machine import Machine, Source
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError
 
 _SCHEMES = ("http://", "https://", "file:", "mirror:", "mirror+", "copy:", "tor+", "ftp://")

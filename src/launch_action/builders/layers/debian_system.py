@@ -13,7 +13,6 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from launch_action.builders.layers.archive import Entry
@@ -30,6 +29,7 @@ from launch_action.builders.layers.debian_libraries import (
 )
 from launch_action.builders.layers.debian_list import PackageList
 from launch_action.builders.layers.tar_stream import ByteStream, Member, members
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import BuildError
 
 # Part of the layer's key: change it with anything that changes an entry.

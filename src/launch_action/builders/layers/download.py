@@ -9,7 +9,6 @@ import hashlib
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from launch_action.builders.layers.index_auth import Logins
 from launch_action.builders.layers.lock import LockedWheel
 from launch_action.cache import Cache
 from launch_action.core.context import Context
+from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.errors import BuildError
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -20,6 +19,7 @@ from launch_action.builders.layers.venv import home, skeleton
 from launch_action.builders.layers.wheel import Wheel, normalised, read_wheel
 from launch_action.builders.layers.writer import layer_key
 from launch_action.core.base import PythonFacts
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError
 
 

@@ -10,7 +10,6 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 from launch_action.builders.layers.base_findings import (
     DEFAULT_GLIBC,
@@ -20,6 +19,7 @@ from launch_action.builders.layers.base_findings import (
 )
 from launch_action.builders.layers.tar_stream import ByteStream, Member, inflate, members
 from launch_action.core.base import PythonFacts
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import BuildError
 from launch_action.core.image import OCI_LAYER_GZIP, OCI_LAYER_ZSTD, Layer
 from launch_action.core.ports import Content, Reporter

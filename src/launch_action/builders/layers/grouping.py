@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from launch_action.builders.layers.archive import Chunks, Entry, Spliced
 from launch_action.builders.layers.zips import Zips
+from launch_action.core.dataclass import dataclass
 
 # From this size on a wheel has a layer of its own, so that another's new version does not move it.
 HEAVY = 1 << 20

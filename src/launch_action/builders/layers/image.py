@@ -7,10 +7,10 @@ on the commit, so that another commit with the same content has the same image.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from launch_action.core.base import BaseFacts
+from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.image import (
     OCI_CONFIG,
     OCI_MANIFEST,

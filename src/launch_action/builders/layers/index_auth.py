@@ -9,12 +9,12 @@ import base64
 import netrc
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from launch_action.core.credentials import without_credentials
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.dependency_inputs import DependencyInputs
 
 # What uv may see of our environment besides the allow-list: its index settings and TLS. Variables

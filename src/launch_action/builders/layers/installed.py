@@ -10,7 +10,6 @@ import hashlib
 import posixpath
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from launch_action.builders.layers.archive import Chunks, Entry
@@ -18,6 +17,7 @@ from launch_action.builders.layers.record import Row, read_record
 from launch_action.builders.layers.scheme import ABOUT, Placed, Scheme, distribution_entries
 from launch_action.builders.layers.scripts import Script, commands, read_scripts, rewrite_installed
 from launch_action.builders.layers.wheel import normalised, read_fields
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError
 
 _READ = 1 << 20

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from launch_action.builders.layers.image import DEPENDENCIES_KEY, MadeLayer, read_layer
 from launch_action.cache import Cache
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError, RegistryError
 from launch_action.core.image import OCI_LAYER_GZIP, Descriptor, Layer, Manifest
 from launch_action.core.reference import Digest

@@ -7,11 +7,11 @@ other tools write.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from isal import isal_zlib
 
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import StoreError
 
 BLOCK = 512

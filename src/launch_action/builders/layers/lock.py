@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from launch_action.builders.layers.target import Target
 from launch_action.core.credentials import without_credentials
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError
 
 

@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from launch_action.builders.layers.uv_install import install_tree
 from launch_action.cache import Cache
 from launch_action.core.base import BaseFacts
 from launch_action.core.context import Context
+from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.image import fingerprint
 from launch_action.core.plan import BuildPlan

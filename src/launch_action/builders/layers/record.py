@@ -11,9 +11,9 @@ import csv
 import hashlib
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from launch_action.core.context import sort_key
+from launch_action.core.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

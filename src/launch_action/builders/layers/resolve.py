@@ -10,7 +10,6 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from launch_action import process
@@ -31,6 +30,7 @@ from launch_action.builders.layers.uv_failure import (
 )
 from launch_action.cache import Cache
 from launch_action.core.context import Context
+from launch_action.core.dataclass import dataclass
 from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.errors import BuildError
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from launch_action.builders.layers.archive import Chunks, Entry, Spliced
 from launch_action.builders.layers.record import Row, write_record
 from launch_action.builders.layers.tar import sorted_entries
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError
 
 INSTALLER = b"launch-action\n"

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable
 from configparser import ConfigParser
 from configparser import Error as ConfigError
-from dataclasses import dataclass, replace
+
+from launch_action.core.dataclass import dataclass, replace
 
 _SECTIONS = ("console_scripts", "gui_scripts")
 _NAME = re.compile(r"[^\s/\\\0](?:[^/\\\0\r\n]*[^\s/\\\0])?")

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -30,6 +30,7 @@ from launch_action.builders.layers.target import Target
 from launch_action.builders.layers.uv_failure import last_lines, mask
 from launch_action.core.context import Context, TreeFile
 from launch_action.core.credentials import without_credentials
+from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.errors import BuildError
 

@@ -7,10 +7,10 @@ GNU tar's long names (types L and K). The tarfile module does the same at a tent
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from isal import igzip_lib, isal_zlib
 
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import BuildError
 
 _BLOCK = 512

@@ -6,10 +6,10 @@ Platform tags: PEP 600 (manylinux), PEP 656 (musllinux). Markers: PEP 508.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError
 from launch_action.core.image import Platform
 

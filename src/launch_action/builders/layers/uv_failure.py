@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from launch_action.builders.layers.target import Target
 from launch_action.core.credentials import without_credentials
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError
 
 FailureKind = Literal[

@@ -9,7 +9,6 @@ import hashlib
 import stat
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
@@ -19,6 +18,7 @@ from launch_action.builders.layers.archive import Chunks, Spliced
 from launch_action.builders.layers.record import Row, read_record
 from launch_action.builders.layers.scripts import Script, read_scripts
 from launch_action.builders.layers.zips import Zips, verify
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError
 
 # The largest RECORD, METADATA or script that is read into memory; real ones are below 3 MiB.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from launch_action.builders.layers.archive import Chunks, Entry, Spliced
@@ -17,6 +16,7 @@ from launch_action.builders.layers.gzip import (
 )
 from launch_action.builders.layers.tar import END, header, padding
 from launch_action.builders.layers.zips import Zips
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError
 from launch_action.core.image import OCI_LAYER_GZIP, Descriptor, Layer, fingerprint
 from launch_action.core.reference import Digest
