@@ -1,0 +1,24 @@
+"""What the program imports before it knows that there is something to do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+# Each is slow to import; docs/performance.md has the numbers.
+HEAVY = {
+    "ast", "asyncio", "dataclasses", "docker", "importlib.metadata", "inspect", "packaging", "rich",
+    "tomllib", "urllib.request", "wandb", "yaml", "zipfile",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("module", ["cli", "launching", "oci.registries", "oci.docker_config"])
+def test_a_small_run_imports_nothing_heavy(module: str) -> None:
+    code = f"import sys, launch_action.{module}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
+    )
+
+    assert not HEAVY & set(done.stdout.split())
