@@ -77,6 +77,8 @@ def place_situation(place: Workplace) -> Situation:
         pull_request=event.number if event.is_pull_request else None,
         base_branch=event.base_ref,
         default_branch=event.default_branch or _ask_default_branch(place, event),
+        builder=event.workflow_url or found.builder,
+        invocation=event.run_url,
     )
 
 

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launch_action import __version__
 from launch_action.cache import Cache, cache_limit, cache_root, user_directory
 from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import SourceError
@@ -170,6 +171,8 @@ def situation(place: Workplace, builder_format: str) -> Situation:
         builder_format=builder_format,
         ci=place.environment.get("CI", "") not in ("", "false", "0"),
         trusted=not place.untrusted,
+        tool=f"launch-action-{__version__}",
+        builder=f"https://launch-action.dev/launch-action@{__version__}",
     )
 
 

@@ -103,6 +103,15 @@ def test_the_facts_come_from_the_packages(base: Base) -> None:
     assert not base.layers
 
 
+def test_the_facts_name_every_package_for_a_bill_of_materials(base: Base) -> None:
+    system = base.facts.system
+    assert system is not None
+    named = {name: (version, sha256) for name, version, _, sha256 in system.packages}
+    assert (system.vendor, system.suite) == ("debian", "bookworm")
+    assert named["python3.11"][0].startswith("3.11.")
+    assert len(named["libc6"][1]) == 64
+
+
 def test_python_runs_in_it_with_what_programs_use(root: Path) -> None:
     program = (
         "import asyncio, bz2, ctypes, ctypes.util, curses, dbm, lzma, multiprocessing, pwd,"

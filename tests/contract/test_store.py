@@ -36,12 +36,15 @@ from launch_action.core.ports import Content, Moved, Traffic
 from launch_action.core.reference import Digest, Tag
 from launch_action.core.store import LATEST, JobStore, Recorded
 from launch_action.core.version import (
+    WHEELS,
     JobVersion,
     Recording,
     is_tombstone,
     key_tag,
     make_tombstone,
     make_version,
+    naming_wheels,
+    wheels_of,
 )
 from launch_action.oci.layout import LayoutContent
 from launch_action.oci.registries import Registries
@@ -570,6 +573,30 @@ def test_the_images_of_previous_versions_come_in_the_order_of_their_tags(store: 
         image_documents("a", AMD64)[2].descriptor.digest,
         image_documents("a", ARM64)[2].descriptor.digest,
     ]
+
+
+def test_a_previous_image_comes_with_the_list_of_its_wheels(store: JobStore) -> None:
+    listed = put(store.content, b'{"wheels":[]}', WHEELS)
+    image = naming_wheels(put_image(store.content, "a"), listed)
+    save(store, replace(recording(), images=(image,)), "latest")
+
+    (found,) = fresh(store).previous([LATEST])
+
+    assert wheels_of(found.descriptor) == listed
+    check_complete(store.content)
+
+
+def test_a_version_holds_the_list_of_its_wheels(store: JobStore) -> None:
+    """Named by the job manifest, so that no registry and no collection takes it away."""
+    listed = put(store.content, b'{"wheels":[]}', WHEELS)
+    image = naming_wheels(put_image(store.content, "a"), listed)
+    saved = save(store, replace(recording(), images=(image,)), "latest")
+
+    assert saved.job
+    job = store.content.get_manifest(saved.job.digest)
+    assert job
+    assert listed.digest in [layer.digest for layer in job.layers()]
+    assert fresh(store).find(LATEST) == saved
 
 
 def test_nothing_is_previous_in_an_empty_repository(store: JobStore) -> None:

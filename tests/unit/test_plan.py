@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -251,3 +252,23 @@ def test_the_plan_reads_as_steps() -> None:
     assert [step["step"] for step in describe(made())] == [
         "source", "job", "base", "python", "dependencies", "build", "store", "alias",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("inputs", "event_tag", "wanted"),
+    [
+        ({}, "", ()),
+        ({}, "v1.2.3", ("sbom", "provenance")),
+        ({"sbom": False}, "v1.2.3", ("provenance",)),
+        ({"provenance": True}, "", ("provenance",)),
+        ({"sbom": False, "provenance": False}, "v1.2.3", ()),
+    ],
+)
+def test_a_release_is_attested_unless_told_otherwise(
+    inputs: dict[str, Any], event_tag: str, wanted: tuple[str, ...]
+) -> None:
+    found = made(replace(INPUTS, **inputs), situation=replace(SITUATION, event_tag=event_tag))
+
+    assert found.attest.wanted == wanted
+    assert found.attest.open is (inputs == {} and not event_tag)
+    assert found.build == made().build, "the image is not changed by it"

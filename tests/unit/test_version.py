@@ -24,13 +24,16 @@ from launch_action.core.reference import Tag
 from launch_action.core.version import (
     JOB_ARTIFACT,
     TITLE,
+    WHEELS,
     alias_tag,
     hidden,
     is_tombstone,
     key_tag,
     make_tombstone,
     make_version,
+    naming_wheels,
     read_version,
+    wheels_of,
 )
 
 KEY = "0123456789abcdef" * 4
@@ -315,3 +318,25 @@ def test_documents_are_compact_json() -> None:
     assert (
         json.dumps(json.loads(made.index.data), separators=(",", ":")).encode() == made.index.data
     )
+
+
+def test_lists_of_wheels_are_named_once_in_the_order_of_the_platforms() -> None:
+    one, other = Descriptor.of(b"one", WHEELS), Descriptor.of(b"other", WHEELS)
+    arm, amd = recording(platforms=(ARM64, AMD64)).images
+    images = (naming_wheels(arm, other), naming_wheels(amd, one))
+
+    made = make_version(replace(recording(), images=images))
+
+    assert [d.digest for d in made.job.layers()[2:]] == [one.digest, other.digest]
+    assert made.index == make_version(replace(recording(), images=images[::-1])).index
+    both = make_version(
+        replace(recording(), images=(naming_wheels(arm, one), naming_wheels(amd, one)))
+    )
+    assert [d.digest for d in both.job.layers()[2:]] == [one.digest]
+
+
+@pytest.mark.parametrize("text", ["", "sha256:1 2", "nonsense", f"{EMPTY.digest} -1"])
+def test_a_damaged_name_of_a_list_of_wheels_is_none(text: str) -> None:
+    image = recording().images[0].annotated({"dev.launch-action.wheels": text})
+
+    assert wheels_of(image) is None

@@ -85,6 +85,18 @@ class PythonFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SystemPackages:
+    """The packages that a base was assembled from: `vendor` is `debian`, `suite` `bookworm`.
+
+    Each package is its name, version, architecture, and the SHA-256 of its file.
+    """
+
+    vendor: str
+    suite: str
+    packages: tuple[tuple[str, str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BaseFacts:
     """What the builder must know of a base image.
 
@@ -100,3 +112,4 @@ class BaseFacts:
     libc_version: str
     created: str
     config: Mapping[str, object] = field(default_factory=dict)
+    system: SystemPackages | None = None

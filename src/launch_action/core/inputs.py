@@ -82,6 +82,10 @@ INPUTS: tuple[Input, ...] = (
           "default the commit's.", metavar="DATE"),
     Input("build-options", "More options, one `NAME=VALUE` per line: every option that is not an input itself.",
           "lines", commands=("action",), metavar="NAME=VALUE"),
+    Input("sbom", "Record a bill of materials (SPDX) of the image; default for an event about a tag.",
+          "tristate", default="auto"),
+    Input("provenance", "Record how the image was built (SLSA); default for an event about a tag.",
+          "tristate", default="auto"),
     Input("set", "Job inputs, one `KEY=VALUE` per line; `a.b=1` nests, values are YAML scalars.",
           "lines", commands=_RUN, metavar="KEY=VALUE"),
     Input("config", "W&B launch config: JSON text, or a `.json`, `.yaml` or `.yml` file.",
@@ -119,7 +123,7 @@ INPUTS: tuple[Input, ...] = (
 # Inputs that action.yml, which holds at most 30, takes in `build-options` alone.
 NOT_IN_ACTION = frozenset({
     "job-name-style", "extras", "compile", "resolve-date", "name", "registry-mirror", "registry-ca",
-    "insecure-registry", "require-clean", "allow-rename", "config",
+    "insecure-registry", "require-clean", "allow-rename", "config", "sbom", "provenance",
 })  # fmt: skip
 
 BY_NAME = {one.name: one for one in INPUTS}
@@ -150,6 +154,8 @@ class Inputs:
     platform: tuple[str, ...] = ()
     resolve_date: str = ""
     build_options: tuple[str, ...] = ()
+    sbom: bool | None = None
+    provenance: bool | None = None
     set: tuple[str, ...] = ()
     config: str = ""
     env: tuple[str, ...] = ()

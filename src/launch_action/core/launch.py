@@ -13,6 +13,7 @@ from launch_action.core.image import Descriptor, Manifest
 from launch_action.core.job import JobDocument
 from launch_action.core.plan import BuildPlan, LaunchPlan
 from launch_action.core.ports import Content, Reporter
+from launch_action.core.reference import Tag
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobFiles, JobVersion, Recording
 
@@ -22,7 +23,10 @@ Announce = Callable[[Mapping[str, Any]], None]
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What a builder left in the store: an image manifest per platform, and what it installed."""
+    """What a builder left in the store: an image manifest per platform, and what it installed.
+
+    Each image is named as the version's index will name it, with the list of its wheels if any.
+    """
 
     images: tuple[Descriptor, ...]
     frozen: bytes
@@ -89,7 +93,7 @@ def execute(plan: LaunchPlan, world: World) -> Launch:
         _, frozen = store.job_files(found)
         built = Built(found.images, frozen)
     with world.reporter.phase("record"):
-        return _record(plan, world, store, _Made(key, prepared.bases, built, found is not None))
+        return _record(plan, world, store, _Made(key, prepared.bases, built, found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,11 @@ class _Made:
     key: str
     bases: tuple[BaseFacts, ...]
     built: Built
-    cache_hit: bool
+    found: JobVersion | None  # the version that the images were taken from
+
+    @property
+    def cache_hit(self) -> bool:
+        return self.found is not None
 
 
 def _record(plan: LaunchPlan, world: World, store: JobStore, made: _Made) -> Launch:
@@ -111,6 +119,7 @@ def _record(plan: LaunchPlan, world: World, store: JobStore, made: _Made) -> Lau
             build_key=made.key,
             images=made.built.images,
             files=JobFiles(document.render(), made.built.frozen),
+            attestations=_attestations(plan, world, store, made),
         ),
         allow_rename=plan.allow_rename,
     )
@@ -119,6 +128,32 @@ def _record(plan: LaunchPlan, world: World, store: JobStore, made: _Made) -> Lau
     store.point(version, plan.aliases)
     world.announce({"tags": list(plan.aliases), "pushed": plan.store.kind == "registry"})
     return Launch(version, document, made.cache_hit)
+
+
+def _attestations(
+    plan: LaunchPlan, world: World, store: JobStore, made: _Made
+) -> tuple[Descriptor, ...]:
+    """What attests the images: made where it is wanted, else what the same recording has."""
+    earlier = made.found if made.found and _same(plan, made.found) else None
+    if not plan.attest.wanted:
+        return earlier.attestations if earlier and plan.attest.open else ()
+    # Another commit may have the build key's tag by now.
+    if made.found and not (earlier and earlier.attestations):
+        named = store.find(Tag(f"sha-{plan.source.commit}"))
+        if named and _same(plan, named) and named.build_key == made.key:
+            earlier = named
+    from launch_action.core.attesting import Attested, attestations
+
+    known = Attested(
+        made.built.images, made.bases, made.built.frozen, made.key, reused=made.cache_hit
+    )
+    return attestations(plan, world.content, known, earlier)
+
+
+def _same(plan: LaunchPlan, version: JobVersion) -> bool:
+    """Whether a version is of the plan's job, source and commit."""
+    mine = (plan.job_name, plan.source.remote, plan.source.commit, plan.created)
+    return mine == (version.job_name, version.remote, version.commit, version.created)
 
 
 def _version_outputs(

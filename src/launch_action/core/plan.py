@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from launch_action.core import dependencies
 from launch_action.core.aliases import default_aliases, previous_aliases
+from launch_action.core.attest import Attest, choose_attestations
 from launch_action.core.base import BaseReference, LayoutBase, RegistryBase, parse_base
 from launch_action.core.checkout import Checkout
 from launch_action.core.context import TreeFile
@@ -88,6 +89,7 @@ class LaunchPlan:
     allow_rename: bool
     run: bool
     warnings: tuple[str, ...]
+    attest: Attest
 
     @property
     def created(self) -> str:
@@ -110,6 +112,8 @@ class LaunchPlan:
             Step("push" if store.kind == "registry" else "store", store.name),
             Step("alias", ", ".join(self.aliases)),
         ]
+        if self.attest.wanted:
+            found.append(Step("attest", ", ".join(self.attest.wanted)))
         return (*found, Step("run", "the job version")) if self.run else tuple(found)
 
     def _context(self) -> str:
@@ -145,6 +149,7 @@ def plan(
             *_script_warning(entrypoint, project),
             *project.warnings,
         ),
+        attest=choose_attestations(inputs, situation),
     )
 
 

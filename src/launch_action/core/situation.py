@@ -34,7 +34,8 @@ class Situation:
 
     `event_branch`, `event_tag`, `pull_request` and `default_branch` are what CI says; a command
     line outside CI says nothing and the checkout's own are used. Where an event is not `trusted`,
-    nothing of a package is run, which may choose other versions.
+    nothing of a package is run, which may choose other versions. `tool` is this program with its
+    version, `builder` the URI of who vouches for what is built, `invocation` that of this run.
     """
 
     platform: Platform
@@ -48,3 +49,6 @@ class Situation:
     base_branch: str = ""
     default_branch: str = ""
     trusted: bool = True
+    tool: str = ""
+    builder: str = ""
+    invocation: str = ""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO, Protocol, TypeVar, runtime_checkable
 
-from launch_action.core.dataclass import dataclass
+from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import StoreError
 from launch_action.core.image import EMPTY, Descriptor, Manifest
 from launch_action.core.ports import Content, read_blob
@@ -219,10 +219,21 @@ class JobStore:
         return tuple(visible)
 
     def previous(self, tags: Iterable[Tag]) -> tuple[Manifest, ...]:
-        """The image manifests of the versions behind these tags, in their order; missing: none."""
+        """The image manifests of the versions behind these tags, in their order; missing: none.
+
+        Their descriptors are those of the index, with what it says of each.
+        """
         versions = [found for found in _at_once(self._version, list(tags)) if found]
-        images = dict.fromkeys(image.digest for version in versions for image in version.images)
-        return tuple(found for found in _at_once(self._manifest, list(images)) if found)
+        images: dict[Digest, Descriptor] = {}
+        for version in versions:
+            for image in version.images:
+                images.setdefault(image.digest, image)
+        found = _at_once(self._manifest, list(images))
+        return tuple(replace(one, descriptor=images[one.descriptor.digest]) for one in found if one)
+
+    def find(self, tag: Tag) -> JobVersion | None:
+        """The version behind a tag; None for no tag, a tombstone, and what is no version."""
+        return self._version(tag)
 
     def _manifest(self, digest: Digest) -> Manifest | None:
         found = self._manifests.get(digest) or self.content.get_manifest(digest)

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from launch_action.core.dataclass import dataclass, replace
-from launch_action.core.errors import RegistryError, StoreError
+from launch_action.core.errors import InputError, RegistryError, StoreError
 from launch_action.core.image import (
     EMPTY,
     MANIFEST_TYPES,
@@ -33,10 +33,12 @@ TOMBSTONE_ARTIFACT = "application/vnd.launch-action.tombstone.v1+json"
 WANDB_JOB = "application/vnd.wandb.job.v0+json"
 FROZEN = "text/plain; charset=utf-8"
 SCHEMA = "application/schema+json"
+WHEELS = "application/vnd.launch-action.wheels.v1+json"
 DOCUMENT_TITLE = "wandb-job.json"
 FROZEN_TITLE = "requirements.frozen.txt"
 SCHEMA_TITLE = "input-schema.json"
 CODE_TITLE = "code.tar.gz"
+WHEELS_TITLE = "wheels.json"
 
 TITLE = "org.opencontainers.image.title"
 _SOURCE = "org.opencontainers.image.source"
@@ -50,6 +52,8 @@ _NONCE = "dev.launch-action.nonce"
 # 1.0 write the index anew without that property when they copy it, which would change the digest.
 _KIND = "dev.launch-action.kind"
 _JOB = "job"
+# At an image in the index: digest and size of the list of its wheels, which the job manifest names.
+_WHEELS = "dev.launch-action.wheels"
 
 _BUILD_KEY_TEXT = re.compile(r"[0-9a-f]{64}")
 _HIDDEN = re.compile(r"key-[0-9a-f]{32}|sha256-[0-9a-f]{64}.*", re.DOTALL)
@@ -115,7 +119,7 @@ def make_version(recording: Recording) -> MadeVersion:
     """The documents of a recording. Raises StoreError when it cannot be recorded as it is."""
     _check(recording)
     annotations = _annotations(recording)
-    layers = _layers(recording.files)
+    layers = (*_layers(recording.files), *_wheel_lists(recording.images))
     blobs = ((EMPTY, b"{}"), *((layer, data) for layer, data in layers if data is not None))
     job = _artifact(JOB_ARTIFACT, [layer for layer, _ in layers], annotations)
     entries = (
@@ -164,6 +168,22 @@ def read_version(index: Manifest) -> JobVersion:
         job=jobs[0] if jobs else None,
         attestations=tuple(entry for entry in entries if entry not in (*images, *jobs)),
     )
+
+
+def naming_wheels(image: Descriptor, wheels: Descriptor | None) -> Descriptor:
+    """An image as an index names it, with where the list of its wheels is."""
+    if wheels is None:
+        return image
+    return image.annotated({**image.annotations, _WHEELS: f"{wheels.digest} {wheels.size}"})
+
+
+def wheels_of(image: Descriptor) -> Descriptor | None:
+    """The list of the wheels in an image of an index; None where none is named."""
+    digest, _, size = image.annotations.get(_WHEELS, "").partition(" ")
+    try:
+        return Descriptor(WHEELS, Digest(digest), int(size)) if size.isdecimal() else None
+    except InputError:
+        return None
 
 
 def make_tombstone(nonce: str) -> Manifest:
@@ -282,6 +302,13 @@ def _layers(files: JobFiles) -> tuple[tuple[Descriptor, bytes | None], ...]:
     if files.code:
         layers.append((files.code.annotated({TITLE: CODE_TITLE, **files.code.annotations}), None))
     return tuple(layers)
+
+
+def _wheel_lists(images: tuple[Descriptor, ...]) -> tuple[tuple[Descriptor, None], ...]:
+    """The lists of wheels of the images: named here, so that a registry keeps them."""
+    named = filter(None, map(wheels_of, sorted(images, key=_platform)))
+    found = {one.digest: one.annotated({TITLE: WHEELS_TITLE}) for one in named}
+    return tuple((one, None) for one in found.values())
 
 
 def _artifact(kind: str, layers: list[Descriptor], annotations: Mapping[str, str]) -> Manifest:

@@ -50,6 +50,7 @@ class GitHubContext:
     is_fork: bool
     actor: str
     workflow: str
+    workflow_ref: str
     job: str
     run_id: str
     run_attempt: int
@@ -88,6 +89,11 @@ class GitHubContext:
             return ""
         base = f"{self.server_url}/{self.repository}/actions/runs/{self.run_id}"
         return f"{base}/attempts/{self.run_attempt}"
+
+    @property
+    def workflow_url(self) -> str:
+        """Which workflow, at which ref, this run is of; what SLSA calls the builder's id."""
+        return f"{self.server_url}/{self.workflow_ref}" if self.workflow_ref else ""
 
     def commit_url(self, commit: str) -> str:
         """The page of a commit of this repository."""
@@ -161,6 +167,7 @@ def read_context(
         is_fork=_is_fork(name, event, repository),
         actor=environment.get("GITHUB_ACTOR", ""),
         workflow=environment.get("GITHUB_WORKFLOW", ""),
+        workflow_ref=environment.get("GITHUB_WORKFLOW_REF", ""),
         job=environment.get("GITHUB_JOB", ""),
         run_id=environment.get("GITHUB_RUN_ID", ""),
         run_attempt=_positive(environment.get("GITHUB_RUN_ATTEMPT", "")),

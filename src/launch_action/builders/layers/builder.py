@@ -46,6 +46,7 @@ from launch_action.core.launch import Built
 from launch_action.core.plan import BuildPlan
 from launch_action.core.ports import Content, Reporter
 from launch_action.core.reference import Digest
+from launch_action.core.version import WHEELS, naming_wheels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,7 +113,10 @@ class LayersBuild:
 
 @dataclass(slots=True)
 class _Image:
-    """One platform's image in the making; `sent` is what is on its way to the target."""
+    """One platform's image in the making; `sent` is what is on its way to the target.
+
+    `wheels` names the list of the wheels in it, `resolved` is that list where it was made here.
+    """
 
     builder: LayersBuilder
     plan: BuildPlan
@@ -122,6 +126,8 @@ class _Image:
     makers: ThreadPoolExecutor
     senders: ThreadPoolExecutor
     sent: dict[Digest, Future[None]] = field(default_factory=dict)
+    wheels: Descriptor | None = None
+    resolved: bytes = b""
 
     def build(self) -> tuple[Descriptor, tuple[str, ...]]:
         """The manifest's descriptor, and the requirement lines of what is installed."""
@@ -138,14 +144,17 @@ class _Image:
         """The dependency layers, in order; nothing is resolved where the whole set is known."""
         key = self._dependencies_key()
         stored = self.stored.sets.get(key)
-        if stored is not None:
-            return [_done(layer) for layer in stored]
+        if stored is not None and stored.complete:
+            self.wheels = stored.wheels
+            return [_done(layer) for layer in stored.layers]
         known = cached_set(self.builder.cache, key)
-        cached = [self._known(k) for k in known] if known else []
+        cached = [self._known(k) for k in known.layers] if known else []
         if known and all(cached):
+            self._list(known.wheels)
             return [_done(layer) for layer in cached if layer]
         made = self._resolved()
-        note_set(self.builder.cache, key, _wait(made))
+        note_set(self.builder.cache, key, _wait(made), self.resolved)
+        self._list(self.resolved)
         return made
 
     def _resolved(self) -> list[Future[MadeLayer]]:
@@ -164,7 +173,18 @@ class _Image:
         below = len(self.base.layers) + len(self.base.recipes)
         packages = self.builder.packages()
         recipes = packages.recipes(self.plan, self.base.facts, below, by_uv=by_uv)
+        self.resolved = packages.listed(recipes)
         return [self.makers.submit(self._provide, one.recipe, one.packages) for one in recipes]
+
+    def _list(self, wheels: bytes) -> None:
+        """See that the list of the wheels is in the target, for the version to name it."""
+        if wheels:
+            self.wheels = Descriptor.of(wheels, WHEELS)
+            sending = self.senders.submit(self._put, self.wheels, wheels)
+            self.sent[self.wheels.digest] = sending
+
+    def _put(self, descriptor: Descriptor, data: bytes) -> None:
+        self.target.put_blob(descriptor, lambda: _opened(data))
 
     def _dependencies_key(self) -> str:
         """What decides the dependency layers: of the base only its interpreter and its libc.
@@ -238,12 +258,13 @@ class _Image:
             self.plan.entrypoint, import_paths(self.plan.files), self._dependencies_key()
         )
         config = make_config(facts, self.base.layers, layers, spec)
-        self.target.put_blob(Descriptor.of(config, OCI_CONFIG), lambda: _opened(config))
+        self._put(Descriptor.of(config, OCI_CONFIG), config)
         _wait(list(self.sent.values()))
         manifest = make_manifest(facts, self.base.layers, layers, config, spec)
         self.target.put_manifest(manifest)
         found = manifest.descriptor
-        return Descriptor(found.media_type, found.digest, found.size, platform=facts.platform)
+        image = Descriptor(found.media_type, found.digest, found.size, platform=facts.platform)
+        return naming_wheels(image, self.wheels)
 
 
 def _wait(futures: Iterable[Future[T]]) -> list[T]:

@@ -19,7 +19,7 @@ from launch_action.builders.layers.debian_suites import distribution_of
 from launch_action.builders.layers.debian_system import FORMAT, system_entries
 from launch_action.builders.layers.writer import layer_key
 from launch_action.cache import Cache
-from launch_action.core.base import BaseFacts, DebianBase, PythonFacts
+from launch_action.core.base import BaseFacts, DebianBase, PythonFacts, SystemPackages
 from launch_action.core.errors import BuildError
 from launch_action.core.image import Platform
 from launch_action.core.ports import Reporter
@@ -117,6 +117,11 @@ def _base(
         libc_version=".".join(_upstream(packages, "libc6").split(".")[:2]),
         created=_created(packages, archive),
         config=_config(platform),
+        system=SystemPackages(
+            distribution,
+            reference.suite,
+            tuple((p.name, p.version, p.architecture, p.sha256) for p in packages.packages),
+        ),
     )
     recipe = LayerRecipe(
         key=layer_key("deb", FORMAT, str(packages.identity), platform.architecture, distribution),

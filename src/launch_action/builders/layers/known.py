@@ -15,6 +15,28 @@ from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError, RegistryError
 from launch_action.core.image import OCI_LAYER_GZIP, Descriptor, Layer, Manifest
 from launch_action.core.reference import Digest
+from launch_action.core.version import wheels_of
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSet:
+    """The layers of a set of dependencies, and the list of its wheels; both are stored."""
+
+    layers: tuple[MadeLayer, ...]
+    wheels: Descriptor | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the list is there, or nothing to be listed."""
+        return self.wheels is not None or not any(layer.packages for layer in self.layers)
+
+
+@dataclass(frozen=True, slots=True)
+class CachedSet:
+    """The keys of a set's layers, in order, and the list of its wheels (empty for none)."""
+
+    layers: tuple[str, ...]
+    wheels: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +44,14 @@ class StoredLayers:
     """Layers that the target repository holds, by key; dependency sets by their key."""
 
     layers: Mapping[str, MadeLayer]
-    sets: Mapping[str, tuple[MadeLayer, ...]]
+    sets: Mapping[str, KnownSet]
     digests: frozenset[Digest]
 
     @classmethod
     def read(cls, manifests: Iterable[Manifest]) -> StoredLayers:
         """Read the image manifests of earlier versions; what is not ours is passed over."""
         layers: dict[str, MadeLayer] = {}
-        sets: dict[str, tuple[MadeLayer, ...]] = {}
+        sets: dict[str, KnownSet] = {}
         digests: set[Digest] = set()
         for manifest in manifests:
             named = manifest.layers()
@@ -38,7 +60,8 @@ class StoredLayers:
             layers |= {layer.key: layer for layer in found}
             key = manifest.annotations().get(DEPENDENCIES_KEY)
             if key:
-                sets[key] = tuple(layer for layer in found if layer.role == "dependency")
+                dependencies = tuple(layer for layer in found if layer.role == "dependency")
+                sets[key] = KnownSet(dependencies, wheels_of(manifest.descriptor))
         return cls(layers, sets, frozenset(digests))
 
 
@@ -72,20 +95,21 @@ def note_layer(cache: Cache, made: MadeLayer) -> None:
         )
 
 
-def cached_set(cache: Cache, key: str) -> tuple[str, ...] | None:
-    """The layer keys that a set of dependencies came to, in order; None when not known."""
+def cached_set(cache: Cache, key: str) -> CachedSet | None:
+    """What a set of dependencies came to in an earlier run; None when not known."""
     path = cache.find("dependency-sets", key)
     try:
-        found = json.loads(path.read_bytes()) if path else None
-    except (OSError, ValueError):
+        found = json.loads(path.read_bytes()) if path else {}
+        return CachedSet(tuple(map(str, found["layers"])), str(found["wheels"]).encode())
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return tuple(str(k) for k in found) if isinstance(found, list) else None
 
 
-def note_set(cache: Cache, key: str, layers: Iterable[MadeLayer]) -> None:
-    """Keep which layers a set of dependencies came to."""
+def note_set(cache: Cache, key: str, layers: Iterable[MadeLayer], wheels: bytes) -> None:
+    """Keep which layers a set of dependencies came to, and the list of its wheels."""
     with cache.write("dependency-sets", key) as path:
-        path.write_text(json.dumps([layer.key for layer in layers]))
+        found = {"layers": [layer.key for layer in layers], "wheels": wheels.decode()}
+        path.write_text(json.dumps(found))
 
 
 def _read(descriptor: Descriptor) -> MadeLayer | None:

@@ -25,12 +25,14 @@ from launch_action.builders.layers.resolve import Uv, find_uv, resolve
 from launch_action.builders.layers.source_wheels import SourceBuilder
 from launch_action.builders.layers.target import Target
 from launch_action.builders.layers.uv_install import install_tree
+from launch_action.builders.layers.wheel import normalised
 from launch_action.cache import Cache
 from launch_action.core.base import BaseFacts
 from launch_action.core.context import Context
 from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.image import fingerprint
+from launch_action.core.materials import InstalledWheel, public_url, render_wheels
 from launch_action.core.plan import BuildPlan
 from launch_action.core.ports import Reporter
 
@@ -39,10 +41,11 @@ _CONNECTIONS = 8
 
 @dataclass(frozen=True, slots=True)
 class PackagedRecipe:
-    """A dependency layer to be made, with the requirement lines of what it installs."""
+    """A dependency layer to be made, with what it installs, and the requirement lines of that."""
 
     recipe: LayerRecipe
     packages: tuple[str, ...]
+    wheels: tuple[InstalledWheel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +94,16 @@ class Packages:
         )
         lines = dict(zip((w.name for w in _by_name(found)), found.frozen, strict=True))
         return tuple(
-            PackagedRecipe(recipe, tuple(lines[wheel.name] for wheel in wheels))
+            PackagedRecipe(
+                recipe, tuple(lines[wheel.name] for wheel in wheels), tuple(map(_installed, wheels))
+            )
             for recipe, wheels in recipes
         )
+
+    def listed(self, recipes: Sequence[PackagedRecipe]) -> bytes:
+        """The list of the wheels in these layers, as it is kept with a version; empty for none."""
+        wheels = [wheel for one in recipes for wheel in one.wheels]
+        return render_wheels(wheels) if wheels else b""
 
     def _resolve(
         self, plan: BuildPlan, target: Target, uv: Uv, downloader: Downloader
@@ -129,6 +139,11 @@ class Packages:
                 return downloader.fetch(wheel, advance)
 
         return fetch
+
+
+def _installed(wheel: LockedWheel) -> InstalledWheel:
+    name, url = normalised(wheel.name), public_url(wheel.url)
+    return InstalledWheel(name, wheel.version, wheel.filename, url, wheel.sha256, wheel.path)
 
 
 def _sized(downloader: Downloader, wheel: LockedWheel) -> LockedWheel:

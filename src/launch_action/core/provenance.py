@@ -1,0 +1,76 @@
+"""How an image came to be, as SLSA provenance: what was asked for, and what went in.
+
+Source: SLSA 1.0, "Provenance" (predicate `https://slsa.dev/provenance/v1`). The build types are
+described in docs/attestations.md. No times of the run: the same recording is to be the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from launch_action.core.attest import Attest
+from launch_action.core.plan import BuildPlan
+from launch_action.core.purl import deb_purl, oci_purl, pypi_purl
+from launch_action.core.sbom import Contents, git_location, wheel_location
+
+BUILD_TYPE = "https://launch-action.dev/provenance/{builder}/v1"
+
+
+def slsa_provenance(
+    contents: Contents, plan: BuildPlan, build_key: str, attest: Attest, *, reused: bool
+) -> dict[str, Any]:
+    """The predicate. `reused` tells that the image was in the store before, under the same key."""
+    metadata = {"metadata": {"invocationId": attest.invocation}} if attest.invocation else {}
+    return {
+        "buildDefinition": {
+            "buildType": BUILD_TYPE.format(builder=plan.builder),
+            "externalParameters": _parameters(contents, plan, build_key),
+            "internalParameters": {"tool": attest.tool, "reusedImage": reused},
+            "resolvedDependencies": list(_dependencies(contents)),
+        },
+        "runDetails": {"builder": {"id": attest.builder}, **metadata},
+    }
+
+
+def _parameters(contents: Contents, plan: BuildPlan, build_key: str) -> dict[str, Any]:
+    source, base = contents.source, contents.base
+    return {
+        "source": {
+            "remote": source.remote,
+            "commit": source.commit,
+            "buildContext": source.build_context,
+        },
+        "entryPoint": list(plan.entrypoint),
+        "buildKey": build_key,
+        "options": {
+            "platform": str(base.platform),
+            "baseImage": base.name,
+            "python": plan.python.version,
+            "dependencies": plan.dependencies.main,
+            "cutoff": plan.cutoff,
+            "compile": plan.compile,
+        },
+    }
+
+
+def _dependencies(contents: Contents) -> Iterator[dict[str, Any]]:
+    source, base = contents.source, contents.base
+    location = git_location(source) or f"git+file:@{source.commit}"
+    yield {"name": "source", "uri": location, "digest": {"gitCommit": source.commit}}
+    yield {
+        "name": "base",
+        "uri": oci_purl(base.name, base.identity, base.platform) or base.name,
+        "digest": {"sha256": base.identity.removeprefix("sha256:")},
+    }
+    for wheel in contents.wheels:
+        uri = wheel_location(wheel, source) or pypi_purl(wheel.name, wheel.version)
+        yield _named(wheel.filename or wheel.name, uri, wheel.sha256)
+    if base.system:
+        for name, version, architecture, sha256 in base.system.packages:
+            purl = deb_purl(base.system.vendor, base.system.suite, name, version, architecture)
+            yield _named(name, purl, sha256)
+
+
+def _named(name: str, uri: str, sha256: str) -> dict[str, Any]:
+    return {"name": name, "uri": uri} | ({"digest": {"sha256": sha256}} if sha256 else {})
