@@ -12,8 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from support import services
 from support.services import LocalRegistry
+
+# A machine may be busy: no test is about speed.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 PROBES = {
     "engine": services.missing_engine,
