@@ -13,8 +13,6 @@ import fcntl
 import os
 import pwd
 import re
-import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -63,15 +61,9 @@ class Cache:
         Raises BuildError when the disk is full or the cache cannot be written.
         """
         place = self._place(kind, key)
-        with _explained(self.root):
-            self._made(place.parent)
-            handle, name = tempfile.mkstemp(prefix=".partial-", dir=place.parent)
-            os.close(handle)
-            try:
-                yield Path(name)
-                Path(name).replace(place)
-            finally:
-                Path(name).unlink(missing_ok=True)
+        with _explained(self.root), _partial(self._made(place.parent)) as path:
+            yield path
+            path.replace(place)
 
     @contextmanager
     def partial(self, kind: str) -> Iterator[Path]:
@@ -80,13 +72,8 @@ class Cache:
         For content whose key is not known yet: it may be moved into a `write`. Raises BuildError
         as `write` does.
         """
-        with _explained(self.root):
-            handle, name = tempfile.mkstemp(prefix=".partial-", dir=self.directory(kind))
-            os.close(handle)
-            try:
-                yield Path(name)
-            finally:
-                Path(name).unlink(missing_ok=True)
+        with _explained(self.root), _partial(self.directory(kind)) as path:
+            yield path
 
     def directory(self, kind: str) -> Path:
         """A directory of a tool's own state, such as apt's lists; the tool keeps it in order."""
@@ -125,6 +112,8 @@ class Cache:
 
     def _trim(self, old: float) -> int:
         """Remove above the limit what was not used since `old`, in seconds since 1970."""
+        import shutil
+
         for trash in self.root.glob(f"{_TRASH}*"):
             shutil.rmtree(trash, ignore_errors=True)
         units = sorted(_units(self.root))  # by their last use
@@ -143,6 +132,9 @@ class Cache:
 
     def _remove(self, unit: _Unit, old: float) -> int:
         """Remove a unit, all of it or nothing; the bytes removed."""
+        import shutil
+        import tempfile
+
         with suppress(OSError):
             if not unit.tree:
                 if _last_use(os.lstat(unit.path)) < old:  # still: it may just have been found
@@ -250,6 +242,19 @@ def _locks_of(root: Path, tree: str) -> list[str]:
         if head in kinds and (rest == key or (len(rest) >= _LOCK_KEY and key.startswith(rest))):
             found.append(entry.path)
     return found
+
+
+@contextmanager
+def _partial(folder: Path) -> Iterator[Path]:
+    """A new empty file of a name that says what it is; gone when the block ends, or moved."""
+    import tempfile
+
+    handle, name = tempfile.mkstemp(prefix=_UNFINISHED[0], dir=folder)
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def _claim(lock: str | os.PathLike[str], held: ExitStack) -> bool:

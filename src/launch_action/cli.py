@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -55,26 +56,32 @@ class _Parser(argparse.ArgumentParser):
         return f"did you mean {near[0]!r}? " if near else ""
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of all commands, made from the table of inputs."""
+def parser(asked: str) -> argparse.ArgumentParser:
+    """The parser of all commands; of the one that is asked for also its options.
+
+    They come from the table of inputs.
+    """
     top = _Parser(prog="launch-action", description=_DESCRIPTION, allow_abbrev=False)
     top.add_argument("--version", action="version", version=f"launch-action {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command, text in _COMMANDS.items():
         one = commands.add_parser(command, help=text, description=text, allow_abbrev=False)
-        if command == "run":
-            one.add_argument(
-                "job", metavar="JOB", help="job reference, such as ghcr.io/acme/train:v1"
-            )
-        for known in INPUTS:
-            if command in known.commands:
-                _add_option(one, known)
-        _add_own(one, dry_run=command != "run")
+        if command == asked:
+            _add_arguments(command, one)
     add_job_commands(commands, _add_job_options)
     commands.add_parser("action", help="the GitHub Actions entry point")
     doctor = commands.add_parser("doctor", help="what is found here, and what is missing")
     doctor.add_argument("--json", action="store_true", help="one JSON document on standard output")
     return top
+
+
+def _add_arguments(command: Command, one: argparse.ArgumentParser) -> None:
+    if command == "run":
+        one.add_argument("job", metavar="JOB", help="job reference, such as ghcr.io/acme/train:v1")
+    for known in INPUTS:
+        if command in known.commands:
+            _add_option(one, known)
+    _add_own(one, dry_run=command != "run")
 
 
 def _add_job_options(one: argparse.ArgumentParser) -> None:
@@ -130,12 +137,11 @@ def main() -> NoReturn:
     # Nothing is left to clean up: a signal from here on ends the process as it does by default.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     code = _flushed(code)
-    if told:
-        # Cleaned up is by now; a thread that was interrupted while it began could be waited for
-        # for ever when the interpreter ends in its own way.
+    with suppress(OSError):
         sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+    # All is cleaned up: the interpreter would only take its objects apart, for as long as a look at
+    # a registry takes, and wait for a thread that was interrupted while it began, for ever.
+    os._exit(code)
 
 
 class _Interrupted(LaunchError):
@@ -176,7 +182,7 @@ def _interruption(number: int) -> LaunchError:
 
 
 def _command(arguments: Sequence[str], outcome: Outcome) -> int:
-    chosen = parser().parse_args(arguments)
+    chosen = parser(next(iter(arguments), "")).parse_args(arguments)
     match chosen.command:
         case "action":
             from launch_action.action import run_action

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from launch_action.wiring import Workplace
+if TYPE_CHECKING:
+    from launch_action.wiring import Workplace
 
 _HELP: Mapping[str, str] = {
     "list": "list the versions of jobs in a repository or in the local store",

@@ -7,7 +7,6 @@ its own process group and a live log.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -110,6 +109,8 @@ def talk(
 
 def which(program: str) -> Path | None:
     """Where a program is on PATH, or None."""
+    import shutil
+
     found = shutil.which(program)
     return Path(found) if found else None
 

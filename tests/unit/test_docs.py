@@ -46,6 +46,6 @@ def test_links_between_documents_lead_somewhere() -> None:
 
 
 def test_every_command_has_help() -> None:
-    assert "{launch,build,run" not in parser().format_help()
+    assert "{launch,build,run" not in parser("").format_help()
     for command in ("launch", "build", "run", "action", "doctor"):
-        assert command in parser().format_help()
+        assert command in parser("").format_help()

@@ -6,7 +6,6 @@ Exponential backoff with full jitter: the wait before try n is random between 0 
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -42,6 +41,8 @@ class Patience:
         """The wait after so many failed tries; `asked` is what the registry asked for."""
         if asked is not None:
             return min(max(asked, 0.0), self.after)
+        import random
+
         longest = min(self.cap, self.base * 2.0 ** (failed - 1))
         return random.uniform(0.0, longest)  # noqa: S311  spreads load, decides nothing secret
 

@@ -89,7 +89,7 @@ class _Documents:
     def tagged(self, tag: str) -> Manifest | None:
         """What a tag names now; always asked of the origin."""
         found = self.origin.get_manifest(tag)
-        if found is not None:
+        if found is not None and self._cached(found.descriptor.digest) is None:
             self._keep(found.descriptor.digest, found.data)
         return found
 
