@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 
 # Every one slow to import. Nothing may be in it that imports in a circle with the main thread.
 _SPEAKS_TO_REGISTRIES = (
-    "urllib3",
-    "encodings.idna",
     "launch_action.oci.registries",
+    "launch_action.oci.direct",
     "launch_action.oci.docker_config",
     "launch_action.builders.layers.base_facts",
 )

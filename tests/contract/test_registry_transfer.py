@@ -383,6 +383,21 @@ def test_nothing_of_http_is_imported_before_it_is_needed() -> None:
     assert (done.stdout, done.stderr) == ("\n", "")
 
 
+def test_urllib3_is_imported_for_a_proxy_alone(server: Running) -> None:
+    code = (
+        "import sys\n"
+        "from launch_action.core.reference import Repository\n"
+        "from launch_action.oci.registries import Registries\n"
+        "class Nobody:\n"
+        "    def find(self, registry): return None\n"
+        f"Registries(Nobody()).open(Repository.parse('{server.address}/acme/none')).tags()\n"
+        "print(*{'urllib3', 'logging', 'encodings.idna'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.stdout, done.stderr) == ("\n", "")
+
+
 MEMORY = """
 import hashlib, io, sys
 from launch_action.core.image import Descriptor

@@ -1,12 +1,36 @@
-"""The network between here and a registry: proxies, loopback, and its faults in words."""
+"""The network between here and a registry: answers, proxies, loopback, and faults in words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from typing import Protocol
 
 from launch_action.oci.faults import unreachable, untrusted
 from launch_action.oci.retry import Transient
+
+
+class Response(Protocol):
+    """An answer of a connection whose body was not read yet."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By name in any case."""
+        ...
+
+    def fields(self, name: str) -> tuple[str, ...]:
+        """Every field of this name."""
+        ...
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body as it came; its end gives the connection back. Raises Transient."""
+        ...
+
+    def close(self) -> None:
+        """Let go of a body that is not wanted; the connection is not used again."""
+        ...
 
 
 def proxy_of(scheme: str, host: str, environment: Mapping[str, str]) -> str:
@@ -40,49 +64,21 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-@contextmanager
-def naming_faults(host: str) -> Iterator[None]:
-    """Turn urllib3's exceptions into Transient or RegistryError, naming host and cause."""
-    from urllib3 import exceptions as fault
-
-    try:
-        yield
-    except fault.ProxyError as error:
-        cause = _cause(error.original_error)
-        raise Transient(unreachable(host, f"the proxy failed: {cause}")) from error
-    except fault.SSLError as error:
-        raise _tls_fault(host, error) from error
-    except fault.NameResolutionError as error:
-        raise Transient(unreachable(host, "its name is not known here")) from error
-    except fault.NewConnectionError as error:
-        raise Transient(unreachable(host, _cause(error))) from error
-    except fault.ConnectTimeoutError as error:
-        raise Transient(unreachable(host, "no connection was made in time")) from error
-    except fault.ReadTimeoutError as error:
-        raise Transient(unreachable(host, "it stopped answering")) from error
-    except (fault.ProtocolError, fault.IncompleteRead) as error:
-        raise Transient(unreachable(host, f"the connection broke off ({_cause(error)})")) from error
-    except (fault.LocationValueError, fault.HTTPError) as error:
-        raise unreachable(host, type(error).__name__) from error
-
-
-def _tls_fault(host: str, error: Exception) -> Exception:
+def tls_fault(host: str, error: Exception) -> Exception:
     """A certificate stays wrong; a connection cut within TLS does not."""
     import ssl
 
-    cause: BaseException | None = error
-    while cause and not isinstance(cause, ssl.SSLError):
-        inner = next((a for a in cause.args if isinstance(a, BaseException)), None)
-        cause = inner or cause.__cause__ or cause.__context__
-    reason = str(
-        getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or "TLS failed"
-    )
-    if isinstance(cause, ssl.SSLEOFError) or "EOF" in reason:
+    root: BaseException | None = error
+    while root and not isinstance(root, ssl.SSLError):
+        inner = next((a for a in root.args if isinstance(a, BaseException)), None)
+        root = inner or root.__cause__ or root.__context__
+    reason = str(getattr(root, "verify_message", "") or getattr(root, "reason", "") or "TLS failed")
+    if isinstance(root, ssl.SSLEOFError) or "EOF" in reason:
         return Transient(unreachable(host, "the connection broke off within TLS"))
     return untrusted(host, reason)
 
 
-def _cause(error: BaseException) -> str:
+def cause(error: BaseException) -> str:
     """The system's own words at the root of an exception; never a repr, which may hold a URL."""
     seen: BaseException | None = error
     root = error

@@ -7,28 +7,28 @@ reads it to its end or closes it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from launch_action import __version__
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError, RegistryError
 from launch_action.core.ports import Traffic
 from launch_action.oci.faults import Secrets
-from launch_action.oci.network import naming_faults, proxy_of
+from launch_action.oci.network import Response, proxy_of
 from launch_action.oci.retry import Transient
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-    from urllib3 import BaseHTTPResponse, PoolManager
+    from launch_action.oci.direct import Direct
+    from launch_action.oci.proxied import Proxied
 
 CHUNK = 256 * 1024
 # An answer's body that is not content: errors, tokens, tag lists.
 DOCUMENT_LIMIT = 8 * 1024 * 1024
-_IDLE_CONNECTIONS = 16
-_POOLS = 32
 
 
 class Meter:
@@ -53,7 +53,7 @@ class Answer:
     headers: Mapping[str, str]
     challenges: tuple[str, ...]
     url: str
-    raw: BaseHTTPResponse
+    response: Response
     meter: Meter
 
     @property
@@ -62,11 +62,9 @@ class Answer:
 
     def chunks(self) -> Iterator[bytes]:
         """The body; its end gives the connection back. Raises Transient when it breaks off."""
-        with naming_faults(self.host):
-            for chunk in self.raw.stream(CHUNK, decode_content=False):
-                self.meter.count(received=len(chunk))
-                yield chunk
-        self.raw.release_conn()
+        for chunk in self.response.chunks():
+            self.meter.count(received=len(chunk))
+            yield chunk
 
     def read(self, limit: int = DOCUMENT_LIMIT) -> bytes:
         """The whole body. Raises RegistryError above `limit` bytes, else as `chunks`."""
@@ -92,8 +90,7 @@ class Answer:
 
     def close(self) -> None:
         """Let go of a body that is not wanted; the connection is not used again."""
-        self.raw.close()
-        self.raw.release_conn()
+        self.response.close()
 
 
 class Transport:
@@ -107,8 +104,11 @@ class Transport:
         self.secrets = Secrets()
         self._ca_file = ca_file
         self._environment = environment or {}
-        self._pools: dict[tuple[str, str], PoolManager] = {}
+        self._direct: Direct | None = None
+        self._proxied: Proxied | None = None
+        self._trusted: SSLContext | None = None
         self._lock = threading.Lock()
+        self._trusting = threading.Lock()
 
     def exchange(
         self,
@@ -127,58 +127,43 @@ class Transport:
 
         Raises Transient for faults of the network, RegistryError for TLS and addresses.
         """
-        from urllib3 import Timeout
-
-        host = urlsplit(url).netloc
-        pool = self._pool(url)
         meter.count(requests=1, sent=len(body) if isinstance(body, bytes) else 0)
-        with naming_faults(host):
-            response = pool.urlopen(
-                method,
-                url,
-                body=body,
-                headers=_COMMON | dict(headers),
-                redirect=False,
-                retries=False,
-                preload_content=False,
-                decode_content=False,
-                timeout=Timeout(connect=connect, read=seconds),
-            )
-        challenges = tuple(response.headers.getlist("WWW-Authenticate"))
+        response = self._carrier(url)(
+            method,
+            url,
+            headers={**_COMMON, **headers},
+            body=body,
+            connect=connect,
+            seconds=seconds,
+        )
+        challenges = response.fields("WWW-Authenticate")
         return Answer(response.status, response.headers, challenges, url, response, meter)
 
     def close(self) -> None:
         """Close every idle connection."""
-        with self._lock:
-            for pool in self._pools.values():
-                pool.clear()
-            self._pools.clear()
+        for carrier in (self._direct, self._proxied):
+            if carrier is not None:
+                carrier.close()
 
-    def _pool(self, url: str) -> PoolManager:
+    def _carrier(self, url: str) -> Callable[..., Response]:
+        """What sends a request to this address: each is imported where it is used."""
         parts = urlsplit(url)
         proxy = proxy_of(parts.scheme, parts.hostname or "", self._environment)
         with self._lock:
-            key = (parts.scheme, proxy)
-            if key not in self._pools:
-                self._pools[key] = self._open_pool(parts.scheme, proxy)
-            return self._pools[key]
+            if not proxy:
+                from launch_action.oci.direct import Direct
 
-    def _open_pool(self, scheme: str, proxy: str) -> PoolManager:
-        from urllib3 import PoolManager, ProxyManager, make_headers
+                self._direct = self._direct or Direct(self._trust)
+                return self._direct.exchange
+            from launch_action.oci.proxied import Proxied
 
-        # Reading the system's certificates costs more than a request over loopback: only for TLS.
-        secure = scheme == "https" or proxy.startswith("https:")
-        trust = _trust(self._ca_file) if secure else None
-        if not proxy:
-            return PoolManager(_POOLS, maxsize=_IDLE_CONNECTIONS, ssl_context=trust)
-        parts = urlsplit(proxy)
-        login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
-        bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-        headers = make_headers(proxy_basic_auth=login) if parts.username else None
-        self.secrets.add(parts.password or "", unquote(parts.password or ""))
-        return ProxyManager(
-            bare, _POOLS, proxy_headers=headers, maxsize=_IDLE_CONNECTIONS, ssl_context=trust
-        )
+            self._proxied = self._proxied or Proxied(self._trust, self.secrets)
+            return partial(self._proxied.exchange, proxy)
+
+    def _trust(self) -> SSLContext:
+        with self._trusting:
+            self._trusted = self._trusted or _trust(self._ca_file)
+            return self._trusted
 
 
 # No content encoding: the bytes that digests are of are the ones that are stored.
@@ -188,7 +173,9 @@ _COMMON = {"User-Agent": f"launch-action/{__version__}", "Accept-Encoding": "ide
 def _trust(ca_file: str) -> SSLContext:
     import ssl
 
+    # Reading the system's certificates costs more than a request over loopback: only for TLS.
     context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
     if ca_file:
         try:
             context.load_verify_locations(cafile=ca_file)
