@@ -124,6 +124,13 @@ def test_python_runs_in_it_with_what_programs_use(root: Path) -> None:
     assert inside(root, "python", "-c", program) == "/bin/sh Europe/Berlin 443 libz.so.1\n"
 
 
+def test_it_has_the_libraries_that_wheels_may_count_on(root: Path) -> None:
+    """PEP 600: what manylinux wheels link to without bringing it, as far as Python's image goes."""
+    names = ("libc.so.6", "libm.so.6", "libgcc_s.so.1", "libstdc++.so.6", "libz.so.1")
+    program = f"import ctypes\nfor name in {names}: ctypes.CDLL(name)"
+    inside(root, "python", "-c", program)
+
+
 def test_a_shell_and_the_usual_tools_run_in_it(root: Path) -> None:
     told = inside(
         root, "sh", "-c", "id -un; which ls; awk 'BEGIN { print 6 * 7 }'; readlink -f /bin"

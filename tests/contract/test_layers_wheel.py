@@ -18,7 +18,7 @@ from installer.sources import WheelFile
 from support.layers import content, described, layer_of, spliced
 from support.wheels import EXECUTABLE, PLAIN, SYMLINK, WheelMaker, damage, hash_of, rich
 
-from launch_action.builders.layers.archive import Entry
+from launch_action.builders.layers.archive import Entry, Spliced
 from launch_action.builders.layers.install import wheel_entries
 from launch_action.builders.layers.scheme import Scheme
 from launch_action.builders.layers.tar import with_parents
@@ -137,6 +137,15 @@ def test_only_regular_files_with_an_executable_bit_are_executable(tmp_path: Path
 def test_a_script_is_executable_whatever_the_zip_says(tmp_path: Path) -> None:
     maker = WheelMaker(files={"demo-1.0.data/scripts/run": b"#!/bin/sh\n"})
     assert entries_of(maker, tmp_path)["opt/venv/bin/run"].mode == 0o755
+
+
+def test_a_program_that_is_no_text_goes_in_as_it_is_however_large(tmp_path: Path) -> None:
+    program = b"\x7fELF" + b"\0" * (17 << 20)
+    maker = WheelMaker(files={"demo-1.0.data/scripts/run": program})
+    entry = entries_of(maker, tmp_path)["opt/venv/bin/run"]
+    assert entry.mode == 0o755
+    assert isinstance(entry.content, Spliced)
+    assert content(entry) == program
 
 
 def test_a_generated_script_stands_in_for_a_shipped_one(tmp_path: Path) -> None:

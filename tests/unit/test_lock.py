@@ -206,6 +206,20 @@ def test_platforms_without_wheels_are_refused() -> None:
             "no version of p fits: only p==1.0 is available and you require p>5",
         ),
         (
+            "error: No solution found\n  cause: Because all versions of torch have no wheels with "
+            "a matching Python ABI tag (e.g., `cp311`) and you require torch, we can conclude that "
+            "your requirements are unsatisfiable.\n",
+            "wheel",
+            "no wheel of torch for CPython",
+        ),
+        (
+            "error: No solution found\n  cause: Because pandas==0.18.1 has invalid metadata and "
+            "you require pandas==0.18.1, we can conclude that your requirements are "
+            "unsatisfiable.\n",
+            "source",
+            "pandas 0.18.1 has metadata that break the rules",
+        ),
+        (
             "error: No solution found\n  cause: Because a==1 depends on c<1 and b==1 depends on "
             "c>1, we can conclude that a==1 and b==1 are incompatible.\n",
             "conflict",

@@ -24,6 +24,8 @@ from launch_action.core.reference import Digest
 SEED = (
     "base-files", "base-passwd", "dash", "coreutils", "libc-bin", "ca-certificates", "tzdata",
     "netbase", "python3", "python3-venv",
+    # Wheels may count on the C++ library (PEP 600), and no other package here needs it any more.
+    "libstdc++6",
 )  # fmt: skip
 # Kinds of cache entries: lists by identity, files by SHA-256, what was resolved by what was asked.
 _LISTS, _DEBS, _RESOLVED = "base-packages", "debs", "base-resolved"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from launch_action.builders.layers.archive import Chunks, Entry, Spliced
 from launch_action.builders.layers.record import Row
 from launch_action.builders.layers.scheme import ABOUT, Placed, Scheme, distribution_entries
-from launch_action.builders.layers.scripts import commands, rewrite
+from launch_action.builders.layers.scripts import commands, is_placeholder, rewrite
 from launch_action.builders.layers.wheel import Member, Wheel, read_text
 from launch_action.builders.layers.zips import Zips
 
@@ -62,7 +62,8 @@ def _placed(
     wheel: Wheel, member: Member, path: str, is_script: bool, scheme: Scheme, zips: Zips
 ) -> Placed:
     mode = 0o755 if is_script or member.executable else 0o644
-    if is_script:
+    # A program that is no text goes in as it is, like any file: it may be large (ruff, uv).
+    if is_script and is_placeholder(_beginning(member.content, zips)):
         script = read_text(member.content, zips)
         _check(wheel, member.name, script)
         return Placed.of(path, mode, rewrite(script, scheme.interpreter))
@@ -113,6 +114,10 @@ def _chunks(content: bytes | Spliced | Chunks, zips: Zips) -> Iterator[bytes]:
     if isinstance(content, bytes):
         return iter((content,))
     return content.open() if isinstance(content, Chunks) else zips.content(content)
+
+
+def _beginning(content: bytes | Spliced | Chunks, zips: Zips) -> bytes:
+    return next(_chunks(content, zips), b"")
 
 
 def _size(content: bytes | Spliced | Chunks) -> int:

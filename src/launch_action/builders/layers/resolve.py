@@ -23,6 +23,7 @@ from launch_action.builders.layers.lock import (
 )
 from launch_action.builders.layers.target import Target
 from launch_action.builders.layers.uv_failure import (
+    Failure,
     failed,
     last_lines,
     mask,
@@ -185,14 +186,14 @@ class _Attempt:
         stderr = mask(done.err.decode("utf-8", "replace"), hidden)
         failure = read_failure(stderr, self.target)
         if cutoff and failure.kind in ("version", "conflict", "wheel", "python"):
-            self._explain_cutoff(cutoff, stderr)
+            self._explain_cutoff(cutoff, failure, stderr)
         raise failed(failure, stderr, places(self.inputs))
 
     def _run(self, cutoff: str | None) -> process.Finished:
         arguments = self._export() if self.inputs.kind == "uv-lock" else self._compile(cutoff)
         return self.uv.run(arguments, self.inputs, self.root, self.directory / "config")
 
-    def _explain_cutoff(self, cutoff: str, stderr: str) -> None:
+    def _explain_cutoff(self, cutoff: str, failure: Failure, stderr: str) -> None:
         """Raise BuildError when the resolution would succeed without the cutoff."""
         if self._run(None).code:
             return
@@ -205,7 +206,7 @@ class _Attempt:
             )
         raise BuildError(
             f"the requirements cannot be met as of {day} (the commit's date, or --resolve-date), "
-            "but they can today",
+            f"but they can today: {failure.message}",
             hint="--resolve-date latest, or a later date; or commit a lock",
             context=last_lines(stderr),
         )

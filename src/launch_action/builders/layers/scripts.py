@@ -77,9 +77,14 @@ def commands(scripts: Iterable[Script], *, distribution: str, python: str) -> tu
     return tuple(found[name] for name in sorted(found))
 
 
+def is_placeholder(beginning: bytes) -> bool:
+    """Whether a script of a wheel begins with the line that stands for the interpreter's."""
+    return beginning.startswith(_PLACEHOLDER)
+
+
 def rewrite(script: bytes, interpreter: str) -> bytes:
     """A script of a wheel with the interpreter in its first line, where that is `#!python`."""
-    if not script.startswith(_PLACEHOLDER):
+    if not is_placeholder(script):
         return script
     _, _, rest = script.partition(b"\n")
     return b"#!" + interpreter.encode("utf-8", "surrogateescape") + b"\n" + rest

@@ -23,8 +23,10 @@ _CONTEXT_LINES = 30
 _NAME = r"([A-Za-z0-9][A-Za-z0-9._-]*)"
 _NOT_FOUND = re.compile(rf"Because {_NAME} was not found in the (?:package registry|provided)")
 _NO_WHEEL = re.compile(
-    rf"{_NAME}(?:==\S+|[<>=!~]\S*)? has no (?:wheels with a matching|usable wheels)"
+    rf"(?:all versions of {_NAME} have|{_NAME}(?:==\S+|[<>=!~]\S*)? has) no "
+    r"(?:wheels with a matching|usable wheels)"
 )
+_INVALID = re.compile(rf"{_NAME}(?:==(\S+))? has (?:invalid|inconsistent) metadata")
 _NO_VERSION = re.compile(
     rf"(?:there (?:is|are) no versions? of {_NAME}|only (?:the following versions of )?{_NAME}"
     r"(?:[<>=!~]=?\S+)? (?:is|are) available)"
@@ -82,11 +84,12 @@ def read_failure(stderr: str, target: Target) -> Failure:
             found[1],
         )
     if found := _NO_WHEEL.search(text):
+        name = found[1] or found[2]
         return Failure(
             "wheel",
-            f"no wheel of {found[1]} for {target}: {_essence(text)}",
+            f"no wheel of {name} for {target}: {_essence(text)}",
             "require a version that has one, or build with --builder buildkit and a Dockerfile",
-            found[1],
+            name,
         )
     return _without_solution(stderr, text, target)
 
@@ -113,6 +116,13 @@ def _without_solution(stderr: str, text: str, target: Target) -> Failure:
             f"no version of {name} fits: {_essence(text)}",
             "ask for a version that exists",
             name,
+        )
+    if found := _INVALID.search(text):
+        return Failure(
+            "source",
+            f"{found[1]} {found[2] or ''}".strip() + " has metadata that break the rules (PEP 508)",
+            "require a later version of it",
+            found[1],
         )
     if "No solution found" in text:
         return Failure(
