@@ -12,20 +12,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from support.registry import serving
 
 _HOP = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade"}
 Kind = Literal[
-    "reset", "status", "redirect", "truncate", "corrupt", "no-range", "hide", "lose", "no-query"
-]
+    "reset", "cut", "keep", "status", "redirect", "truncate", "corrupt", "no-range", "hide", "lose",
+    "no-query",
+]  # fmt: skip
 
 
 @dataclass(slots=True)
 class Fault:
     """What is to happen to the next `times` requests whose method and path match.
 
-    reset: the connection is cut after `at` bytes of the request's body. status: `status`,
+    reset: the connection is cut after `at` bytes of the request's body, which go nowhere. cut: the
+    same, but the registry gets them. keep: the registry gets them, and has them when the upload is
+    asked for, as registries do that keep what came of a broken request. status: `status`,
     `headers` and `body` are the answer. redirect: 307 to `location`. truncate: the answer is cut
     after `at` bytes of its body. corrupt: its byte at `at` is changed. no-range: `Range` is not
     forwarded. hide: `headers` replace those of the answer (empty: removed). lose: the request is
@@ -62,6 +66,7 @@ class Proxy:
     faults: list[Fault] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
     connections: int = 0
+    kept: dict[str, str] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, method: str, path: str) -> Fault | None:
@@ -116,6 +121,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault and fault.kind == "reset":
             self._read(min(fault.at, length))
             self._cut()
+        elif fault and fault.kind in ("cut", "keep"):
+            self._pass_on(fault, length)
+            self._cut()
         else:
             self._forward(fault, length)
 
@@ -127,6 +135,23 @@ class _Handler(BaseHTTPRequestHandler):
             if not chunk:
                 return
             length -= len(chunk)
+
+    def _pass_on(self, fault: Fault, length: int) -> None:
+        """Give the registry the first `at` bytes: of a request that breaks off, or as a piece."""
+        data = self.rfile.read(min(fault.at, length))
+        upstream = http.client.HTTPConnection(self.shared.upstream, timeout=30)
+        keep = fault.kind == "keep"
+        path = re.sub("&digest=[^&]*", "", self.path) if keep else self.path
+        upstream.putrequest("PATCH" if keep else self.command, path)
+        upstream.putheader("Content-Type", "application/octet-stream")
+        upstream.putheader("Content-Length", str(len(data) if keep else length))
+        upstream.endheaders()
+        upstream.send(data)
+        if keep:
+            answer = upstream.getresponse()
+            location = urlsplit(answer.headers["Location"])
+            self.shared.kept[path] = f"{location.path}?{location.query}"
+        upstream.close()
 
     def _cut(self) -> None:
         """Close so that the peer gets a reset, not an end."""
@@ -156,6 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             bare = fault is not None and fault.kind == "no-query"
             path = self.path.partition("?")[0] if bare else self.path
+            path = self.shared.kept.get(path, path)
             upstream.putrequest(self.command, path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():
                 if name.lower() in _HOP or (fault and fault.kind == "no-range" and name == "Range"):

@@ -20,10 +20,11 @@ from launch_action.oci.auth import scope
 from launch_action.oci.download import Download
 from launch_action.oci.faults import corrupt, error_codes
 from launch_action.oci.host import Host, Request
+from launch_action.oci.outgoing import Outgoing, Progress, Source
 from launch_action.oci.received import ACCEPT, read_manifest
 from launch_action.oci.retry import persist
 from launch_action.oci.transport import CHUNK, Meter
-from launch_action.oci.upload import Outgoing, Progress, Source, Upload
+from launch_action.oci.upload import Upload
 
 _TAGS_PER_PAGE = 1000
 _MOST_PAGES = 10_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import RegistryError
@@ -47,6 +47,13 @@ class Patience:
         return random.uniform(0.0, longest)  # noqa: S311  spreads load, decides nothing secret
 
 
+class Moving(Protocol):
+    """A transfer: when it last moved (`time.monotonic`), and how many bytes are safe already."""
+
+    moved: float
+    kept: int
+
+
 class Transient(Exception):
     """An attempt failed in a way that may pass; `error` is what is raised when it does not."""
 
@@ -56,17 +63,27 @@ class Transient(Exception):
         self.after = after
 
 
-def persist(attempt: Callable[[int], Result], patience: Patience, note: Note) -> Result:
+def persist(
+    attempt: Callable[[int], Result],
+    patience: Patience,
+    note: Note,
+    moving: Moving | None = None,
+) -> Result:
     """Call `attempt` with 1, 2, 3 ... until it does not raise Transient.
 
-    Raises the last fault's RegistryError when the patience is used up.
+    Patience is counted from when something last moved, and tries since something was last kept: an
+    hour of sending is no hour of waiting. Raises the last fault's RegistryError when the patience
+    is used up.
     """
     begun = time.monotonic()
-    number = 1
+    number, kept = 1, 0
     while True:
         try:
             return attempt(number)
         except Transient as fault:
+            if moving:
+                begun = max(begun, moving.moved)
+                number, kept = (1 if moving.kept > kept else number), moving.kept
             wait = patience.delay(number, fault.after)
             late = time.monotonic() - begun + wait > patience.total
             if number >= patience.tries or late:

@@ -1,26 +1,25 @@
 """Sending a blob: whole in one request, in pieces where a proxy limits requests, or by mount.
 
-Source: OCI distribution specification 1.1, "Pushing blobs". Every attempt begins with a session
-and the source of its own, so that nothing half-sent is built upon.
+Source: OCI distribution specification 1.1, "Pushing blobs" and "Pushing a blob in chunks". An
+upload that broke off goes on where the registry says that it is; where it does not say, it begins
+anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+import re
+from collections.abc import Callable
 from urllib.parse import quote
 
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import RegistryError
 from launch_action.core.image import Descriptor
 from launch_action.oci.auth import Scopes, scope
-from launch_action.oci.faults import Corrupt, Refused, error_codes
+from launch_action.oci.faults import Refused, error_codes
 from launch_action.oci.host import Host, Request
+from launch_action.oci.outgoing import Outgoing, Pieces
 from launch_action.oci.retry import Transient, persist
 from launch_action.oci.transport import Answer, Meter
-
-Source = Callable[[], AbstractContextManager[Iterator[bytes]]]
-Progress = Callable[[int], None]
 
 _PIECE = 32 * 1024 * 1024
 _SMALLEST_PIECE = 64 * 1024
@@ -30,53 +29,8 @@ _STORED = frozenset({200, 201, 204})
 # Answers of a session that was lost or damaged on its way; a new session may do.
 _LOST = frozenset({"DIGEST_INVALID", "SIZE_INVALID", "BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN"})
 _OCTETS = {"Content-Type": "application/octet-stream"}
-
-
-class Outgoing:
-    """A blob's content on its way out: counted, and refused when it is not of the size it says."""
-
-    def __init__(
-        self, descriptor: Descriptor, source: Source, meter: Meter, progress: Progress
-    ) -> None:
-        self.size = descriptor.size
-        self._what = f"blob {descriptor.digest}"
-        self._source = source
-        self._meter = meter
-        self._progress = progress
-        self._sent = 0
-
-    def chunks(self) -> Iterator[bytes]:
-        """The content from its beginning; progress made by an earlier sending is taken back."""
-        self._progress(-self._sent)
-        self._sent = 0
-        try:
-            with self._source() as chunks:
-                for chunk in chunks:
-                    self._count(chunk)
-                    yield chunk
-        except Corrupt as error:
-            raise Transient(error) from error
-        except OSError as error:
-            # urllib3 would take an OSError of the disk for one of the network.
-            raise RegistryError(
-                f"cannot read {self._what} to send it: {error.strerror or error}",
-                hint="check the disk, and that nothing removes files while this runs",
-            ) from error
-        if self._sent != self.size:
-            raise self._changed()
-
-    def _count(self, chunk: bytes) -> None:
-        if self._sent + len(chunk) > self.size:
-            raise self._changed()
-        self._sent += len(chunk)
-        self._meter.count(sent=len(chunk))
-        self._progress(len(chunk))
-
-    def _changed(self) -> RegistryError:
-        return RegistryError(
-            f"{self._what} does not have the {self.size} bytes it should have",
-            hint="its file was changed while it was sent; run the command again",
-        )
+# What a session holds, as registries spell it: `0-99`, `bytes=0-99`.
+_HELD = re.compile(r"(?:bytes[= ])?0-(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,176 +56,187 @@ class Upload:
         # One token for both: a registry mounts only what the asking token may read.
         scopes = self.scopes | {scope(origin_path, "pull")}
         try:
-            answer = self.host.request(self._begin_request(query, scopes), self.meter)
+            answer = self.host.request(self.begin(query, scopes), self.meter)
         except Refused:
             return ""
         answer.complaint()
-        return None if answer.status == 201 else self._session(answer)
+        return None if answer.status == 201 else self.session(answer)
 
     def send(self, outgoing: Outgoing, exists: Callable[[], bool], session: str = "") -> None:
         """Send the content through a given session, or through one of its own."""
+        sending = _Sending(self, outgoing, session)
 
         def attempt(number: int) -> None:
             # A lost answer is not a lost blob.
             if number > 1 and exists():
                 return
-            limit = self.host.body_limit
-            whole = limit is None or outgoing.size < limit
-            if not (whole and self._send_whole(outgoing, session if number == 1 else "")):
-                self._send_pieces(outgoing)
+            sending.attempt(again=number > 1)
 
-        persist(attempt, self.host.patience, self.host.note)
+        persist(attempt, self.host.patience, self.host.note, outgoing)
 
-    def _send_whole(self, outgoing: Outgoing, session: str) -> bool:
-        answer = self.host.once(
+    @property
+    def doing(self) -> str:
+        """What errors say."""
+        return f"writing blob {self.descriptor.digest} to {self.name}"
+
+    def begin(self, query: str, scopes: Scopes) -> Request:
+        """The request that opens a session."""
+        path = f"/v2/{self.path}/blobs/uploads/{query}"
+        return Request("POST", path, self.doing, scopes, frozenset({201, 202}))
+
+    def open(self) -> tuple[str, int]:
+        """A new session, and the smallest piece that it takes, in bytes."""
+        answer = self.host.once(self.begin("", self.scopes), self.meter)
+        answer.complaint()
+        return self.session(answer), _minimum(answer)
+
+    def session(self, answer: Answer) -> str:
+        """Where the upload goes on."""
+        location = answer.headers.get("Location")
+        if not location:
+            raise RegistryError(
+                f"registry {self.host.name} opened no upload session {self.doing}",
+                hint="check that the address is a registry's, not that of a mirror that only reads",
+            )
+        return self.host.resolve(location, answer.url)
+
+    def closing(self, session: str) -> str:
+        """Where a session is ended, and the blob named."""
+        mark = "&" if "?" in session else "?"
+        return f"{session}{mark}digest={quote(self.descriptor.digest, safe='')}"
+
+
+class _Sending:
+    """The attempts to send one blob: what is known of its session from one to the next."""
+
+    def __init__(self, upload: Upload, outgoing: Outgoing, session: str) -> None:
+        self._upload = upload
+        self._host = upload.host
+        self._outgoing = outgoing
+        self._session = session
+        self._minimum = 0
+
+    def attempt(self, *, again: bool) -> None:
+        """Send it to its end. Raises Transient when that broke off."""
+        held = self._held() if again and self._session else 0
+        if not self._session:
+            self._session, self._minimum = self._upload.open()
+        limit, size = self._host.body_limit, self._outgoing.size
+        # What broke off once is sent in pieces: what breaks off next is a piece.
+        pieces = (limit is not None and size >= limit) or held > 0 or (again and size > 2 * _PIECE)
+        done = self._pieces(held) if pieces else self._whole()
+        while not done:
+            self._session, self._minimum = self._upload.open()
+            done = self._pieces(0)
+
+    def _held(self) -> int:
+        """How many bytes of a session that broke off the registry has; the session is forgotten
+        where it does not say."""
+        session, self._session = self._session, ""
+        self._outgoing.kept = self._outgoing.size  # where it does not say: nothing more is gained
+        known = frozenset({200, 204})
+        request = Request("GET", session, self._upload.doing, self._upload.scopes, known)
+        try:
+            answer = self._host.once(request, self._upload.meter)
+        except Refused:
+            return 0
+        answer.complaint()
+        found = _HELD.fullmatch(answer.headers.get("Range", "").strip())
+        # `0-0` is said of an empty session as well (distribution): then nothing is lost by it.
+        held = int(found[1]) + 1 if found and int(found[1]) else 0
+        if found is None or held > self._outgoing.size:
+            return 0
+        self._session = self._upload.session(answer) if "Location" in answer.headers else session
+        self._outgoing.kept = held
+        if held:
+            self._host.note(f"{self._host.name} has {held} bytes of it: going on from there")
+        return held
+
+    def _whole(self) -> bool:
+        """One request for all; False where that is too large."""
+        answer = self._host.once(
             Request(
                 "PUT",
-                self._closing(session or self._open()),
-                self._doing,
-                self.scopes,
-                _STORED | {400, 404, 413},
+                self._upload.closing(self._session),
+                self._upload.doing,
+                self._upload.scopes,
+                _STORED | {400, 404, 413, 416},
                 headers=_OCTETS,
-                body=outgoing.chunks,
-                length=outgoing.size,
+                body=self._outgoing.chunks,
+                length=self._outgoing.size,
                 slow=_SLOW,
             ),
-            self.meter,
+            self._upload.meter,
         )
         if answer.status == 413:
             answer.complaint()
-            self._lower(outgoing.size)
+            self._lower(self._outgoing.size)
             return False
         self._judge(answer)
         return True
 
-    def _send_pieces(self, outgoing: Outgoing) -> None:
-        while not self._sent_in_pieces(outgoing, self._piece()):
-            pass
-
-    def _piece(self) -> int:
-        limit = self.host.body_limit or _PIECE
-        return max(min(_PIECE, limit // 2), _SMALLEST_PIECE)
-
-    def _sent_in_pieces(self, outgoing: Outgoing, piece: int) -> bool:
-        """Whether every piece was taken; a refused one lowers the host's limit."""
-        answer = self.host.request(self._begin_request("", self.scopes), self.meter)
-        answer.complaint()
-        session = self._session(answer)
-        piece = max(piece, _minimum(answer))
-        stream = _Pieces(outgoing.chunks())
-        for start in range(0, outgoing.size, piece):
-            length = min(piece, outgoing.size - start)
-            answer = self._send_piece(session, stream, start, length)
+    def _pieces(self, start: int) -> bool:
+        """Whether every piece from byte `start` on was taken; a refused one lowers the limit."""
+        size, piece = self._outgoing.size, max(self._piece(), self._minimum)
+        stream = Pieces(self._outgoing.chunks(start))
+        while start < size:
+            length = min(piece, size - start)
+            answer = self._send_piece(stream, start, length)
             if answer.status == 413:
                 self._refuse_smaller(length, answer)
                 return False
             if answer.status != 202:
                 self._judge(answer)
             answer.complaint()
-            session = self._session(answer)
+            self._session = self._upload.session(answer)
+            start = self._outgoing.kept = start + length
         stream.finish()
         closing = Request(
-            "PUT", self._closing(session), self._doing, self.scopes, _STORED | {400, 404},
-            slow=_SLOW,
+            "PUT", self._upload.closing(self._session), self._upload.doing, self._upload.scopes,
+            _STORED | {400, 404, 416}, slow=_SLOW,
         )  # fmt: skip
-        self._judge(self.host.once(closing, self.meter))
+        self._judge(self._host.once(closing, self._upload.meter))
         return True
 
-    def _send_piece(self, session: str, stream: _Pieces, start: int, length: int) -> Answer:
+    def _send_piece(self, stream: Pieces, start: int, length: int) -> Answer:
         headers = _OCTETS | {"Content-Range": f"{start}-{start + length - 1}"}
         request = Request(
-            "PATCH", session, self._doing, self.scopes, frozenset({202, 400, 404, 413, 416}),
+            "PATCH", self._session, self._upload.doing, self._upload.scopes,
+            frozenset({202, 400, 404, 413, 416}),
             headers=headers, body=stream.opener(length), length=length, slow=_SLOW,
         )  # fmt: skip
-        return self.host.once(request, self.meter)
+        return self._host.once(request, self._upload.meter)
+
+    def _piece(self) -> int:
+        limit = self._host.body_limit or _PIECE
+        return max(min(_PIECE, limit // 2), _SMALLEST_PIECE)
 
     def _refuse_smaller(self, length: int, answer: Answer) -> None:
         body = answer.complaint()
         if length <= _SMALLEST_PIECE:
-            request = self._begin_request("", self.scopes)
-            raise self.host.refusal(request, 413, body)
+            request = self._upload.begin("", self._upload.scopes)
+            raise self._host.refusal(request, 413, body)
         self._lower(length)
 
     def _lower(self, refused: int) -> None:
-        self.host.body_limit = min(refused, self.host.body_limit or refused)
+        self._host.body_limit = min(refused, self._host.body_limit or refused)
 
     def _judge(self, answer: Answer) -> None:
+        """Raise unless the blob is stored; a session that is not what it was is forgotten."""
         body = answer.complaint()
         if answer.status in _STORED:
             return
-        error = self.host.refusal(self._begin_request("", self.scopes), answer.status, body)
-        if error_codes(body) & _LOST or answer.status == 416:
+        upload = self._upload
+        error = self._host.refusal(upload.begin("", upload.scopes), answer.status, body)
+        if error_codes(body) & _LOST:
+            self._session = ""
+            raise Transient(error)
+        if answer.status == 416:
             raise Transient(error)
         raise error
-
-    @property
-    def _doing(self) -> str:
-        return f"writing blob {self.descriptor.digest} to {self.name}"
-
-    def _begin_request(self, query: str, scopes: Scopes) -> Request:
-        path = f"/v2/{self.path}/blobs/uploads/{query}"
-        return Request("POST", path, self._doing, scopes, frozenset({201, 202}))
-
-    def _open(self) -> str:
-        answer = self.host.once(self._begin_request("", self.scopes), self.meter)
-        answer.complaint()
-        return self._session(answer)
-
-    def _session(self, answer: Answer) -> str:
-        location = answer.headers.get("Location")
-        if not location:
-            raise RegistryError(
-                f"registry {self.host.name} opened no upload session {self._doing}",
-                hint="check that the address is a registry's, not that of a mirror that only reads",
-            )
-        return self.host.resolve(location, answer.url)
-
-    def _closing(self, session: str) -> str:
-        mark = "&" if "?" in session else "?"
-        return f"{session}{mark}digest={quote(self.descriptor.digest, safe='')}"
 
 
 def _minimum(answer: Answer) -> int:
     """`OCI-Chunk-Min-Length`: the smallest piece a registry takes, in bytes."""
     told = answer.headers.get("OCI-Chunk-Min-Length", "")
     return int(told) if told.isdecimal() else 0
-
-
-class _Pieces:
-    """A stream that is given out in pieces of wanted lengths, none of them held as a whole."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
-
-    def opener(self, length: int) -> Callable[[], Iterator[bytes]]:
-        """What opens the next piece; it can be opened once."""
-        opened = False
-
-        def open_piece() -> Iterator[bytes]:
-            nonlocal opened
-            if opened:  # a login that ran out between pieces: the whole upload begins anew
-                raise Transient(_INTERRUPTED)
-            opened = True
-            return self._take(length)
-
-        return open_piece
-
-    def finish(self) -> None:
-        """Read the end, so that a source of the wrong size is noticed."""
-        next(self._chunks, None)
-
-    def _take(self, length: int) -> Iterator[bytes]:
-        while length > 0:
-            chunk = self._rest or next(self._chunks, b"")
-            if not chunk:
-                return
-            self._rest = chunk[length:]
-            yield chunk[:length]
-            length -= len(chunk[:length])
-
-
-_INTERRUPTED = RegistryError(
-    "the login ran out while a blob was sent in pieces",
-    hint="ask for tokens that live longer, or raise the proxy's limit for the size of a request",
-)
