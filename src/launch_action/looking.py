@@ -14,10 +14,10 @@ from launch_action.core.base import DebianBase, parse_base
 from launch_action.core.checkout import Checkout
 from launch_action.core.context import Context, TreeFile
 from launch_action.core.dataclass import dataclass, replace
-from launch_action.core.dependencies import read_dependencies
+from launch_action.core.dependencies import at_commits, read_dependencies
 from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.dockerignore import context_digest, select
-from launch_action.core.errors import InputError, ServiceError
+from launch_action.core.errors import BuildError, InputError, ServiceError
 from launch_action.core.image import fingerprint
 from launch_action.core.links import escaping_links
 from launch_action.core.plan import LaunchPlan, plan
@@ -47,7 +47,7 @@ class Looked:
 def look(place: Workplace, *, run: bool) -> Iterator[Looked]:
     """Read the checkout and plan; the context is open inside the block."""
     if run:
-        from launch_action.run_plan import check_run
+        from launch_action.running import check_run
 
         check_run(place)
     place.import_ahead()
@@ -118,7 +118,7 @@ def read_project(place: Workplace, context: CommitContext, build_context: str) -
     ignore = context.read(".dockerignore")
     files = select(context.files, ignore.decode("utf-8", "surrogateescape") if ignore else None)
     context.check(files)
-    dependencies = read_dependencies(context.read, extras=inputs.extras)
+    dependencies = _dependencies(place, context)
     for notice in dependencies.notices:
         where = posixpath.join(build_context, notice.origin.file)
         place.reporter.warning(notice.text, file=where, line=notice.origin.line)
@@ -136,6 +136,29 @@ def read_project(place: Workplace, context: CommitContext, build_context: str) -
         indexes=index_identities(place.environment),
         warnings=(*_dependency_warning(dependencies), *_link_warning(context, files)),
     )
+
+
+def _dependencies(place: Workplace, context: CommitContext) -> DependencyInputs:
+    """What is declared, branches and tags of repositories at the commits they are at now."""
+    inputs = place.inputs
+    found = read_dependencies(
+        context.read,
+        extras=inputs.extras,
+        groups=inputs.groups,
+        project=inputs.install_project,
+        file=inputs.requirements,
+    )
+    if all(one.fixed for one in found.repositories):
+        return found
+    if place.untrusted:
+        names = ", ".join(one.place for one in found.repositories if not one.fixed)
+        raise BuildError(
+            f"an untrusted event reads no git repository: {names}",
+            hint="require a released version; a push to the repository builds from source",
+        )
+    from launch_action.builders.layers.git_source import find_commits
+
+    return at_commits(found, find_commits(found.repositories, place.environment))
 
 
 def _dependency_warning(dependencies: DependencyInputs) -> tuple[str, ...]:

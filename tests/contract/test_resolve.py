@@ -4,83 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.dependencies import AMD64, Project
 from support.index import Index, make_sdist, make_wheel, serve_index
 
-from launch_action.builders.layers.download import Downloader, OnlyUvCan
-from launch_action.builders.layers.index_auth import read_logins
+from launch_action.builders.layers.download import OnlyUvCan
 from launch_action.builders.layers.lock import Resolution
-from launch_action.builders.layers.resolve import Uv, find_uv, resolve
-from launch_action.builders.layers.source_wheels import SourceBuilder
+from launch_action.builders.layers.resolve import find_uv
 from launch_action.builders.layers.target import Target
 from launch_action.builders.layers.uv_install import install_tree
-from launch_action.cache import Cache
-from launch_action.core.context import TreeFile
 from launch_action.core.dependencies import DependencyInputs, read_dependencies
 from launch_action.core.errors import BuildError
 from launch_action.core.image import Platform
 
-AMD64 = Target("3.12", Platform("linux", "amd64"), "glibc", "2.28")
+ARM64 = replace(AMD64, platform=Platform("linux", "arm64"))
 EARLY, LATE = "2024-01-01T00:00:00Z", "2025-01-01T00:00:00Z"
 BETWEEN = "2024-06-01T00:00:00Z"
-
-
-class Files:
-    """A build context of the given files."""
-
-    def __init__(self, content: Mapping[str, bytes]) -> None:
-        self.content = dict(sorted(content.items()))
-
-    @property
-    def files(self) -> tuple[TreeFile, ...]:
-        return tuple(
-            TreeFile(path, "file", f"sha256:{hashlib.sha256(data).hexdigest()}", len(data))
-            for path, data in self.content.items()
-        )
-
-    def read(self, path: str) -> bytes | None:
-        return self.content.get(path)
-
-    def contents(self, files: Iterable[TreeFile]) -> Iterator[tuple[TreeFile, Iterator[bytes]]]:
-        for file in files:
-            yield file, iter([self.content[file.path]])
-
-
-class Project:
-    """A build context and what it takes to resolve it."""
-
-    def __init__(self, directory: Path, files: Mapping[str, str | bytes], **environment: str):
-        content = {k: v.encode() if isinstance(v, str) else v for k, v in files.items()}
-        self.context = Files(content)
-        self.inputs = read_dependencies(self.context.read)
-        home = directory / "home"
-        home.mkdir(exist_ok=True)
-        base = {"PATH": os.environ["PATH"], "HOME": str(home), "UV_HTTP_RETRIES": "0"}
-        self.environment = base | environment
-        self.cache = Cache(directory / "cache")
-        self.uv = Uv(find_uv(), self.cache.directory("uv"), self.environment)
-
-    def resolve(self, target: Target = AMD64, **options: Any) -> Resolution:
-        settings: dict[str, Any] = {"cutoff": None, "uv": self.uv, "context": self.context}
-        return resolve(self.inputs, target, **(settings | options))
-
-    def fault(self, target: Target = AMD64, **options: Any) -> BuildError:
-        with pytest.raises(BuildError) as caught:
-            self.resolve(target, **options)
-        return caught.value
-
-    @property
-    def downloader(self) -> Downloader:
-        logins = read_logins(self.inputs, self.environment)
-        return Downloader(self.cache, logins, self.context, {}, sleep=lambda _: None)
-
-    def builder(self, target: Target = AMD64) -> SourceBuilder:
-        return SourceBuilder(self.inputs, target, self.uv, self.downloader, None, self.context)
 
 
 @pytest.fixture
@@ -394,7 +338,7 @@ def test_an_sdist_is_built_from_its_checked_file(index: Index, tmp_path: Path) -
         project.builder().complete(wrong)
 
 
-def test_a_source_with_compiled_code_is_refused(index: Index, tmp_path: Path) -> None:
+def test_compiled_code_for_another_machine_is_refused(index: Index, tmp_path: Path) -> None:
     native = BACKEND.replace("py3-none-any", "cp312-cp312-linux_x86_64")
     files = {
         "requirements.txt": f"-i {index.url}\n./loc\n",
@@ -403,8 +347,9 @@ def test_a_source_with_compiled_code_is_refused(index: Index, tmp_path: Path) ->
         "loc/loc.py": "",
     }
     project = Project(tmp_path, files)
-    with pytest.raises(BuildError, match=r"loc \(loc\) has no wheel .* not pure Python"):
-        project.builder().complete(project.resolve())
+    for target in (ARM64, replace(AMD64, libc="musl", libc_version="1.2")):
+        with pytest.raises(BuildError, match=r"loc \(loc\) .* \(this machine is not like it\)"):
+            project.builder(target).complete(project.resolve(target))
 
 
 def test_sources_can_be_passed_over(index: Index, tmp_path: Path) -> None:

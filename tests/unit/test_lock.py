@@ -20,8 +20,8 @@ from launch_action.builders.layers.lock import (
     SourcePackage,
     dump_resolution,
     load_resolution,
-    read_lock,
 )
+from launch_action.builders.layers.pylock_reader import read_lock
 from launch_action.builders.layers.source_wheels import canonical_wheel
 from launch_action.builders.layers.target import Target
 from launch_action.builders.layers.uv_failure import mask, read_failure

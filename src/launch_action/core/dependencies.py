@@ -7,61 +7,136 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Literal
 
 from launch_action.core.credentials import without_credentials, without_logins
+from launch_action.core.dataclass import replace
 from launch_action.core.dependency_inputs import (
     DependencyInputs,
     DependencyKind,
     Notice,
     Reader,
+    Selection,
 )
-from launch_action.core.errors import InputError
-from launch_action.core.project_file import read_project
+from launch_action.core.errors import BuildError, InputError
+from launch_action.core.requirement import Requirement
 from launch_action.core.requirements_closure import read_requirements_closure
+from launch_action.core.vcs import GitSource
 
 __all__ = [
     "DependencyInputs",
     "DependencyKind",
     "Notice",
+    "at_commits",
     "cutoff",
     "fingerprint",
     "read_dependencies",
 ]
 
 # Part of the fingerprint: raised when the same inputs come to mean another set of wheels.
-_FORMAT = "dependencies-1"
+_FORMAT = "dependencies-2"
+_PROJECT_FILES = ("pyproject.toml", "uv.lock", "poetry.lock")
 
 
 def read_dependencies(
     read: Reader,
     *,
     extras: Sequence[str] = (),
-    prefer: Literal["requirements", "pyproject"] | None = None,
+    groups: Sequence[str] = (),
+    project: bool = False,
+    file: str = "",
 ) -> DependencyInputs:
-    """What the build context declares: requirements.txt, else pyproject.toml with its uv.lock.
+    """What the build context declares: by `file`, else by the first that is there of
+    requirements.txt, pylock.toml, pyproject.toml with its uv.lock or poetry.lock, and setup.py.
 
-    `prefer="pyproject"` passes over a requirements.txt. Raises BuildError, with `file:line` and
-    the text, for what cannot be read, and InputError for extras that do not exist.
+    `extras` and `groups` are the project's own; with `project` the project itself is installed.
+    Raises BuildError, with `file:line` and the text, for what cannot be read, and InputError for
+    extras, groups and files that do not exist.
     """
-    if prefer != "pyproject" and read("requirements.txt") is not None:
-        if extras:
-            raise InputError(
-                f"extras {', '.join(extras)!r}: requirements.txt is used, which has none",
-                hint="write package[extra] in requirements.txt, or leave the option out",
-            )
-        return read_requirements_closure(read, "requirements.txt")
-    if prefer != "requirements" and read("pyproject.toml") is not None:
-        return read_project(read, tuple(sorted(set(extras))))
-    if extras:
-        raise InputError(
-            f"extras {', '.join(extras)!r}: there is no pyproject.toml in the build context",
-            hint="leave the option out",
-        )
+    wanted = Selection(tuple(sorted(set(extras))), tuple(sorted(set(groups))), project)
+    main = _chosen(read, file) if file else _found(read)
+    name = posixpath.basename(main)
+    if is_pylock(name):
+        from launch_action.core.pylock_file import read_pylock
+
+        return read_pylock(read, main, wanted)
+    if name in _PROJECT_FILES:
+        return _of_project(read, name, wanted)
+    _check_selection(main, wanted)
+    if main:
+        return read_requirements_closure(read, main, project=project, extras=wanted.extras)
+    if project:
+        return read_requirements_closure(read, project=True, extras=wanted.extras)
     return DependencyInputs("none")
+
+
+def is_pylock(name: str) -> bool:
+    """Whether a file is named as PEP 751 asks for: pylock.toml or pylock.NAME.toml."""
+    return re.fullmatch(r"pylock(\.[^.]+)?\.toml", name) is not None
+
+
+def _found(read: Reader) -> str:
+    """The declaring file at the context's root; empty when there is none."""
+    known = ("requirements.txt", "pylock.toml", "pyproject.toml")
+    return next((name for name in known if read(name) is not None), "")
+
+
+def _chosen(read: Reader, file: str) -> str:
+    path = posixpath.normpath(file)
+    if path.startswith(("/", "../")) or read(path) is None:
+        raise InputError(
+            f"no such file in the build context: {file!r}",
+            hint="--requirements is relative to the build context; is it committed?",
+        )
+    if posixpath.basename(path) in _PROJECT_FILES and "/" in path:
+        raise InputError(
+            f"not at the build context's root: {file!r}",
+            hint=f"name its directory with --build-context {posixpath.dirname(path)}",
+        )
+    return path
+
+
+def _of_project(read: Reader, name: str, wanted: Selection) -> DependencyInputs:
+    """By pyproject.toml: of Poetry where it has Poetry's tables or lock, else by PEP 621."""
+    locks = {lock for lock in ("uv.lock", "poetry.lock") if read(lock) is not None}
+    chosen = (
+        name if name in locks else next((x for x in ("uv.lock", "poetry.lock") if x in locks), "")
+    )
+    content = read("pyproject.toml")
+    if content is None:
+        raise BuildError(f"no pyproject.toml beside {name!r}", hint="is it committed?")
+    poetry = chosen == "poetry.lock"
+    if not chosen and b"tool.poetry" in content:
+        from launch_action.core.poetry_file import is_poetry
+        from launch_action.core.toml_file import read_toml
+
+        poetry = is_poetry(read_toml(content, "pyproject.toml"))
+    if poetry:
+        from launch_action.core.poetry_file import read_poetry
+
+        return read_poetry(read, wanted)
+    from launch_action.core.project_file import read_project
+
+    return read_project(read, wanted)
+
+
+def _check_selection(main: str, wanted: Selection) -> None:
+    """Raise InputError for extras and groups where no file of the project's own is read."""
+    extras = () if wanted.project else wanted.extras
+    for kind, asked in (("extras", extras), ("groups", wanted.groups)):
+        if asked and main:
+            raise InputError(
+                f"{kind} {', '.join(asked)!r}: {main} is used, which has none",
+                hint="--requirements pyproject.toml reads the project's own file instead",
+            )
+        if asked:
+            raise InputError(
+                f"{kind} {', '.join(asked)!r}: there is no pyproject.toml in the build context",
+                hint="leave the option out",
+            )
 
 
 def fingerprint(
@@ -84,6 +159,9 @@ def fingerprint(
         "kind": inputs.kind,
         "main": inputs.main,
         "extras": list(inputs.extras),
+        "groups": list(inputs.groups),
+        "project": inputs.project,
+        "repositories": sorted(one.requirement() for one in inputs.repositories),
         "python": python,
         "platform": platform,
         "cutoff": cutoff,
@@ -93,6 +171,27 @@ def fingerprint(
     }
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def at_commits(inputs: DependencyInputs, commits: Mapping[str, str]) -> DependencyInputs:
+    """The inputs with the commits that branches and tags stand for now, by `GitSource.place`."""
+
+    def fixed(source: GitSource) -> GitSource:
+        commit = commits.get(source.place)
+        return source.at(commit) if commit else source
+
+    def pinned(one: Requirement) -> Requirement:
+        if one.git is None:
+            return one
+        source = fixed(one.git)
+        text = one.text.replace(one.url, source.requirement())
+        return replace(one, text=text, url=source.requirement(), git=source)
+
+    return replace(
+        inputs,
+        requirements=tuple(map(pinned, inputs.requirements)),
+        repositories=tuple(map(fixed, inputs.repositories)),
+    )
 
 
 def _plain_hash(content: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Sequence
 
 from launch_action.core.context import sort_key
 from launch_action.core.credentials import without_credentials
@@ -13,15 +14,15 @@ from launch_action.core.dependency_inputs import (
     Reader,
 )
 from launch_action.core.errors import BuildError
-from launch_action.core.requirements_file import (
+from launch_action.core.requirement import (
     Include,
     LocalRequirement,
     Option,
     Origin,
     Requirement,
-    read_requirements,
-    variables,
 )
+from launch_action.core.requirement_line import ARCHIVES
+from launch_action.core.requirements_file import read_requirements, variables
 
 
 @dataclass(slots=True)
@@ -37,11 +38,20 @@ class _Closure:
     done: set[tuple[str, bool]] = field(default_factory=set)
 
 
-def read_requirements_closure(read: Reader, main: str) -> DependencyInputs:
-    """A requirements file and everything it includes. Raises BuildError."""
+def read_requirements_closure(
+    read: Reader, *mains: str, project: bool = False, extras: Sequence[str] = ()
+) -> DependencyInputs:
+    """Requirements files and everything they include.
+
+    With `project` the project at the context's root is a requirement too, with `extras` of it.
+    Raises BuildError.
+    """
     closure = _Closure(read)
-    _visit(closure, main, None, constraint=False, stack=())
+    for main in mains:
+        _visit(closure, main, None, constraint=False, stack=())
     hashed = _check_hashes(closure)
+    if project:
+        _require_project(closure, extras)
     found_links = [
         _inside(one.value, one.origin)
         for one in closure.options
@@ -51,17 +61,27 @@ def read_requirements_closure(read: Reader, main: str) -> DependencyInputs:
     names = {name for file, data in closure.files.items() for name in variables(data, file)}
     return DependencyInputs(
         kind="requirements",
-        main=main,
+        main=mains[0] if mains else closure.local[0].path,
         files=tuple(sorted(closure.files.items(), key=lambda item: sort_key(item[0]))),
         local=tuple(sorted(local, key=sort_key)),
+        project=project,
         pinned=hashed,
         requirements=tuple(closure.requirements),
+        repositories=tuple(one.git for one in closure.requirements if one.git),
         constraints=tuple(closure.constraints),
         local_requirements=tuple(closure.local),
         options=tuple(closure.options),
         variables=tuple(sorted(names)),
         notices=tuple(_notices(closure)),
     )
+
+
+def _require_project(closure: _Closure, extras: Sequence[str]) -> None:
+    if any(one.path == "." for one in closure.local):
+        return
+    suffix = f"[{','.join(extras)}]" if extras else ""
+    entry = LocalRequirement(Origin("--install-project", 0), ".", suffix)
+    closure.local.append(_checked_local(closure, entry, constraint=False))
 
 
 def _visit(
@@ -133,14 +153,10 @@ def _checked_local(
     path = _inside(entry.path, entry.origin)
     if constraint:
         raise BuildError(f"{entry.origin}: a path constrains nothing: {path!r}", hint="remove it")
-    if path.endswith((".tar.gz", ".zip", ".tgz")):
-        raise BuildError(
-            f"{entry.origin}: a source archive, not a wheel: {path!r}",
-            hint="commit a wheel, or build with --builder buildkit and a Dockerfile",
-        )
-    is_wheel = path.endswith(".whl")
     markers = [posixpath.join(path, name) for name in ("pyproject.toml", "setup.py")]
-    if not is_wheel and all(closure.read(posixpath.normpath(name)) is None for name in markers):
+    if not path.endswith(ARCHIVES) and all(
+        closure.read(posixpath.normpath(name)) is None for name in markers
+    ):
         raise BuildError(
             f"{entry.origin}: no Python project in the build context at {path!r}",
             hint="paths are relative to the build context's root; is it committed?",
@@ -173,10 +189,11 @@ def _check_hashes(closure: _Closure) -> bool:
 
 
 def _notices(closure: _Closure) -> list[Notice]:
+    editable: list[tuple[Origin, str]] = [(x.origin, x.path) for x in closure.local if x.editable]
+    editable += [(x.origin, x.url) for x in closure.requirements if x.editable]
     found = [
-        Notice(one.origin, f"{one.path}: an editable install becomes a normal one")
-        for one in closure.local
-        if one.editable
+        Notice(origin, f"{what}: an editable install becomes a normal one")
+        for origin, what in editable
     ]
     return found + [
         Notice(

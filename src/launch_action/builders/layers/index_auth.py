@@ -102,17 +102,37 @@ def index_identities(environment: Mapping[str, str]) -> tuple[str, ...]:
 def read_logins(inputs: DependencyInputs, environment: Mapping[str, str]) -> Logins:
     """Every login that is known for the indexes and files of these inputs."""
     indexes = [*environment_indexes(environment), *_declared(inputs, environment)]
+    environment = {**environment, **poetry_logins(inputs, environment)}
     known = []
     for index in indexes:
         parts = urlsplit(index.url)
         given = _userinfo(parts) or ("", "")
-        key = re.sub(r"[^A-Z0-9]", "_", index.name.upper())
+        key = _variable_part(index.name)
         user = environment.get(f"UV_INDEX_{key}_USERNAME") if key else None
         password = environment.get(f"UV_INDEX_{key}_PASSWORD") if key else None
         if user or password or any(given):
             login = (user or given[0], password or given[1])
             known.append((without_credentials(index.url), *login))
     return Logins(tuple(known), _netrc_file(environment))
+
+
+def poetry_logins(inputs: DependencyInputs, environment: Mapping[str, str]) -> dict[str, str]:
+    """Poetry's variables for the logins of its sources, as uv's, for the indexes of these inputs.
+
+    https://python-poetry.org/docs/repositories/#configuring-credentials
+    """
+    found = {}
+    for name in {one.index for one in inputs.options if one.index}:
+        key = _variable_part(name)
+        for part in ("USERNAME", "PASSWORD"):
+            value = environment.get(f"POETRY_HTTP_BASIC_{key}_{part}")
+            if value:
+                found[f"UV_INDEX_{key}_{part}"] = value
+    return found
+
+
+def _variable_part(name: str) -> str:
+    return re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
 def secrets(inputs: DependencyInputs, environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -133,7 +153,7 @@ def _declared(inputs: DependencyInputs, environment: Mapping[str, str]) -> list[
         return _VARIABLE.sub(lambda found: environment.get(found[1], found[0]), text)
 
     named = ("index-url", "extra-index-url", "find-links")
-    found = [Index("", fill(one.value)) for one in inputs.options if one.name in named]
+    found = [Index(one.index, fill(one.value)) for one in inputs.options if one.name in named]
     found += [Index("", fill(one.url)) for one in inputs.requirements if one.url]
     content = dict(inputs.files).get("pyproject.toml")
     return [one for one in found if "://" in one.url] + (_tool_indexes(content) if content else [])

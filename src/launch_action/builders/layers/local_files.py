@@ -9,6 +9,7 @@ from launch_action.core.context import Context, TreeFile
 from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.errors import BuildError
 from launch_action.core.project_file import has_static_metadata
+from launch_action.core.requirement_line import ARCHIVES
 
 # What a local project's metadata may be read from, when it is written down statically.
 _PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "PKG-INFO")
@@ -52,9 +53,9 @@ def _wanted(inputs: DependencyInputs, context: Context) -> Iterator[TreeFile]:
 
 
 def _needed(found: Sequence[TreeFile], below: str, context: Context) -> Sequence[TreeFile]:
-    """What uv must see: of a project its static metadata, else all of it; else the wheels."""
+    """What uv must see: of a project its static metadata, else all of it; else the archives."""
     project = [one for one in found if one.path in [f"{below}{name}" for name in _PROJECT_FILES]]
     if not project:
-        return [one for one in found if one.path.endswith(".whl")]
+        return [one for one in found if one.path.endswith(ARCHIVES)]
     content = context.read(f"{below}pyproject.toml")
     return project if content is not None and has_static_metadata(content) else found

@@ -120,12 +120,33 @@ class Packages:
         )
         if self.trusted:
             sources = SourceBuilder(
-                plan.dependencies, target, uv, downloader, plan.cutoff, self.context
+                plan.dependencies,
+                target,
+                uv,
+                downloader,
+                plan.cutoff,
+                self.context,
+                self.reporter.info,
+                self.reporter.warning,
             )
+            self._warn_moving(plan.dependencies, found)
             found = sources.complete(found)
-        found.require_wheels(target)
+        found.require_wheels(target, trusted=self.trusted)
         with ThreadPoolExecutor(_CONNECTIONS) as pool:
             return Resolution(tuple(pool.map(partial(_sized, downloader), found.wheels)))
+
+    def _warn_moving(self, inputs: DependencyInputs, found: Resolution) -> None:
+        """Of branches that a package names, not the project: no key knows where they are."""
+        known = {one.plain for one in inputs.repositories}
+        for source in found.sources:
+            if source.kind != "git" or source.url in known or not source.requested:
+                continue
+            if source.requested != source.revision:
+                self.reporter.warning(
+                    f"{source.name} is a package's own requirement of {source.url} at "
+                    f"{source.requested!r}: {source.revision} is recorded, and another day may "
+                    "give another; require it yourself to pin it"
+                )
 
     def _compiler(self, base: BaseFacts) -> Compiler:
         version = compiled_version(base)

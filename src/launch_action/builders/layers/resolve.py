@@ -6,21 +6,23 @@ of the machine: the same inputs, target and cutoff give the same wheels anywhere
 
 from __future__ import annotations
 
-import sys
+import posixpath
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from launch_action import process
-from launch_action.builders.layers.index_auth import secrets, uv_variables
+from launch_action.builders.layers.git_source import git_secrets, uv_git_environment
+from launch_action.builders.layers.index_auth import poetry_logins, secrets, uv_variables
 from launch_action.builders.layers.local_files import write_local
 from launch_action.builders.layers.lock import (
     Resolution,
+    SourcePackage,
     dump_resolution,
     load_resolution,
-    read_lock,
 )
+from launch_action.builders.layers.pylock_reader import read_lock
 from launch_action.builders.layers.target import Target
 from launch_action.builders.layers.uv_failure import (
     Failure,
@@ -29,16 +31,23 @@ from launch_action.builders.layers.uv_failure import (
     mask,
     read_failure,
 )
+from launch_action.builders.layers.uv_inputs import (
+    allowed_hashes,
+    compile_arguments,
+    export_arguments,
+    places,
+    write_inputs,
+)
 from launch_action.cache import Cache
 from launch_action.core.context import Context
 from launch_action.core.dataclass import dataclass
 from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.errors import BuildError
+from launch_action.core.project_file import project_identity
+from launch_action.core.toml_file import normal
 
 _CACHE_KIND = "resolutions"
 _TIMEOUT = 900.0
-_INPUT = "requirements.in"
-_CONSTRAINTS = "constraints.txt"
 
 
 def find_uv() -> Path:
@@ -68,6 +77,9 @@ class Uv:
         """Run uv in `cwd`; `config` is an empty directory that stands for the user's settings."""
         names = (*process.ALLOWED, *uv_variables(inputs, self.environment))
         values = {name: self.environment[name] for name in names if name in self.environment}
+        values |= poetry_logins(inputs, self.environment)
+        if inputs.repositories:
+            values |= uv_git_environment(inputs.repositories, self.environment)
         values |= {
             "LC_ALL": "C.UTF-8",
             "UV_CACHE_DIR": str(self.cache_dir),
@@ -106,6 +118,8 @@ def resolve(
     """
     if inputs.kind == "none":
         return Resolution(())
+    if inputs.kind == "pylock":
+        return _with_project(_read_own_lock(inputs, target), inputs)
     stable = cache if key and (cutoff or inputs.pinned) else None
     known = _cached(stable, key)
     if known:
@@ -114,12 +128,52 @@ def resolve(
         attempt = _Attempt(inputs, target, uv, Path(name), build_metadata)
         attempt.write(context)
         text = attempt.lock(cutoff)
-        root = str(attempt.root)
-        found = read_lock(text, target, root=root, hashes=_hashes(inputs), places=places(inputs))
+        allowed = allowed_hashes(inputs)
+        found = read_lock(
+            text, target, root=str(attempt.root), hashes=allowed, places=places(inputs)
+        )
+    found = _with_project(found, inputs)
+    _check_commits(found, inputs)
     if stable:
         with stable.write(_CACHE_KIND, key) as path:
             path.write_text(dump_resolution(found))
     return found
+
+
+def _read_own_lock(inputs: DependencyInputs, target: Target) -> Resolution:
+    text = dict(inputs.files)[inputs.main].decode("utf-8-sig")
+    below = posixpath.dirname(inputs.main)
+    return read_lock(text, target, below=below, extras=inputs.extras, groups=inputs.groups)
+
+
+def _with_project(found: Resolution, inputs: DependencyInputs) -> Resolution:
+    """The resolution with the project itself as a package to be built, where it is asked for."""
+    if not inputs.project or any(one.path == "." for one in found.sources):
+        return found
+    content = dict(inputs.files).get("pyproject.toml", b"")
+    name, version = project_identity(content)
+    if not name:
+        raise BuildError(
+            "--install-project: pyproject.toml does not tell the project's name",
+            hint="write it as project.name, or leave the option out",
+        )
+    project = SourcePackage(normal(name), version, "directory", path=".")
+    return Resolution(found.wheels, (*found.sources, project))
+
+
+def _check_commits(found: Resolution, inputs: DependencyInputs) -> None:
+    """Raise BuildError when a branch moved between our asking and uv's."""
+    expected: dict[str, set[str]] = {}
+    for one in inputs.repositories:
+        if one.fixed:
+            expected.setdefault(one.plain, set()).add(one.revision)
+    for source in found.sources:
+        known = expected.get(source.url, set())
+        if source.kind == "git" and known and source.revision not in known:
+            raise BuildError(
+                f"{source.url} moved to {source.revision[:12]} while it was read",
+                hint="run the same command again, or name a commit",
+            )
 
 
 def _cached(cache: Cache | None, key: str) -> Resolution | None:
@@ -129,19 +183,6 @@ def _cached(cache: Cache | None, key: str) -> Resolution | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
         return load_resolution(path.read_text())
     return None
-
-
-def _hashes(inputs: DependencyInputs) -> dict[str, list[str]] | None:
-    """The digests allowed per package, when the requirements files check hashes."""
-    if inputs.kind != "requirements" or not inputs.pinned:
-        return None
-    found: dict[str, list[str]] = {}
-    for one in (*inputs.requirements, *inputs.constraints):
-        found.setdefault(one.name, []).extend(one.hashes)
-    for local in inputs.local_requirements:
-        name = Path(local.path).name.split("-")[0].lower().replace("_", "-").replace(".", "-")
-        found.setdefault(name, []).extend(local.hashes)
-    return found
 
 
 @dataclass(slots=True)
@@ -161,28 +202,19 @@ class _Attempt:
     def write(self, context: Context | None) -> None:
         self.root.mkdir()
         (self.directory / "config").mkdir()
-        if self.inputs.kind == "requirements":
-            self._write(_INPUT, _flat(self.inputs).encode())
-            if self.inputs.constraints:
-                lines = "".join(f"{one.text}\n" for one in self.inputs.constraints)
-                self._write(_CONSTRAINTS, lines.encode())
-        else:
-            for path, content in self.inputs.files:
-                self._write(path, content)
+        write_inputs(self.inputs, self.root, build=self.build_metadata)
         if self.inputs.kind != "uv-lock":
             write_local(self.inputs, context, self.root)
-
-    def _write(self, path: str, content: bytes) -> None:
-        place = self.root / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(content)
 
     def lock(self, cutoff: str | None) -> str:
         """The pylock document. Raises BuildError with what uv said."""
         done = self._run(cutoff)
         if done.code == 0:
             return done.text
-        hidden = secrets(self.inputs, self.uv.environment)
+        hidden = (
+            *secrets(self.inputs, self.uv.environment),
+            *git_secrets(self.inputs.repositories, self.uv.environment),
+        )
         stderr = mask(done.err.decode("utf-8", "replace"), hidden)
         failure = read_failure(stderr, self.target)
         if cutoff and failure.kind in ("version", "conflict", "wheel", "python"):
@@ -190,7 +222,11 @@ class _Attempt:
         raise failed(failure, stderr, places(self.inputs))
 
     def _run(self, cutoff: str | None) -> process.Finished:
-        arguments = self._export() if self.inputs.kind == "uv-lock" else self._compile(cutoff)
+        if self.inputs.kind == "uv-lock":
+            arguments = export_arguments(self.inputs)
+        else:
+            build = self.build_metadata
+            arguments = compile_arguments(self.inputs, self.target, cutoff, build=build)
         return self.uv.run(arguments, self.inputs, self.root, self.directory / "config")
 
     def _explain_cutoff(self, cutoff: str, failure: Failure, stderr: str) -> None:
@@ -210,58 +246,3 @@ class _Attempt:
             hint="--resolve-date latest, or a later date; or commit a lock",
             context=last_lines(stderr),
         )
-
-    def _compile(self, cutoff: str | None) -> list[str]:
-        by_file = self.inputs.kind == "requirements"
-        options = {one.name for one in self.inputs.options}
-        arguments = ["pip", "compile", _INPUT if by_file else "pyproject.toml"]
-        arguments += ["--no-config"] if by_file else []
-        arguments += ["-c", _CONSTRAINTS] if self.inputs.constraints else []
-        arguments += ["--format", "pylock.toml", "--no-header", "--no-annotate"]
-        # Our own interpreter, always: a python3.12 on PATH may be a shim that does not run, and
-        # nothing but build back ends would use it.
-        arguments += ["--python", sys.executable]
-        arguments += ["--python-version", self.target.python]
-        arguments += ["--python-platform", self.target.uv_platform]
-        for extra in self.inputs.extras:
-            arguments += ["--extra", extra]
-        arguments += ["--exclude-newer", cutoff] if cutoff else []
-        arguments += ["--prerelease", "allow"] if "pre" in options else []
-        arguments += [] if self.build_metadata else ["--only-binary", ":all:"]
-        return arguments
-
-    def _export(self) -> list[str]:
-        arguments = ["export", "--frozen", "--offline", "--format", "pylock.toml"]
-        arguments += ["--no-default-groups", "--no-emit-project", "--no-header", "--no-annotate"]
-        arguments += ["--python", sys.executable]
-        for extra in self.inputs.extras:
-            arguments += ["--extra", extra]
-        return arguments
-
-
-def places(inputs: DependencyInputs) -> dict[str, str]:
-    """Where each package is required, as `file:line`, by its normalised name."""
-    return {one.name: str(one.origin) for one in reversed(inputs.requirements)}
-
-
-def _flat(inputs: DependencyInputs) -> str:
-    """One requirements file for uv from all that were read, hashes left to us to check."""
-    lines = index_lines(inputs)
-    for one in inputs.options:
-        if one.name in ("no-binary", "only-binary"):
-            lines.append(f"--{one.name} {one.value}")
-    lines += [one.text for one in inputs.requirements]
-    lines += [f"./{one.path}{one.suffix}" for one in inputs.local_requirements]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def index_lines(inputs: DependencyInputs) -> list[str]:
-    """The index options of all requirements files; as in pip, the last index URL wins."""
-    urls = [one.value for one in inputs.options if one.name == "index-url"]
-    lines = [f"--index-url {urls[-1]}"] if urls else []
-    for one in inputs.options:
-        if one.name in ("extra-index-url", "find-links"):
-            lines.append(f"--{one.name} {one.value}")
-        elif one.name == "no-index":
-            lines.append("--no-index")
-    return lines

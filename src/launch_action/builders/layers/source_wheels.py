@@ -1,7 +1,9 @@
-"""Wheels from sources, where a package has none: an sdist, or a directory of the context.
+"""Wheels from sources, where a package has none: an sdist, a directory, a repository's commit.
 
-Only what comes out as pure Python is taken: compiled code would fit this machine, not the target.
-The build back end runs on this machine, in a directory of its own, without any index login.
+The build back end runs on this machine, in an isolated environment that uv makes, in a directory of
+its own and without any index login. Compiled code is taken where this machine is like the target.
+A back end may write what it likes: such a wheel is kept by its source, and told of as not
+reproducible.
 """
 
 from __future__ import annotations
@@ -12,41 +14,43 @@ import json
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from launch_action import process
+from launch_action.builders.layers.built_code import builds_for, code_needs, unfit
 from launch_action.builders.layers.download import KIND, Downloader
-from launch_action.builders.layers.index_auth import (
-    INDEX_VARIABLES,
-    environment_indexes,
-    secrets,
-)
+from launch_action.builders.layers.index_auth import INDEX_VARIABLES, environment_indexes, secrets
 from launch_action.builders.layers.lock import LockedWheel, Resolution, SourcePackage
 from launch_action.builders.layers.resolve import Uv
+from launch_action.builders.layers.source_tree import SourceTrees
 from launch_action.builders.layers.target import Target
 from launch_action.builders.layers.uv_failure import last_lines, mask
-from launch_action.core.context import Context, TreeFile
+from launch_action.builders.layers.uv_inputs import build_index_arguments
+from launch_action.core.context import Context
 from launch_action.core.credentials import without_credentials
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.errors import BuildError
 
 # Part of the key of a built wheel: raised when the same source comes to give another wheel.
-_FORMAT = "source-wheel-1"
+_FORMAT = "source-wheel-2"
 _CACHE_KIND = "source-wheels"
 # Where nothing else bounds them (hashes, a lock), build back ends are taken as of this day: a newer
 # one writes its version into the wheel, and the same build key would give another image.
 _BACK_ENDS = "2026-11-01T00:00:00Z"
 _DATE = (1980, 1, 1, 0, 0, 0)
 _HINT = "require a version that has a wheel, or build with --builder buildkit and a Dockerfile"
+_UNDATED = "missing an upload date"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceBuilder:
-    """Builds the wheels that are missing. `cutoff` bounds what back ends are taken, as RFC 3339."""
+    """Builds the wheels that are missing. `cutoff` bounds what back ends are taken, as RFC 3339.
+
+    `note` is told of each wheel that is built, `warn` of what its code needs of the base.
+    """
 
     inputs: DependencyInputs
     target: Target
@@ -54,38 +58,47 @@ class SourceBuilder:
     downloader: Downloader
     cutoff: str | None = None
     context: Context | None = None
+    note: Callable[[str], object] = id
+    warn: Callable[[str], object] = id
 
     def complete(self, resolution: Resolution) -> Resolution:
         """The resolution with a wheel for every package. Raises BuildError."""
         if not resolution.sources:
             return resolution
+        hopeless = [one for one in resolution.sources if one.kind == "other"]
+        if hopeless:
+            Resolution((), tuple(hopeless)).require_wheels(self.target)
         built = tuple(self.build(source) for source in resolution.sources)
         wheels = sorted((*resolution.wheels, *built), key=lambda one: one.name)
         return Resolution(tuple(wheels))
 
     def build(self, source: SourcePackage) -> LockedWheel:
         """The wheel of a source, from the cache where it was built before. Raises BuildError."""
-        if source.kind == "other":
-            raise BuildError(f"no wheel of {source.name} for {self.target}", hint=_HINT)
-        key = self._key(source)
-        known = self._known(key)
-        if known:
-            return known
+        for key in self._keys(source):
+            known = self._known(key)
+            if known:
+                return known
+        self.note(f"{_title(source)} has no wheel for {self.target}: it is built from its source")
         with tempfile.TemporaryDirectory(prefix="launch-action-") as name:
             made = self._run(source, Path(name))
             wheel = self._keep(source, made)
+        pure, here = self._keys(source)
+        key = pure if wheel.filename.endswith("-none-any.whl") else here
         with self.downloader.cache.write(_CACHE_KIND, key) as path:
             path.write_text(json.dumps(asdict(wheel)))
+        self.note(f"{wheel.filename} was built here: nothing says that it comes out the same again")
         return wheel
 
-    def _key(self, source: SourcePackage) -> str:
-        content = source.sha256 or source.url
-        if source.kind == "directory":
-            content = "\n".join(
-                f"{one.path} {one.kind} {one.content}" for one in self._files(source)
-            )
+    @property
+    def _trees(self) -> SourceTrees:
+        declared = self.inputs.repositories
+        return SourceTrees(self.downloader, self.context, declared, self.uv.environment)
+
+    def _keys(self, source: SourcePackage) -> tuple[str, str]:
+        """What a wheel of pure Python is kept by, and one with code for the target alone."""
+        content = self._trees.identity(source)
         parts = (_FORMAT, source.name, content, self.target.minor, self.cutoff or _BACK_ENDS)
-        return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+        return _digest(*parts), _digest(*parts, str(self.target))
 
     def _known(self, key: str) -> LockedWheel | None:
         note = self.downloader.cache.find(_CACHE_KIND, key)
@@ -98,35 +111,34 @@ class SourceBuilder:
             return None
         return wheel if self.downloader.cache.find(KIND, wheel.sha256) else None
 
-    def _files(self, source: SourcePackage) -> list[TreeFile]:
-        files = self.context.files if self.context else ()
-        below = "" if source.path == "." else f"{source.path}/"
-        return [one for one in files if one.kind != "symlink" and one.path.startswith(below)]
-
     def _run(self, source: SourcePackage, directory: Path) -> Path:
         for name in ("config", "out"):
             (directory / name).mkdir()
-        if source.kind == "directory":
-            place = directory / "context" / source.path
-            self._copy(source, directory / "context")
-        else:
-            place = self._sdist(source, directory)
-        arguments = ["build", "--wheel", "--no-config", "--out-dir", str(directory / "out")]
-        arguments += ["--python", self._interpreter(directory)]
-        arguments += ["--exclude-newer", self.cutoff or _BACK_ENDS]
-        quiet = replace(self.uv, environment=self._without_logins())
-        done = quiet.run([*arguments, str(place)], self.inputs, directory, directory / "config")
+        place = self._trees.fetch(source, directory)
+        bounded = ["--exclude-newer", self.cutoff or _BACK_ENDS]
+        done = self._uv_build(place, directory, bounded)
+        if done.code and _UNDATED in done.err.decode("utf-8", "replace"):
+            # An index that tells no upload times has no back end of any day.
+            done = self._uv_build(place, directory, [])
         made = sorted((directory / "out").glob("*.whl"))
         if done.code or len(made) != 1:
-            text = mask(
-                done.err.decode("utf-8", "replace"), secrets(self.inputs, self.uv.environment)
-            )
+            hidden = secrets(self.inputs, self.uv.environment)
+            text = mask(done.err.decode("utf-8", "replace"), hidden)
             raise BuildError(
-                f"{_title(source)} has no wheel for {self.target}, and building it failed",
+                f"{_title(source)} has no wheel for {self.target}, and building it failed"
+                + self._other_python(directory),
                 hint=_HINT,
                 context=last_lines(text),
             )
         return made[0]
+
+    def _uv_build(self, place: Path, directory: Path, bounded: list[str]) -> process.Finished:
+        arguments = ["build", "--wheel", "--no-config", "--out-dir", str(directory / "out")]
+        arguments += ["--python", self._interpreter(directory), *bounded]
+        arguments += build_index_arguments(self.inputs)
+        quiet = replace(self.uv, environment=self._without_logins())
+        inputs = DependencyInputs("none")
+        return quiet.run([*arguments, str(place)], inputs, directory, directory / "config")
 
     def _without_logins(self) -> dict[str, str]:
         """The index variables without logins: a build back end is other people's code."""
@@ -138,45 +150,60 @@ class SourceBuilder:
 
     def _interpreter(self, directory: Path) -> str:
         """The machine's Python of the target's version where there is one, else our own."""
+        return self._found_python(directory) or sys.executable
+
+    def _found_python(self, directory: Path) -> str:
         arguments = ["python", "find", "--no-config", "--no-project", self.target.minor]
         done = self.uv.run(arguments, self.inputs, directory, directory / "config")
-        found = done.text.strip()
-        return found if done.code == 0 and found else sys.executable
+        return done.text.strip() if done.code == 0 else ""
 
-    def _copy(self, source: SourcePackage, root: Path) -> None:
-        if self.context is None:
-            raise ValueError("a directory needs the build context")
-        for file, chunks in self.context.contents(self._files(source)):
-            place = root / file.path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with place.open("wb") as out:
-                for chunk in chunks:
-                    out.write(chunk)
-            place.chmod(0o755 if file.kind == "executable" else 0o644)
-
-    def _sdist(self, source: SourcePackage, directory: Path) -> Path:
-        filename = unquote(urlsplit(source.url).path.rpartition("/")[2])
-        locked = LockedWheel(source.name, source.version, filename, source.url, source.sha256)
-        place = directory / Path(filename).name
-        place.symlink_to(self.downloader.fetch(locked).resolve())
-        return place
+    def _other_python(self, directory: Path) -> str:
+        """A remark where the build had to do with another Python than the job's."""
+        if self._found_python(directory):
+            return ""
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        return f" (by Python {version}: this machine has no {self.target.minor})"
 
     def _keep(self, source: SourcePackage, made: Path) -> LockedWheel:
-        tags = made.name.removesuffix(".whl").split("-")[-3:]
-        fits = any(f"{python}-none-any" in self.target.ranks for python in tags[0].split("."))
-        if tags[1:] != ["none", "any"] or not fits:
-            raise BuildError(
-                f"{_title(source)} has no wheel for {self.target}, and its source gives one that "
-                f"is not pure Python: {made.name}",
-                hint=_HINT,
-            )
+        self._check(source, made)
         content = canonical_wheel(made)
         digest = hashlib.sha256(content).hexdigest()
         with self.downloader.cache.write(KIND, digest) as path:
             path.write_bytes(content)
-        version = made.name.split("-")[1]
-        name, size = source.name, len(content)
-        return LockedWheel(name, source.version or version, made.name, "", digest, size)
+        return LockedWheel(
+            source.name,
+            source.version or made.name.split("-")[1],
+            made.name,
+            "",
+            digest,
+            len(content),
+            source=source.origin,
+            built=True,
+        )
+
+    def _check(self, source: SourcePackage, made: Path) -> None:
+        """Raise BuildError for a wheel that is not for the target."""
+        if made.name.endswith("-none-any.whl") and self.target.fits(made.name):
+            return
+        why = "this machine is not like it"
+        if builds_for(self.target):
+            needs = code_needs(made)
+            why = unfit(needs, self.target)
+            if not why and not self.target.fits(made.name):
+                why = f"this machine has no Python {self.target.minor}"
+            if not why:
+                for name in needs.libraries:
+                    self.warn(f"{_title(source)} needs {name}, which the base image must have")
+                return
+        raise BuildError(
+            f"{_title(source)} has no wheel for {self.target}, and its source gives one that does "
+            f"not fit: {made.name} ({why})",
+            hint=_HINT,
+        )
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def canonical_wheel(path: Path) -> bytes:

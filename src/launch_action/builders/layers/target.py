@@ -87,6 +87,20 @@ class Target:
             found.setdefault(str(tag), len(found))
         return found
 
+    def rank(self, filename: str) -> int | None:
+        """How well a wheel of this file name fits, best (0) first; None when it does not."""
+        tags = filename.removesuffix(".whl").split("-")[-3:]
+        if len(tags) < 3:
+            return None
+        pythons, abis, platforms = (part.split(".") for part in tags)
+        ranks = self.ranks
+        found = (f"{one}-{abi}-{place}" for one in pythons for abi in abis for place in platforms)
+        return min((ranks[tag] for tag in found if tag in ranks), default=None)
+
+    def fits(self, filename: str) -> bool:
+        """Whether a wheel of this file name may be installed."""
+        return self.rank(filename) is not None
+
     def _platforms(self) -> Iterator[str]:
         if self.libc == "musl":
             for level in range(self._level, -1, -1):

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from launch_action.builders.layers.index_auth import secrets
 from launch_action.builders.layers.lock import LockedWheel
-from launch_action.builders.layers.resolve import Uv, index_lines
+from launch_action.builders.layers.resolve import Uv
 from launch_action.builders.layers.target import Target
 from launch_action.builders.layers.uv_failure import failed, mask, read_failure
+from launch_action.builders.layers.uv_inputs import BY_ENTRIES, index_lines, named_indexes
 from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.errors import BuildError
 
@@ -41,7 +42,8 @@ def install_tree(
     with tempfile.TemporaryDirectory(prefix="launch-action-") as name:
         directory = Path(name)
         (directory / "config").mkdir()
-        for path, content in inputs.files if inputs.kind != "requirements" else ():
+        for path, content in inputs.files if inputs.kind not in BY_ENTRIES else ():
+            (directory / path).parent.mkdir(parents=True, exist_ok=True)
             (directory / path).write_bytes(content)
         (directory / _INPUT).write_text(_requirements(wheels, inputs, directory, fetch))
         arguments = _arguments(inputs, target, destination.absolute())
@@ -56,7 +58,8 @@ def install_tree(
 def _arguments(inputs: DependencyInputs, target: Target, destination: Path) -> list[str]:
     # Our own interpreter serves: nothing is run, and --python-version decides what fits.
     arguments = ["pip", "install", "--prefix", str(destination), "--python", sys.executable]
-    arguments += ["--no-config"] if inputs.kind == "requirements" else []
+    arguments += ["--no-config"] if inputs.kind in BY_ENTRIES else []
+    arguments += named_indexes(inputs.options)
     arguments += ["--python-version", target.python, "--python-platform", target.uv_platform]
     return [*arguments, "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", _INPUT]
 
