@@ -25,7 +25,9 @@ from launch_action.launching import build, run_stored
 from launch_action.report import Report
 from launch_action.wiring import Running, StoredJob, Workplace, now, take_environment
 
-_ACTION_INPUTS = {row.name: row for row in INPUTS if row.name not in NOT_IN_ACTION}
+_ACTION_INPUTS = {
+    row.name: row for row in INPUTS if "action" in row.commands and row.name not in NOT_IN_ACTION
+}
 
 
 def run_action(outcome: Outcome) -> int:

@@ -119,7 +119,7 @@ def main() -> NoReturn:
     prepare_streams()
     arguments = sys.argv[1:]
     outcome = Outcome()
-    as_json = "--json" in arguments
+    as_json = "--json" in _own(arguments)
     try:
         code = _command(arguments, outcome)
     except LaunchError as error:
@@ -182,7 +182,7 @@ def _interruption(number: int) -> LaunchError:
 
 
 def _command(arguments: Sequence[str], outcome: Outcome) -> int:
-    chosen = parser(next(iter(arguments), "")).parse_args(arguments)
+    chosen = _parsed(arguments)
     match chosen.command:
         case "action":
             from launch_action.action import run_action
@@ -209,6 +209,32 @@ def _job(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _own(arguments: Sequence[str]) -> Sequence[str]:
+    """What is ours of the arguments: up to the first `--`."""
+    return arguments[: arguments.index("--")] if "--" in arguments else arguments
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options; what follows the first `--` are arguments of the job, however they look."""
+    own = _own(arguments)
+    chosen = parser(next(iter(own), "")).parse_args(own)
+    rest = list(arguments[len(own) + 1 :])
+    if not rest:
+        return chosen
+    if not hasattr(chosen, "args"):
+        raise InputError(
+            f"nothing is run here that could take arguments: {rest[0]!r}",
+            hint="arguments after -- are for `launch` and `run`",
+        )
+    if chosen.args:
+        raise InputError(
+            f"arguments of the job come twice: {chosen.args!r} and {rest[0]!r}",
+            hint="give them with --args or after --",
+        )
+    chosen.args = rest
+    return chosen
+
+
 def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
     from launch_action.launching import launch, run_existing, show_plan
     from launch_action.wiring import Workplace, is_untrusted, now, take_environment
@@ -218,7 +244,8 @@ def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
     report = Report(open_sink(sys.stderr), verbose=inputs.verbose)
     place = Workplace(inputs, environment, report, now(), is_untrusted(environment))
     log = writer(sys.stderr if chosen.json else sys.stdout)
-    if chosen.command == "run":
+    if getattr(chosen, "job", None):
+        _refuse_build_options(chosen)
         code = run_existing(chosen.job, place, outcome, log)
     elif chosen.dry_run:
         return _print_plan(show_plan(place, outcome, run=chosen.command == "launch"), chosen.json)
@@ -226,6 +253,26 @@ def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
         code = launch(place, outcome, log, run=chosen.command == "launch")
     _print_result(outcome, as_json=chosen.json)
     return code
+
+
+def _refuse_build_options(chosen: argparse.Namespace) -> None:
+    """An existing job version is run as it is. Raises InputError for an option of a build."""
+    for known in INPUTS:
+        if (
+            known.name != "job"
+            and "run" not in known.commands
+            and getattr(chosen, known.name, None)
+        ):
+            raise InputError(
+                f"--{known.name} is for a build, and --job names a version that is built: "
+                f"{chosen.job!r}",
+                hint="leave one of the two away",
+            )
+    if getattr(chosen, "dry_run", False):
+        raise InputError(
+            f"there is nothing to plan for a version that is built: {chosen.job!r}",
+            hint="leave --dry-run away, or see `launch-action job describe`",
+        )
 
 
 def _read(chosen: argparse.Namespace, environment: Mapping[str, str]) -> Inputs:

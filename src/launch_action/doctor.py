@@ -78,7 +78,7 @@ def _debian(_: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _engine(_: Mapping[str, str]) -> Iterator[Finding]:
-    from launch_action.runners.local_container import engine_available
+    from launch_action.engine import engine_available
 
     engine = engine_available()
     if isinstance(engine, str):

@@ -48,12 +48,12 @@ def build(place: Workplace, announce: Announce, *, run: bool) -> StoredJob:
 
 
 def run_stored(job: StoredJob, place: Workplace, running: Running) -> int:
-    """Run a job version to its end; the exit code."""
+    """Run a job version to its end, or start it where it is not waited for; the exit code."""
     from launch_action.running import run_job
 
     result = run_job(job, place, running)
     tell(place, running.announce, job.content.traffic)
-    return exit_code(result)
+    return exit_code(result) if result else 0
 
 
 def run_existing(reference: str, place: Workplace, outcome: Outcome, log: Log) -> int:

@@ -47,7 +47,7 @@ class Looked:
 def look(place: Workplace, *, run: bool) -> Iterator[Looked]:
     """Read the checkout and plan; the context is open inside the block."""
     if run:
-        from launch_action.running import check_run
+        from launch_action.run_plan import check_run
 
         check_run(place)
     place.import_ahead()

@@ -2,52 +2,58 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from launch_action.builders.layers.image import LIBC, VENV, read_layer
 from launch_action.builders.layers.unpack import extract
-from launch_action.core.errors import InputError, RunError
+from launch_action.core.dataclass import replace
+from launch_action.core.errors import RunError
 from launch_action.core.image import Descriptor, Manifest, Platform, parse_object
-from launch_action.core.inputs import Inputs
 from launch_action.core.job import JobDocument, read_job
-from launch_action.core.job_inputs import (
-    LaunchConfig,
-    merged,
-    parse_config,
-    parse_settings,
-    split_environment,
-)
-from launch_action.core.ports import Reporter, read_blob
-from launch_action.core.reference import Digest
-from launch_action.core.run import (
-    JobImage,
-    LayerRef,
-    LayerRole,
-    Resource,
-    Runner,
-    RunPlan,
-    RunResult,
-    new_run_id,
-)
+from launch_action.core.launch import Announce
+from launch_action.core.ports import read_blob
+from launch_action.core.reference import Digest, Repository
+from launch_action.core.run import JobImage, LayerRef, LayerRole, Runner, RunResult
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobVersion
+from launch_action.run_plan import RunTarget, run_plan, run_target
 from launch_action.wiring import Running, StoredJob, Workplace
 
-OUTPUT_DIRECTORY = "launch-output"
+if TYPE_CHECKING:
+    from launch_action.runners.local_container import LocalContainer
 
 
-def run_job(job: StoredJob, place: Workplace, running: Running) -> RunResult:
-    """Run a job version to its end. Raises RunError when it cannot be started."""
-    image = job_image(job)
-    resource = _resource(place.inputs, place.reporter)
-    plan = run_plan(place, resource, running)
-    announce = running.announce
-    announce({"run_id": plan.run_id, "run_status": "running"})
-    result = _runner(job, place, resource, image, running.log).run(plan, image, place.reporter)
+def run_job(job: StoredJob, place: Workplace, running: Running) -> RunResult | None:
+    """Run a job version to its end; None when it was started and left to itself (`--async`).
+
+    Raises RunError when it cannot be started, and when what it left cannot be brought here.
+    """
+    target = run_target(place)
+    document = _document(job)
+    image = job_image(job, document, target)
+    plan = run_plan(place, target.resource, running)
+    # An image that was built from a Dockerfile may start something else by itself.
+    entrypoint = plan.entrypoint or tuple(document.entrypoint)
+    plan = replace(plan, entrypoint=entrypoint, job_name=job.version.job_name)
+    running.announce({"run_id": plan.run_id, "run_status": "running"})
+    try:
+        if place.inputs.detach:
+            _container(job, place, target, running.log).detach(plan, image, place.reporter)
+            return None
+        runner = _runner(job, place, target, running.log)
+        result = runner.run(plan, image, place.reporter)
+    except Exception:
+        running.announce({"run_status": "failed"})
+        raise
+    except BaseException:
+        running.announce({"run_status": "cancelled"})
+        raise
+    _announce_result(result, running.announce)
+    return result
+
+
+def _announce_result(result: RunResult, announce: Announce) -> None:
     announce(
         {
             "run_status": result.status,
@@ -55,60 +61,13 @@ def run_job(job: StoredJob, place: Workplace, running: Running) -> RunResult:
             "metrics": dict(result.metrics),
         }
     )
-    return result
+    if result.error:
+        raise result.error
 
 
-def check_run(place: Workplace) -> None:
-    """Raise InputError for what is asked of a run and cannot be, before anything is built."""
-    run_plan(place, "local-process", Running(lambda _: None, lambda _: None))
-
-
-def run_plan(place: Workplace, resource: Resource, running: Running) -> RunPlan:
-    """What the inputs ask of a run; `--set` wins over the launch config."""
-    inputs = place.inputs
-    config = read_config(inputs.config)
-    given, names = split_environment(inputs.env)
-    run_id = new_run_id(secrets.choice)
-    return RunPlan(
-        run_id=run_id,
-        resource=resource,
-        output_directory=str(Path(OUTPUT_DIRECTORY, run_id).absolute()),
-        entrypoint=running.entrypoint or config.entrypoint,
-        args=config.args,
-        name=inputs.name or config.name,
-        project=inputs.project or config.project,
-        entity=inputs.entity or config.entity,
-        environment=given,
-        env_names=names,
-        timeout=inputs.timeout,
-        config=merged(config.run_config, parse_settings(inputs.set)),
-        untrusted=place.untrusted,
-    )
-
-
-@cache
-def read_config(text: str) -> LaunchConfig:
-    """`--config`: JSON text, or the name of a file. Raises InputError.
-
-    Read once: the file may be a pipe, and what was checked is what is used.
-    """
-    if not text:
-        return LaunchConfig()
-    if text.lstrip().startswith("{"):
-        return parse_config(text, "--config")
-    try:
-        return parse_config(Path(text).read_text("utf-8"), repr(text))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"input 'config' cannot be read: {text!r}: {error}",
-            hint="name a .json or .yaml file, or give the JSON text itself",
-        ) from error
-
-
-def job_image(job: StoredJob) -> JobImage:
-    """What a runner must know of the image for this machine. Raises RunError when there is none."""
-    document = _document(job)
-    descriptor = _for_machine(job.version)
+def job_image(job: StoredJob, document: JobDocument, target: RunTarget) -> JobImage:
+    """What a runner must know of the image for its place. Raises RunError when there is none."""
+    descriptor = image_for(job.version, target)
     manifest = job.content.get_manifest(descriptor.digest)
     if manifest is None:
         raise RunError(
@@ -132,17 +91,18 @@ def job_image(job: StoredJob) -> JobImage:
     )
 
 
-def _for_machine(version: JobVersion) -> Descriptor:
-    import platform as machine
-
-    here = Platform.parse(f"linux/{machine.machine()}")
+def image_for(version: JobVersion, target: RunTarget) -> Descriptor:
+    """The image for a platform; for an engine, which may emulate, else the only one there is."""
     for image in version.images:
-        if image.platform and image.platform.accepts(here):
+        if image.platform and target.platform.accepts(image.platform):
             return image
+    if target.resource == "local-container" and len(version.images) == 1:
+        return version.images[0]
     there = ", ".join(str(image.platform) for image in version.images) or "none"
     raise RunError(
-        f"the job version has no image for {here}, this machine's platform, only for: {there}",
-        hint=f"build it with --platform {here}",
+        f"the job version has no image for {target.platform}, where it is to run, "
+        f"only for: {there}",
+        hint=f"build it with --platform {target.platform}",
     )
 
 
@@ -184,58 +144,48 @@ def _libc(manifest: Manifest) -> Literal["glibc", "musl", ""]:
             return ""
 
 
-def _resource(inputs: Inputs, reporter: Reporter) -> Resource:
-    """Where to run: as asked; else in a container when an engine answers."""
-    if inputs.resource == "local-process":
-        return "local-process"
-    if inputs.resource == "local-container":
-        return "local-container"
-    from launch_action.runners.local_container import engine_available
-
-    engine = engine_available()
-    if isinstance(engine, str):
-        reporter.info(f"runs as a process of this machine: {engine}")
-        return "local-process"
-    reporter.info(f"runs in a container: Docker engine {engine.version} answers")
-    return "local-container"
-
-
 def _runner(
-    job: StoredJob,
-    place: Workplace,
-    resource: Resource,
-    image: JobImage,
-    log: Callable[[bytes], None],
+    job: StoredJob, place: Workplace, target: RunTarget, log: Callable[[bytes], None]
 ) -> Runner:
     # Each is imported where it is used: the docker SDK alone costs more than a small run.
-    if resource == "local-process":
-        from launch_action.runners.local_process import LocalProcess
+    if target.resource == "local-container":
+        return _container(job, place, target, log)
+    from launch_action.runners.local_process import LocalProcess
 
-        return LocalProcess(
-            open_blob=job.content.open_blob,
-            extract=extract,
-            log=log,
-            environment=place.environment,
-            cache=place.cache,
-        )
+    return LocalProcess(
+        open_blob=job.content.open_blob,
+        extract=extract,
+        log=log,
+        environment=place.environment,
+        cache=place.cache,
+    )
+
+
+def _container(
+    job: StoredJob, place: Workplace, target: RunTarget, log: Callable[[bytes], None]
+) -> LocalContainer:
     from launch_action.runners.local_container import LocalContainer
 
     return LocalContainer(
         log=log,
         environment=place.environment,
-        load=None if image.reference else lambda: _archive(job),
-        credentials=_credentials(place.inputs),
+        load=lambda: _archive(job, target),
+        login=lambda: _login(job, place),
     )
 
 
-def _archive(job: StoredJob) -> Iterator[bytes]:
+def _archive(job: StoredJob, target: RunTarget) -> Iterator[bytes]:
     from launch_action.oci.archive import docker_archive
 
-    manifest = job.content.get_manifest(_for_machine(job.version).digest)
+    manifest = job.content.get_manifest(image_for(job.version, target).digest)
     return docker_archive(job.content, manifest) if manifest else iter(())
 
 
-def _credentials(inputs: Inputs) -> tuple[str, str] | None:
-    if not inputs.registry_password:
-        return None
-    return inputs.registry_username, inputs.registry_password
+def _login(job: StoredJob, place: Workplace) -> dict[str, str]:
+    """This machine's login at the job's registry, as the docker SDK takes it; empty for none."""
+    found = place.credentials.find(Repository.parse(job.content.name).registry)
+    if found is None:
+        return {}
+    if found.identity_token:
+        return {"identitytoken": found.identity_token}
+    return {"username": found.username, "password": found.password}

@@ -26,6 +26,7 @@ from launch_action.core.situation import Situation
 from launch_action.core.version import JobVersion
 
 if TYPE_CHECKING:
+    from launch_action.oci.docker_config import DockerCredentials
     from launch_action.oci.registries import Registries
 
 # Every one slow to import. Nothing may be in it that imports in a circle with the main thread.
@@ -89,10 +90,9 @@ class Workplace:
         return Cache(cache_root(self.environment), cache_limit(self.environment))
 
     @cached_property
-    def registries(self) -> Registries:
-        """The registries; imported where used, for a local store needs none."""
+    def credentials(self) -> DockerCredentials:
+        """The logins of registries: the given one, and those of Docker's configuration."""
         from launch_action.oci.docker_config import Credential, DockerCredentials
-        from launch_action.oci.registries import Registries
 
         inputs = self.inputs
         given = {}
@@ -100,8 +100,16 @@ class Workplace:
         host = Repository.parse(image).registry if image else self.login_host
         if inputs.registry_password and host:
             given[host] = Credential(inputs.registry_username, inputs.registry_password)
+        return DockerCredentials(self.environment, given)
+
+    @cached_property
+    def registries(self) -> Registries:
+        """The registries; imported where used, for a local store needs none."""
+        from launch_action.oci.registries import Registries
+
+        inputs = self.inputs
         return Registries(
-            DockerCredentials(self.environment, given),
+            self.credentials,
             ca_file=inputs.registry_ca,
             insecure=inputs.insecure_registry,
             mirrors=inputs.registry_mirror,

@@ -83,8 +83,7 @@ def test_the_log_is_kept_to_the_byte(bench: Bench, tmp_path: Path) -> None:
     assert b"".join(bench.log) == kept
 
 
-def test_the_log_is_live(bench: Bench, tmp_path: Path) -> None:
-    go = tmp_path / "launch-output/run1/go"
+def test_the_log_is_live(bench: Bench) -> None:
     script = b"echo first; while ! cat $LAUNCH_OUTPUT_DIR/go 2>/dev/null; do sleep 0.05; done"
     seen: list[bool] = []
 
@@ -93,7 +92,7 @@ def test_the_log_is_live(bench: Bench, tmp_path: Path) -> None:
         while not bench.log and time.monotonic() < until:
             time.sleep(0.02)
         seen.append(bench.log == [b"first\n"])
-        go.write_text("second\n")
+        bench.put("go", b"second\n")
 
     thread = threading.Thread(target=answer)
     thread.start()
@@ -113,6 +112,7 @@ def test_a_job_sees_what_it_is_given_and_nothing_of_ours(
         config={"lr": 0.1},
         project="Demo",
         name="first",
+        job_name="job-x",
         environment=(("GIVEN", "a=b c"),),
         env_names=("TOKEN", "ABSENT"),
     )
@@ -125,6 +125,7 @@ def test_a_job_sees_what_it_is_given_and_nothing_of_ours(
         "PYTHONUNBUFFERED": "1",
         "WANDB_CONFIG": '{"lr": 0.1}',
         "WANDB_DIR": bench.outputs_seen,
+        "WANDB_JOB_NAME": "job-x",
         "WANDB_LAUNCH": "True",
         "WANDB_MODE": "offline",
         "WANDB_NAME": "first",

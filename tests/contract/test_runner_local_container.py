@@ -20,7 +20,6 @@ from support.runners import (
     ContainerBench,
     Told,
     container_image,
-    plan_in,
     running_containers,
 )
 from support.services import LocalRegistry
@@ -28,7 +27,8 @@ from support.services import LocalRegistry
 from launch_action.core.errors import RunError
 from launch_action.core.image import Platform
 from launch_action.core.run import JobImage
-from launch_action.runners.local_container import EngineFacts, LocalContainer, engine_available
+from launch_action.engine import EngineFacts, engine_available
+from launch_action.runners.local_container import LocalContainer
 
 pytestmark = pytest.mark.engine
 
@@ -93,7 +93,7 @@ def test_an_engine_that_does_not_answer_is_not_waited_for(
 
 
 def test_an_image_is_pulled_by_its_digest(bench: ContainerBench, pushed: JobImage) -> None:
-    plan = plan_in(bench.directory, "local-container", {})
+    plan = bench.plan()
     result = runner(bench).run(plan, replace(pushed, image_id=""), bench.told)
 
     assert (result.status, bench.log) == ("succeeded", [b"pulled\n"])
@@ -104,14 +104,14 @@ def test_an_image_that_the_engine_has_is_not_pulled_again(
 ) -> None:
     docker("pull", pushed.reference)
     gone = replace(pushed, reference=f"127.0.0.1:1/gone@sha256:{'0' * 64}")
-    plan = plan_in(bench.directory, "local-container", {})
+    plan = bench.plan()
 
     assert runner(bench).run(plan, gone, bench.told).status == "succeeded"
 
 
 def test_an_image_that_cannot_be_pulled_is_named(bench: ContainerBench) -> None:
     image = JobImage(platform=MACHINE, reference=f"127.0.0.1:1/gone@sha256:{'0' * 64}")
-    plan = plan_in(bench.directory, "local-container", {})
+    plan = bench.plan()
 
     with pytest.raises(RunError, match=r"cannot pull 127\.0\.0\.1:1/gone@sha256:0000") as caught:
         runner(bench).run(plan, image, bench.told)
@@ -126,7 +126,7 @@ def test_an_archive_that_is_none_is_refused(bench: ContainerBench) -> None:
 
 def test_an_image_that_is_nowhere_is_refused(bench: ContainerBench) -> None:
     image, _ = container_image({"job.sh": b"never"}, "sh", "job.sh")
-    plan = plan_in(bench.directory, "local-container", {})
+    plan = bench.plan()
     with pytest.raises(RunError, match="in no registry"):
         runner(bench).run(plan, image, bench.told)
 
@@ -134,7 +134,7 @@ def test_an_image_that_is_nowhere_is_refused(bench: ContainerBench) -> None:
 def test_an_image_for_another_system_is_refused(bench: ContainerBench) -> None:
     image = JobImage(platform=Platform.parse("windows/amd64"), reference="x")
     with pytest.raises(RunError, match=f"is for windows/amd64, the engine runs {MACHINE}"):
-        runner(bench).run(plan_in(bench.directory, "local-container", {}), image, bench.told)
+        runner(bench).run(bench.plan(), image, bench.told)
 
 
 def test_the_job_is_the_image_s_user_and_may_write_its_outputs(bench: ContainerBench) -> None:
@@ -142,7 +142,7 @@ def test_the_job_is_the_image_s_user_and_may_write_its_outputs(bench: ContainerB
 
     assert result.status == "succeeded"
     outputs = Path(result.output_directory)
-    assert (outputs / "mine").stat().st_uid == 1000
+    assert (outputs / "mine").stat().st_uid == os.getuid()
     assert stat.S_IMODE(outputs.stat().st_mode) == 0o755
 
 
@@ -185,7 +185,7 @@ def test_the_container_is_gone_after_a_second_interrupt(bench: ContainerBench) -
     script = b"trap 'echo told' INT\necho deaf\nwhile :; do sleep 0.05; done"
     image, archive = container_image({"job.sh": script}, "sh", "job.sh")
     patient = replace(runner(bench), load=lambda: iter([archive]), grace=60)
-    plan = plan_in(bench.directory, "local-container", {"run_id": "twice"})
+    plan = bench.plan(run_id="twice")
     result = patient.run(plan, image, Told())
     thread.join()
     docker("image", "rm", "-f", image.image_id)

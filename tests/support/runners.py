@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,8 +22,10 @@ from support.jobs import MACHINE, Blobs, job_image, tar_of
 from launch_action.builders.layers.unpack import extract
 from launch_action.cache import Cache
 from launch_action.core.image import digest_of
+from launch_action.core.resources import ContainerResources
 from launch_action.core.run import JobImage, Runner, RunPlan, RunResult
-from launch_action.runners.local_container import OUTPUTS, LocalContainer
+from launch_action.runners.container import OUTPUTS
+from launch_action.runners.local_container import LocalContainer
 from launch_action.runners.local_process import LocalProcess
 
 PROGRAMS = ("sh", "env", "sleep", "cat", "mkdir", "touch", "setsid", "yes", "head")
@@ -63,6 +66,10 @@ class Bench(Protocol):
 
     def run(self, code: Mapping[str, bytes], *entrypoint: str, **plan: Any) -> RunResult: ...
 
+    def put(self, name: str, data: bytes) -> None:
+        """Put a file into the output directory of the job that runs."""
+        ...
+
 
 @dataclass
 class ProcessBench:
@@ -86,6 +93,9 @@ class ProcessBench:
     def run(self, code: Mapping[str, bytes], *entrypoint: str, **plan: Any) -> RunResult:
         image = job_image(self.blobs, code, *entrypoint)
         return self.run_image(image, **plan)
+
+    def put(self, name: str, data: bytes) -> None:
+        (self.directory / "launch-output/run1" / name).write_bytes(data)
 
     def run_image(self, image: JobImage, **plan: Any) -> RunResult:
         runs = self.directory / "runs"
@@ -123,10 +133,19 @@ class ContainerBench:
     own_variables: frozenset[str] = frozenset(("PATH", "HOME", "HOSTNAME"))
     log: list[bytes] = field(default_factory=list)
     told: Told = field(default_factory=Told)
+    # Tests that run side by side share the engine, and the run's id.
+    name: str = field(default_factory=lambda: f"launch-test-{os.urandom(4).hex()}")
 
     def run(self, code: Mapping[str, bytes], *entrypoint: str, **plan: Any) -> RunResult:
         image, archive = container_image(code, *entrypoint)
         return self.run_image(image, archive, **plan)
+
+    def put(self, name: str, data: bytes) -> None:
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w") as archive:
+            _add(archive, name, data)
+        command = ["docker", "cp", "-", f"{self.name}:{OUTPUTS}"]
+        subprocess.run(command, input=out.getvalue(), check=True, capture_output=True)
 
     def run_image(self, image: JobImage, archive: bytes, **plan: Any) -> RunResult:
         runner: Runner = LocalContainer(
@@ -136,9 +155,14 @@ class ContainerBench:
             grace=GRACE,
         )
         try:
-            return runner.run(plan_in(self.directory, "local-container", plan), image, self.told)
+            return runner.run(self.plan(**plan), image, self.told)
         finally:
             subprocess.run(["docker", "image", "rm", "-f", image.image_id], capture_output=True)
+
+    def plan(self, **given: Any) -> RunPlan:
+        """A plan for a container of the bench's own name."""
+        resources = replace(given.pop("resources", ContainerResources()), name=self.name)
+        return plan_in(self.directory, "local-container", {"resources": resources, **given})
 
 
 def plan_in(directory: Path, resource: Any, given: Mapping[str, Any]) -> RunPlan:

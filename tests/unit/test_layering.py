@@ -10,10 +10,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "src"
 PACKAGE = "launch_action"
-COMMON = ("process", "cache")
+COMMON = ("process", "cache", "engine")
 EDGES = ("git", "oci", "builders", "runners", "github", "report")
 SHELL = (
     "cli", "action", "streams", "wiring", "looking", "launching", "running", "doctor", "__main__",
+    "run_plan",
     "stored_jobs", "job_cli", "job_commands", "job_text",
 )  # fmt: skip
 # What core may not import: each is a way to touch the world.

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from launch_action.core.errors import InputError
 from launch_action.core.metrics import METRICS_LIMIT, read_metrics
+from launch_action.core.resources import ContainerResources
 from launch_action.core.run import (
     CONFIG_CHUNK,
     RunPlan,
@@ -102,6 +103,36 @@ def test_nothing_of_the_caller_is_seen_but_what_is_named() -> None:
     assert missing_names(plan(env_names=("NAMED", "ABSENT")), caller) == ("ABSENT",)
 
 
+def test_the_job_and_its_image_are_named_as_w_and_b_names_them() -> None:
+    found = job_environment(
+        plan(job_name="job-x", files={"a.yaml": {"lr": 1}}),
+        caller={},
+        image={},
+        outputs=OUTPUTS,
+        docker="ghcr.io/acme/train@sha256:00",
+    )
+
+    assert found["WANDB_JOB_NAME"] == "job-x"
+    assert found["WANDB_DOCKER"] == "ghcr.io/acme/train@sha256:00"
+    assert json.loads(found["WANDB_LAUNCH_FILE_OVERRIDES"]) == {"a.yaml": {"lr": 1}}
+
+
+def test_the_key_of_a_team_s_own_server_goes_to_that_server_alone() -> None:
+    caller = {"WANDB_API_KEY": "k", "WANDB_BASE_URL": "https://me:pw@wandb.acme.io"}
+    found = environment(plan(env_names=("WANDB_API_KEY",)), caller)
+
+    assert found["WANDB_BASE_URL"] == "https://wandb.acme.io"
+    assert "WANDB_BASE_URL" not in environment(plan(), caller)
+
+
+def test_the_container_s_own_environment_is_below_what_is_given_on_the_command_line() -> None:
+    limits = ContainerResources(environment=(("A", "limits"), ("B", "limits"), ("C", "limits")))
+    given = plan(resources=limits, environment=(("A", "user"),), env_names=("B",))
+    found = environment(given, {"B": "caller"})
+
+    assert (found["A"], found["B"], found["C"]) == ("user", "caller", "limits")
+
+
 def test_a_key_given_by_name_puts_w_and_b_online() -> None:
     found = environment(plan(env_names=("WANDB_API_KEY",)), {"WANDB_API_KEY": "k"})
 
@@ -123,6 +154,8 @@ def test_the_job_is_used_at_w_and_b_only_where_it_is_known_and_online() -> None:
     assert json.loads(environment(known, key)["WANDB_ARTIFACTS"]) == {
         "_wandb_job": "acme/demo/job:v3"
     }
+    used = environment(plan(artifacts={"data": "acme/demo/set:v1"}, env_names=known.env_names), key)
+    assert json.loads(used["WANDB_ARTIFACTS"]) == {"data": "acme/demo/set:v1"}
     # An offline `wandb.init` fails when it is told to use an artifact.
     assert "WANDB_ARTIFACTS" not in environment(known)
     assert "WANDB_ARTIFACTS" not in environment(known, key | {"WANDB_MODE": "offline"})

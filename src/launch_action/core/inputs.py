@@ -13,7 +13,7 @@ from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError
 from launch_action.core.spelling import nearest
 
-Kind = Literal["text", "boolean", "tristate", "list", "lines", "choice", "duration"]
+Kind = Literal["text", "boolean", "tristate", "list", "lines", "words", "choice", "duration"]
 Command = Literal["launch", "build", "run", "job", "action"]
 Value = str | bool | tuple[str, ...] | float | None
 
@@ -28,8 +28,8 @@ class Input:
     """One input.
 
     `name` is its kebab-case name in action.yml; the option is `--name`, and `flags` are its other
-    spellings. A "list" splits at commas and line ends (options repeat), "lines" at line ends only.
-    An empty value means the default.
+    spellings. A "list" splits at commas and line ends (options repeat), "lines" at line ends only,
+    "words" as a shell does. An empty value means the default.
     """
 
     name: str
@@ -49,6 +49,8 @@ class Input:
 
 
 INPUTS: tuple[Input, ...] = (
+    Input("job", "Run this existing job version, as `run JOB` does, and build nothing.",
+          flags=("-j",), commands=("launch",), metavar="JOB"),
     Input("entry-point", "Command that starts the job, such as `python train.py`.",
           flags=("-E",), commands=_ALL, metavar="COMMAND"),
     Input("job-name", "Name of the job; default `job-<remote>-<script>`.", flags=("-J",), metavar="NAME"),
@@ -104,6 +106,15 @@ INPUTS: tuple[Input, ...] = (
     Input("resource", "Where the job runs: `local-process` or `local-container`; "
           "default a container when an engine answers.", "choice", flags=("-r",),
           choices=("local-process", "local-container"), commands=_RUN),
+    Input("resource-args", "Limits of the job's container by resource, such as "
+          '`{"local-container": {"cpus": 2, "memory": "4g"}}`: JSON text or a file.',
+          flags=("-R",), commands=_RUN, metavar="FILE"),
+    Input("args", "Arguments that follow the entry point; on the command line also those after `--`.",
+          "words", commands=_RUN, metavar="WORDS"),
+    Input("detach", "Start the job's container, print the run's id, and do not wait for it.", "boolean",
+          flags=("--async",), default="false", commands=_RUN),
+    Input("set-var", "Values of a queue's template variables; only with a queue.", "lines",
+          flags=("-v",), commands=("launch", "run"), metavar="KEY=VALUE"),
     Input("name", "Name of the run.", commands=_RUN, metavar="NAME"),
     Input("project", "W&B project of the run.", flags=("-p",), commands=_ALL, metavar="NAME"),
     Input("entity", "W&B entity of the run.", flags=("-e",), commands=_ALL, metavar="NAME"),
@@ -131,7 +142,7 @@ INPUTS: tuple[Input, ...] = (
 NOT_IN_ACTION = frozenset({
     "job-name-style", "requirements", "extras", "groups", "install-project", "compile",
     "resolve-date", "name", "registry-mirror", "registry-ca", "insecure-registry", "require-clean",
-    "allow-rename", "config", "sbom", "provenance",
+    "allow-rename", "config", "sbom", "provenance", "resource-args", "args", "detach",
 })  # fmt: skip
 
 BY_NAME = {one.name: one for one in INPUTS}
@@ -145,6 +156,7 @@ _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
 class Inputs:
     """The inputs, read and checked; one attribute per row of INPUTS. `timeout` is in seconds."""
 
+    job: str = ""
     entry_point: str = ""
     job_name: str = ""
     job_name_style: str = "launch"
@@ -172,6 +184,10 @@ class Inputs:
     env: tuple[str, ...] = ()
     timeout: float | None = None
     resource: str = ""
+    resource_args: str = ""
+    args: tuple[str, ...] = ()
+    detach: bool = False
+    set_var: tuple[str, ...] = ()
     name: str = ""
     project: str = ""
     entity: str = ""
@@ -294,6 +310,8 @@ def _read(known: Input, value: str | Iterable[str]) -> Value:
         pattern = r"[,\n]" if known.kind == "list" else r"\n"
         parts = [part.strip() for text in texts for part in re.split(pattern, text)]
         return tuple(part for part in parts if part) or None
+    if known.kind == "words":
+        return (_words(known, value) if isinstance(value, str) else tuple(value)) or None
     if not isinstance(value, str):
         raise InputError(f"input {known.name!r} takes one value", hint="give it once")
     text = value.strip()
@@ -316,6 +334,18 @@ def _read_one(known: Input, text: str) -> Value:
             return _duration(known, text)
         case _:
             return text
+
+
+def _words(known: Input, text: str) -> tuple[str, ...]:
+    from shlex import split
+
+    try:
+        return tuple(split(text))
+    except ValueError as error:
+        raise InputError(
+            f"input {known.name!r} cannot be split into words: {text!r} ({error})",
+            hint="close every quotation mark",
+        ) from error
 
 
 def _boolean(known: Input, text: str, *more: str) -> bool:

@@ -13,7 +13,10 @@ from launch_action.core.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class LaunchConfig:
-    """What we take of W&B's launch config (`wandb launch --config`): its `overrides`, and names."""
+    """What we take of W&B's launch config (`wandb launch --config`).
+
+    Its `overrides`, names, and where to run; `resource_args` as they stand there, by resource.
+    """
 
     run_config: Mapping[str, Any] = field(default_factory=dict)
     args: tuple[str, ...] = ()
@@ -21,11 +24,16 @@ class LaunchConfig:
     project: str = ""
     entity: str = ""
     name: str = ""
+    resource: str = ""
+    run_id: str = ""
+    files: Mapping[str, Any] = field(default_factory=dict)
+    artifacts: Mapping[str, Any] = field(default_factory=dict)
+    resource_args: Mapping[str, Any] = field(default_factory=dict)
 
 
 def parse_config(text: str, where: str) -> LaunchConfig:
     """Read a launch config, JSON or YAML. Raises InputError naming `where`."""
-    found = _mapping(_parse(text, where), where, "the launch config")
+    found = read_object(text, where)
     overrides = _mapping(found.get("overrides") or {}, where, "overrides")
     run_config = _mapping(overrides.get("run_config") or {}, where, "overrides.run_config")
     entry = overrides.get("entry_point") or found.get("entry_point") or ()
@@ -37,7 +45,17 @@ def parse_config(text: str, where: str) -> LaunchConfig:
         project=str(found.get("project") or ""),
         entity=str(found.get("entity") or ""),
         name=str(found.get("name") or ""),
+        resource=str(found.get("resource") or ""),
+        run_id=str(found.get("run_id") or ""),
+        files=_mapping(overrides.get("files") or {}, where, "overrides.files"),
+        artifacts=_mapping(overrides.get("artifacts") or {}, where, "overrides.artifacts"),
+        resource_args=_mapping(found.get("resource_args") or {}, where, "resource_args"),
     )
+
+
+def read_object(text: str, where: str) -> Mapping[str, Any]:
+    """An object written in JSON or YAML. Raises InputError naming `where`."""
+    return _mapping(_parse(text, where), where, "the content")
 
 
 def parse_settings(lines: Sequence[str]) -> dict[str, Any]:

@@ -11,11 +11,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
+from launch_action.core.credentials import without_credentials
 from launch_action.core.dataclass import dataclass, field
-from launch_action.core.errors import InputError
+from launch_action.core.errors import InputError, RunError
 from launch_action.core.image import Descriptor, Platform
 from launch_action.core.ports import Reporter
 from launch_action.core.reference import Digest
+from launch_action.core.resources import ContainerResources
 
 Resource = Literal["local-process", "local-container"]
 RunStatus = Literal["succeeded", "failed", "timeout", "cancelled"]
@@ -36,7 +38,8 @@ class RunPlan:
     the `--env NAME` whose values are the caller's. `timeout` is in seconds. `config` is W&B's
     run_config (nested JSON values). `wandb_job` is the job's name at W&B
     (`entity/project/name:alias`), empty for a job W&B does not know. `output_directory` is a path
-    of this machine. `untrusted` marks a run for an event that an outsider can cause.
+    of this machine. `untrusted` marks a run for an event that an outsider can cause. `files` and
+    `artifacts` are W&B's overrides of these names (JSON values). `resources` are a container's.
     """
 
     run_id: str
@@ -52,6 +55,10 @@ class RunPlan:
     timeout: float | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     wandb_job: str = ""
+    job_name: str = ""
+    files: Mapping[str, Any] = field(default_factory=dict)
+    artifacts: Mapping[str, Any] = field(default_factory=dict)
+    resources: ContainerResources = field(default_factory=ContainerResources)
     untrusted: bool = False
 
     def __post_init__(self) -> None:
@@ -74,7 +81,8 @@ class RunResult:
 
     `exit_code` is the job's own; 128 + n when signal n ended it. `seconds` is wall time from the
     job's start to its end. `metrics` are what the job left (see `metrics.read_metrics`).
-    `cancelled_by` is the signal that this program was sent, 0 when the status is another.
+    `cancelled_by` is the signal that this program was sent, 0 when the status is another. `error`
+    is what went wrong after the job's end: its output could not be brought here.
     """
 
     run_id: str
@@ -84,6 +92,7 @@ class RunResult:
     metrics: Mapping[str, Any]
     output_directory: str
     cancelled_by: int = 0
+    error: RunError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,27 +161,35 @@ def job_environment(
     caller: Mapping[str, str],
     image: Mapping[str, str],
     outputs: str,
+    docker: str = "",
 ) -> dict[str, str]:
     """Everything the job sees, apart from what its runner adds (PATH, HOME).
 
     Nothing of `caller`, the environment this program was started with, is in it but the names of
-    `plan.env_names`. `image` is the image's own environment; `outputs` is the output directory as
-    the job sees it. What the user gives wins over what we set, but for LAUNCH_OUTPUT_DIR.
+    `plan.env_names`, and with W&B's key the address of the W&B server it is for. `image` is the
+    image's own environment; `outputs` is the output directory as the job sees it; `docker` is the
+    reference of the image it runs in. What the user gives wins over what we set, but for
+    LAUNCH_OUTPUT_DIR.
     """
     named = {name: caller[name] for name in plan.env_names if name in caller}
-    given = _without_empty(named | dict(plan.environment))
+    given = _without_empty(dict(plan.resources.environment) | named | dict(plan.environment))
     found = {
         **_without_empty(image),
         "PYTHONUNBUFFERED": "1",
-        **_wandb_variables(plan, outputs),
+        **_wandb_variables(plan, outputs, docker),
         **given,
         "LAUNCH_OUTPUT_DIR": outputs,
     }
     if not found.get("WANDB_API_KEY"):
         found.setdefault("WANDB_MODE", "offline")
-    elif plan.wandb_job and found.get("WANDB_MODE", "online") in ("online", "shared"):
+        return found
+    if caller.get("WANDB_BASE_URL"):
+        # Without it the key of a team's own server would be sent to W&B's.
+        found.setdefault("WANDB_BASE_URL", without_credentials(caller["WANDB_BASE_URL"]))
+    artifacts = ({"_wandb_job": plan.wandb_job} if plan.wandb_job else {}) | dict(plan.artifacts)
+    if artifacts and found.get("WANDB_MODE", "online") in ("online", "shared"):
         # An offline `wandb.init` ends with an error when it is told of an artifact to use.
-        found.setdefault("WANDB_ARTIFACTS", json.dumps({"_wandb_job": plan.wandb_job}))
+        found.setdefault("WANDB_ARTIFACTS", json.dumps(artifacts))
     return found
 
 
@@ -181,8 +198,10 @@ def missing_names(plan: RunPlan, caller: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(name for name in plan.env_names if name not in caller)
 
 
-def _wandb_variables(plan: RunPlan, outputs: str) -> dict[str, str]:
+def _wandb_variables(plan: RunPlan, outputs: str, docker: str) -> dict[str, str]:
     optional = {
+        "WANDB_JOB_NAME": plan.job_name,
+        "WANDB_DOCKER": docker,
         "WANDB_PROJECT": plan.project.lower(),
         "WANDB_ENTITY": plan.entity,
         "WANDB_NAME": plan.name,
@@ -192,17 +211,18 @@ def _wandb_variables(plan: RunPlan, outputs: str) -> dict[str, str]:
         "WANDB_RUN_ID": plan.run_id,
         "WANDB_DIR": outputs,
         **{name: value for name, value in optional.items() if value},
-        **_config_variables(plan.config),
+        **_json_variables("WANDB_CONFIG", plan.config),
+        **(_json_variables("WANDB_LAUNCH_FILE_OVERRIDES", plan.files) if plan.files else {}),
     }
 
 
-def _config_variables(config: Mapping[str, Any]) -> dict[str, str]:
-    """WANDB_CONFIG, or WANDB_CONFIG_0 and so on when it is too long for one variable."""
-    text = json.dumps(config)
+def _json_variables(name: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """The variable, or NAME_0 and so on when the text is too long for one."""
+    text = json.dumps(values)
     if len(text) <= CONFIG_CHUNK:
-        return {"WANDB_CONFIG": text}
+        return {name: text}
     starts = range(0, len(text), CONFIG_CHUNK)
-    return {f"WANDB_CONFIG_{i}": text[at : at + CONFIG_CHUNK] for i, at in enumerate(starts)}
+    return {f"{name}_{i}": text[at : at + CONFIG_CHUNK] for i, at in enumerate(starts)}
 
 
 def _without_empty(found: Mapping[str, str]) -> dict[str, str]:

@@ -37,10 +37,10 @@ def end_all(leader: int, mark: bytes) -> None:
 
 def _of_job(leader: int, mark: bytes) -> Iterator[int]:
     own = os.getpid()
-    first = _status(Path(f"/proc/{leader}"))
+    first = process_status(Path(f"/proc/{leader}"))
     for place in Path("/proc").glob("[0-9]*"):
         pid = int(place.name)
-        found = _status(place)
+        found = process_status(place)
         if not first or not found or pid == own or found.state in (b"Z", b"X"):
             continue
         # What is older than the job is not of it; its environment need not be read.
@@ -48,7 +48,7 @@ def _of_job(leader: int, mark: bytes) -> Iterator[int]:
             yield pid
 
 
-class _Status(NamedTuple):
+class ProcessStatus(NamedTuple):
     """Of /proc/PID/stat: `start` is in clock ticks since the machine started."""
 
     state: bytes
@@ -56,13 +56,14 @@ class _Status(NamedTuple):
     start: int
 
 
-def _status(place: Path) -> _Status | None:
+def process_status(place: Path) -> ProcessStatus | None:
+    """The status of the process of a directory `/proc/PID`; None when there is none."""
     try:
         # proc_pid_stat(5): the name in parentheses may hold anything, also spaces and parentheses.
         found = (place / "stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
         return None
-    return _Status(found[0], int(found[3]), int(found[19]))
+    return ProcessStatus(found[0], int(found[3]), int(found[19]))
 
 
 def _marked(place: Path, mark: bytes) -> bool:

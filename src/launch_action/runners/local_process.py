@@ -8,7 +8,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -124,7 +124,7 @@ class _Process:
     mark: bytes
     _stopped: bool = False
 
-    def output(self) -> Iterator[bytes]:
+    def output(self) -> Generator[bytes, None, None]:
         assert self.child.stdout  # noqa: S101 - it is a pipe, see _start
         handle = self.child.stdout.fileno()
         # Not select.select: it knows no descriptor above 1023.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -25,7 +25,7 @@ _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Started(Protocol):
     """A job that runs."""
 
-    def output(self) -> Iterator[bytes]:
+    def output(self) -> Generator[bytes, None, None]:
         """What it writes, until it ends; read in a thread of its own."""
         ...
 
@@ -127,7 +127,8 @@ def supervise(
 
 
 def _to_its_end(job: Started, follow: Callable[[Iterator[bytes]], None]) -> int:
-    follow(job.output())
+    with closing(job.output()) as output:
+        follow(output)
     return job.wait()
 
 

@@ -6,14 +6,15 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from io import BufferedReader, RawIOBase
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from launch_action.cache import Cache
 from launch_action.core.dataclass import dataclass
 from launch_action.core.image import Descriptor, fingerprint
 from launch_action.core.run import JobImage, LayerRef
+from launch_action.runners.stream import ChunkStream
 from launch_action.runners.tree import is_whole, keep_bytecode, link, publish, tree_of
 
 # Part of the key of unpacked dependencies: what is made of the same layers.
@@ -73,30 +74,9 @@ class Unpacking:
         root.mkdir(parents=True, exist_ok=True)
         for layer in layers:
             with self.open_blob(layer.descriptor) as chunks:
-                self.extract(BufferedReader(_Stream(chunks), _BUFFER), root)
+                self.extract(BufferedReader(ChunkStream(chunks), _BUFFER), root)
                 # The digest is checked at the end of the stream, which may be after the archive's.
                 deque(chunks, maxlen=0)
-
-
-class _Stream(RawIOBase):
-    """Chunks as a file that is read from its beginning to its end."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        while not self._rest:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return 0
-            self._rest = memoryview(chunk)
-        count = min(len(buffer), len(self._rest))
-        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
-        return count
 
 
 def _clear(root: Path) -> None:

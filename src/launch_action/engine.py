@@ -1,0 +1,138 @@
+"""The Docker engine: how it is reached, what it is, and what it says when it refuses.
+
+It is the one of `$DOCKER_HOST`, else of Docker's context (`$DOCKER_CONTEXT`, `docker context use`),
+else this machine's, which may be the user's own (rootless).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launch_action.core.dataclass import dataclass
+from launch_action.core.errors import LaunchError, RunError
+from launch_action.core.image import Platform
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+# Seconds for an answer of the engine; what lasts (a pull, a load, the log) is streamed.
+ANSWER = 60
+_PROBE = 5
+_SOCKET = "/var/run/docker.sock"
+_NO_ENGINE = "no Docker engine"
+_START_ONE = "start one, or name another with DOCKER_HOST; --resource local-process needs none"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """A Docker engine: its address and version, and the platform its containers run on.
+
+    `remote` engines do not see this machine's directories.
+    """
+
+    address: str
+    version: str
+    platform: Platform
+    remote: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    """Where an engine is; `tls` is of the docker SDK, None where the environment has it."""
+
+    address: str
+    tls: Any = None
+
+
+def engine_available() -> EngineFacts | str:
+    """What the engine is; or, in one line, why there is none."""
+    try:
+        with connected(_PROBE) as engine:
+            return engine_facts(engine)
+    except RunError as error:
+        return error.message
+
+
+@contextmanager
+def connected(timeout: int = ANSWER) -> Iterator[DockerClient]:
+    """A client of the engine, `timeout` seconds for each answer. Raises RunError: exit code 7."""
+    with engine_errors(_NO_ENGINE, hint=_START_ONE):
+        engine = _client(_endpoint(), timeout)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def engine_facts(engine: DockerClient) -> EngineFacts:
+    """Ask an engine what it is. Raises RunError when it does not answer."""
+    with engine_errors(_NO_ENGINE, hint=_START_ONE):
+        found, address = engine.version(), _endpoint().address
+    platform = Platform.parse(f"{found.get('Os', 'linux')}/{found.get('Arch', 'unknown')}")
+    remote = not address.startswith(("unix:", "npipe:"))
+    return EngineFacts(address, str(found.get("Version", "")), platform, remote)
+
+
+@contextmanager
+def engine_errors(
+    what: str, hint: str = "see the engine's own log", kind: type[LaunchError] = RunError
+) -> Iterator[None]:
+    """Turn what the engine, or the way to it, says into an error that begins with `what`."""
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        yield
+    except (DockerException, RequestException) as error:
+        raise kind(f"{what}: {explanation(error)}", hint=hint) from error
+
+
+def explanation(error: Exception) -> str:
+    """What the engine said, in one line."""
+    said = getattr(error, "explanation", None) or error
+    return " ".join(str(said).split())[:500]
+
+
+def _client(endpoint: _Endpoint, timeout: int) -> DockerClient:
+    import docker
+
+    # With `ssh` itself, not paramiko: it reads the user's configuration and asks the agent.
+    if endpoint.tls is None and os.environ.get("DOCKER_HOST"):
+        return docker.from_env(timeout=timeout, use_ssh_client=True)
+    return docker.DockerClient(
+        base_url=endpoint.address, tls=endpoint.tls or False, timeout=timeout, use_ssh_client=True
+    )
+
+
+def _endpoint() -> _Endpoint:
+    host = os.environ.get("DOCKER_HOST")
+    if host:
+        return _Endpoint(host)
+    return _of_context() or _of_machine()
+
+
+def _of_context() -> _Endpoint | None:
+    """The endpoint of a context that was chosen. Raises DockerException when it is not there."""
+    from docker.context import ContextAPI
+    from docker.errors import DockerException
+
+    name = os.environ.get("DOCKER_CONTEXT") or None
+    try:
+        found = ContextAPI.get_context(name)
+    except Exception as error:  # the SDK raises plain Exceptions for files that do not read
+        raise DockerException(str(error)) from error
+    if found is None:
+        raise DockerException(f"the Docker context {name or 'in use'!r} is not there")
+    if found.Name == "default" or not found.Host:
+        return None
+    return _Endpoint(found.Host, found.TLSConfig)
+
+
+def _of_machine() -> _Endpoint:
+    own = Path(os.environ.get("XDG_RUNTIME_DIR") or "/run/user/0", "docker.sock")
+    socket = str(own) if own.exists() and not Path(_SOCKET).exists() else _SOCKET
+    return _Endpoint(f"unix://{socket}")
