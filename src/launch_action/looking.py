@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from launch_action.builders.layers.archive import CONTENT_VERSION
+from launch_action.builders.layers.codec import codec_of
 from launch_action.builders.layers.index_auth import index_identities
 from launch_action.builders.layers.writer import FORMAT
 from launch_action.core.base import DebianBase, parse_base
 from launch_action.core.checkout import Checkout
+from launch_action.core.compression import Compression
 from launch_action.core.context import Context, TreeFile
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.dependencies import at_commits, read_dependencies
@@ -63,7 +65,8 @@ def look(place: Workplace, *, run: bool) -> Iterator[Looked]:
 
 def place_situation(place: Workplace) -> Situation:
     """What the plan must know of where it runs; in GitHub Actions, what the event says."""
-    found = situation(place, f"{FORMAT}/{CONTENT_VERSION}")
+    codec = codec_of(Compression.parse(place.inputs.compression))
+    found = situation(place, codec.key(f"{FORMAT}/{CONTENT_VERSION}"))
     if not in_actions(place.environment):
         return found
     from launch_action.github.environment import load_context

@@ -18,11 +18,12 @@ from support.wheels import damage, rich
 
 from launch_action.builders.layers import gzip, writer
 from launch_action.builders.layers.archive import Chunks, Entry, Spliced
+from launch_action.builders.layers.codec import RUN
 from launch_action.builders.layers.install import wheel_entries
 from launch_action.builders.layers.scheme import Scheme
 from launch_action.builders.layers.tar import with_parents
 from launch_action.builders.layers.wheel import read_wheel
-from launch_action.builders.layers.writer import RUN, SPLICE_MIN, layer_key, write_layer
+from launch_action.builders.layers.writer import SPLICE_MIN, layer_key, write_layer
 from launch_action.core.errors import BuildError
 
 SCHEME = Scheme("/opt/venv", "3.11")

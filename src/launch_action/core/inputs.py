@@ -85,6 +85,9 @@ INPUTS: tuple[Input, ...] = (
           default="auto", choices=("auto", "layers")),
     Input("compile", "Put bytecode in the dependency layers (needs Python of the target's exact version).",
           "boolean", default="false"),
+    Input("compression", "Compression of the layers: `gzip`, `gzip:1` to `gzip:12`, `zstd`, `zstd:1` to `zstd:19` "
+          "(zstd needs Docker 23, containerd 1.5 or later where the image is pulled).",
+          default="gzip", metavar="KIND[:LEVEL]"),
     Input("platform", "Platforms of the image, such as `linux/amd64`; default the machine's.",
           "list", metavar="PLATFORM"),
     Input("resolve-date", "Day that unpinned requirements are resolved as of: `YYYY-MM-DD` or `latest`; "
@@ -141,8 +144,9 @@ INPUTS: tuple[Input, ...] = (
 # Inputs that action.yml, which holds at most 30, takes in `build-options` alone.
 NOT_IN_ACTION = frozenset({
     "job-name-style", "requirements", "extras", "groups", "install-project", "compile",
-    "resolve-date", "name", "registry-mirror", "registry-ca", "insecure-registry", "require-clean",
-    "allow-rename", "config", "sbom", "provenance", "resource-args", "args", "detach",
+    "compression", "resolve-date", "name", "registry-mirror", "registry-ca", "insecure-registry",
+    "require-clean", "allow-rename", "config", "sbom", "provenance", "resource-args", "args",
+    "detach",
 })  # fmt: skip
 
 BY_NAME = {one.name: one for one in INPUTS}
@@ -174,6 +178,7 @@ class Inputs:
     install_project: bool = False
     builder: str = "auto"
     compile: bool = False
+    compression: str = "gzip"
     platform: tuple[str, ...] = ()
     resolve_date: str = ""
     build_options: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from launch_action.core.aliases import default_aliases, previous_aliases
 from launch_action.core.attest import Attest, choose_attestations
 from launch_action.core.base import BaseReference, LayoutBase, RegistryBase, parse_base
 from launch_action.core.checkout import Checkout
+from launch_action.core.compression import DEFAULT, Compression
 from launch_action.core.context import TreeFile
 from launch_action.core.dataclass import dataclass
 from launch_action.core.dependencies import DependencyInputs
@@ -60,6 +61,7 @@ class BuildPlan:
     content: str
     compile: bool
     recipe: str
+    compression: Compression = DEFAULT
 
     def build_key(self, identities: tuple[str, ...]) -> str:
         """The build key, once the bases of the platforms are resolved; 64 hexadecimal digits."""
@@ -167,10 +169,11 @@ def plan_build(
     platforms = _platforms(inputs, situation)
     until = _cutoff(inputs, checkout, project, situation)
     dependency_key = _dependency_key(inputs, project, situation, until)
+    compression = Compression.parse(inputs.compression)
     recipe = fingerprint(
         "recipe", RECIPE_FORMAT, "layers", situation.builder_format, project.digest,
         dependency_key, project.python.version, _base_name(base), [str(p) for p in platforms],
-        entrypoint, inputs.compile,
+        entrypoint, inputs.compile, str(compression),
     )  # fmt: skip
     return BuildPlan(
         builder="layers",
@@ -186,6 +189,7 @@ def plan_build(
         content=project.digest,
         compile=inputs.compile,
         recipe=recipe,
+        compression=compression,
     )
 
 

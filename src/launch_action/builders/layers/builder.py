@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from launch_action.builders.layers.archive import CONTENT_VERSION, LayerRecipe
 from launch_action.builders.layers.base import Base
 from launch_action.builders.layers.code import code_recipe, import_paths
+from launch_action.builders.layers.codec import Codec, codec_of
 from launch_action.builders.layers.image import (
     ImageSpec,
     MadeLayer,
@@ -32,7 +33,7 @@ from launch_action.builders.layers.writer import FORMAT, write_layer
 from launch_action.cache import Cache
 from launch_action.core.base import BaseFacts, BaseReference
 from launch_action.core.context import Context
-from launch_action.core.dataclass import dataclass, field
+from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.errors import BuildError
 from launch_action.core.image import (
     OCI_CONFIG,
@@ -98,11 +99,13 @@ class LayersBuild:
 
     def build(self, target: Content, previous: tuple[Manifest, ...]) -> Built:
         """Put an image per platform into the target, without tags."""
-        stored = StoredLayers.read(previous)
+        stored, codec = StoredLayers.read(previous), codec_of(self.plan.compression)
         images, lines = [], set[str]()
         for base in self.resolved:
             with _pool("send") as senders, _pool("make") as makers:
-                image = _Image(self.builder, self.plan, base, target, stored, makers, senders)
+                image = _Image(
+                    self.builder, self.plan, base, target, stored, makers, senders, codec
+                )
                 descriptor, packages = image.build()
             images.append(descriptor)
             lines |= set(packages)
@@ -125,6 +128,7 @@ class _Image:
     stored: StoredLayers
     makers: ThreadPoolExecutor
     senders: ThreadPoolExecutor
+    codec: Codec
     sent: dict[Digest, Future[None]] = field(default_factory=dict)
     wheels: Descriptor | None = None
     resolved: bytes = b""
@@ -192,11 +196,12 @@ class _Image:
         The interpreter to the patch release: it is in the environment, and markers may ask for it.
         """
         facts, plan = self.base.facts, self.plan
-        return fingerprint(
+        key = fingerprint(
             FORMAT, CONTENT_VERSION, plan.dependency_key, plan.cutoff, plan.compile,
             str(facts.platform), facts.libc, facts.libc_version, facts.python.executable,
             facts.python.version,
         )  # fmt: skip
+        return self.codec.key(key)
 
     def _take(self, layer: Layer) -> None:
         """See that a layer of the base is in the target."""
@@ -208,6 +213,7 @@ class _Image:
 
     def _provide(self, recipe: LayerRecipe, packages: Sequence[str] = ()) -> MadeLayer:
         """The layer of a recipe, in the target or on its way: known, cached, or made now."""
+        recipe = replace(recipe, key=self.codec.key(recipe.key))
         known = self._known(recipe.key)
         if known is not None:
             return known
@@ -247,7 +253,7 @@ class _Image:
     def _make(self, recipe: LayerRecipe, packages: tuple[str, ...]) -> None:
         cache = self.builder.cache
         with cache.write("layers", recipe.key) as path, path.open("wb") as out:
-            written = write_layer(recipe.entries(), out)
+            written = write_layer(recipe.entries(), out, self.codec)
         layer = MadeLayer(written.layer, recipe.key, recipe.role, recipe.title, packages)
         note_layer(cache, layer)
 

@@ -17,10 +17,15 @@ from launch_action.builders.layers.base_findings import (
     Findings,
     Libc,
 )
-from launch_action.builders.layers.tar_stream import ByteStream, Member, inflate, members
+from launch_action.builders.layers.tar_stream import (
+    ByteStream,
+    Member,
+    decompress_zstd,
+    inflate,
+    members,
+)
 from launch_action.core.base import PythonFacts
 from launch_action.core.dataclass import dataclass, field
-from launch_action.core.errors import BuildError
 from launch_action.core.image import OCI_LAYER_GZIP, OCI_LAYER_ZSTD, Layer
 from launch_action.core.ports import Content, Reporter
 
@@ -68,12 +73,6 @@ def read_findings(
 
     Raises BuildError for a layer that cannot be read, RegistryError or StoreError of `origin`.
     """
-    for layer in layers:
-        if layer.descriptor.media_type == OCI_LAYER_ZSTD:
-            raise BuildError(
-                f"the layers of {name} are compressed with zstd, which is not read here",
-                hint="name a base image with gzip layers, or one that sets PYTHON_VERSION",
-            )
     total = sum(layer.descriptor.size for layer in layers)
     with (
         reporter.transfer(f"reading {name}", total) as advance,
@@ -89,13 +88,18 @@ def _read_layer(origin: Content, layer: Layer, advance: Callable[[int], None]) -
     found = _LayerFiles()
     with origin.open_blob(layer.descriptor) as chunks:
         counted = _counted(chunks, advance)
-        gzip = layer.descriptor.media_type == OCI_LAYER_GZIP
-        stream = ByteStream(inflate(counted) if gzip else counted)
+        stream = ByteStream(_decompressed(layer.descriptor.media_type, counted))
         for member in members(stream):
             _note(found, member)
         # The blob's digest is checked at its end: nothing is believed before.
         stream.drain()
     return found
+
+
+def _decompressed(media_type: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    if media_type == OCI_LAYER_GZIP:
+        return inflate(chunks)
+    return decompress_zstd(chunks) if media_type == OCI_LAYER_ZSTD else chunks
 
 
 def _counted(chunks: Iterator[bytes], advance: Callable[[int], None]) -> Iterator[bytes]:

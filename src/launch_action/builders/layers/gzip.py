@@ -22,13 +22,13 @@ MAX_MEMBER = 2**32
 HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 
 
-def member(data: bytes) -> bytes:
+def member(data: bytes, level: int = LEVEL) -> bytes:
     """A gzip member of this data, byte for byte the same on every machine.
 
     The compressor is libdeflate and not isal, which is faster: what isal writes depends on the
     processor (SSE4.2, AVX2 and plain C choose other matches), and a digest must not.
     """
-    return HEADER + bytes(deflate_compress(data, LEVEL)) + trailer(isal_zlib.crc32(data), len(data))
+    return HEADER + bytes(deflate_compress(data, level)) + trailer(isal_zlib.crc32(data), len(data))
 
 
 def trailer(crc32: int, size: int) -> bytes:

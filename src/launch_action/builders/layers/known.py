@@ -13,7 +13,7 @@ from launch_action.builders.layers.image import DEPENDENCIES_KEY, MadeLayer, rea
 from launch_action.cache import Cache
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError, RegistryError
-from launch_action.core.image import OCI_LAYER_GZIP, Descriptor, Layer, Manifest
+from launch_action.core.image import Descriptor, Layer, Manifest
 from launch_action.core.reference import Digest
 from launch_action.core.version import wheels_of
 
@@ -84,6 +84,7 @@ def note_layer(cache: Cache, made: MadeLayer) -> None:
         path.write_text(
             json.dumps(
                 {
+                    "type": made.layer.descriptor.media_type,
                     "digest": made.layer.descriptor.digest,
                     "size": made.layer.descriptor.size,
                     "diff_id": made.layer.diff_id,
@@ -123,7 +124,7 @@ def _from_note(found: Mapping[str, object], key: str) -> MadeLayer:
     size, packages = found["size"], found["packages"]
     if not isinstance(size, int) or not isinstance(packages, list):
         raise TypeError(key)
-    descriptor = Descriptor(OCI_LAYER_GZIP, Digest(str(found["digest"])), size)
+    descriptor = Descriptor(str(found["type"]), Digest(str(found["digest"])), size)
     return MadeLayer(
         Layer(descriptor, Digest(str(found["diff_id"]))),
         key,

@@ -1,4 +1,4 @@
-"""Reads a layer: gzip of any number of members or plain tar, entry by entry.
+"""Reads a layer: gzip or zstd of any number of members, or plain tar, entry by entry.
 
 Source of the formats: RFC 1952; POSIX.1-2017, pax; GNU tar's long names and binary numbers, which
 other tools write.
@@ -166,9 +166,25 @@ def _text(found: bytes | None, otherwise: str) -> str:
     return text
 
 
+def _chunks(data: bytes, stream: BinaryIO) -> Iterator[bytes]:
+    while data:
+        yield data
+        data = stream.read(_READ)
+
+
 def inflated(stream: BinaryIO) -> Iterator[bytes]:
-    """The stream's content, at most a MiB at a time: gzip's members in a row, or as it is."""
+    """The stream's content: the members of gzip or zstd in a row, or as it is.
+
+    A piece at a time, as a rule of a MiB at most. Raises EOFError when the stream ends inside a
+    member; IsalError or ValueError when it is damaged.
+    """
     data = stream.read(_READ)
+    if data[1:4] in (b"\xb5\x2f\xfd", b"\x2a\x4d\x18"):
+        from launch_action.builders.layers.zstd import decompressed, is_zstd
+
+        if is_zstd(data):
+            yield from decompressed(_chunks(data, stream))
+            return
     if not data.startswith(b"\x1f\x8b"):
         while data:
             yield data

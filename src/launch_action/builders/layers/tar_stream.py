@@ -122,6 +122,16 @@ def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise _damaged("the gzip file ends too early")
 
 
+def decompress_zstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The content of a zstd file of any number of frames. Raises BuildError on damage."""
+    from launch_action.builders.layers.zstd import decompressed
+
+    try:
+        yield from decompressed(chunks)
+    except (EOFError, ValueError) as error:
+        raise _damaged(str(error)) from error
+
+
 def _member(
     stream: ByteStream, block: bytes, kind: str, size: int, extended: dict[str, str]
 ) -> Iterator[Member]:
