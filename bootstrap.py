@@ -243,9 +243,9 @@ def install(target: Path, python: Mapping[str, str], outside: str) -> str:
 
 def uv_by_pip(target: Path, python: str, outside: str) -> str:
     """Make the environment with venv and have pip fetch uv alone, which does the rest faster."""
-    lock = LOCK.read_text(encoding="utf-8")
+    packages = re.split(r"\n(?=\S)", LOCK.read_text(encoding="utf-8"))
     alone = Path(outside, "uv.lock")
-    alone.write_text(lock[lock.index("\nuv==") :], encoding="utf-8")
+    alone.write_text(next(p for p in packages if p.startswith("uv==")) + "\n", encoding="utf-8")
     inner = str(target / "bin" / "python")
     pip = [python, "-I", "-m", "pip", "--python", inner]
     if answers([python, "-I", "-m", "pip", "--python", python, "--version"], outside):

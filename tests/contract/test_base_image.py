@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import zstandard
 from support.bases import (
     ALPINE_HISTORY,
     AMD64,
@@ -32,6 +33,7 @@ from launch_action.core.image import (
     DOCKER_MANIFEST,
     OCI_INDEX,
     OCI_LAYER_GZIP,
+    OCI_LAYER_ZSTD,
     Manifest,
     Platform,
 )
@@ -252,6 +254,38 @@ def test_the_layers_are_read_once_where_the_config_does_not_tell(
     assert read == sum(one.descriptor.size for one in first.layers)
     assert place.reporter.bytes == read
     assert second.facts == first.facts
+
+
+def zstd_frames(data: bytes) -> bytes:
+    """Two frames, and what partial pulls are made of: a frame without content."""
+    half = len(data) // 2
+    index = b"\x50\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"toc."
+    return zstandard.compress(data[:half]) + index + zstandard.compress(data[half:]) + index
+
+
+def test_layers_of_zstd_are_read(place: Place, tmp_path: Path) -> None:
+    put_image(
+        place.content, [layer(SYSTEM), layer(PYTHON)], tag="z", env=("CUDA_VERSION=12.4",),
+        layer_type=OCI_LAYER_ZSTD, pack=zstd_frames,
+    )  # fmt: skip
+
+    found = place.resolve(tmp_path / "cache", "z")
+
+    assert {one.descriptor.media_type for one in found.layers} == {OCI_LAYER_ZSTD}
+    assert (found.facts.python.version, found.facts.libc_version) == ("3.11", "2.36")
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: b"no zstd" + data])
+def test_a_damaged_layer_of_zstd_is_an_error(
+    place: Place, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    put_image(
+        place.content, [layer(SYSTEM)], tag="z", env=("CUDA_VERSION=12.4",),
+        layer_type=OCI_LAYER_ZSTD, pack=lambda data: damage(zstandard.compress(data)),
+    )  # fmt: skip
+
+    with pytest.raises(BuildError, match=r"a layer cannot be read: .*zstd"):
+        place.resolve(tmp_path / "cache", "z")
 
 
 def test_a_base_without_python_is_an_error(place: Place, tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from launch_action.builders.layers.packages import Packages
 from launch_action.builders.layers.writer import FORMAT
 from launch_action.cache import Cache
 from launch_action.core.base import BaseFacts, BaseReference, PythonFacts, RegistryBase
+from launch_action.core.compression import DEFAULT, Compression
 from launch_action.core.context import TreeFile
 from launch_action.core.dependency_inputs import DependencyInputs
-from launch_action.core.image import Manifest, Platform
+from launch_action.core.image import OCI_LAYER_GZIP, OCI_LAYER_ZSTD, Manifest, Platform
 from launch_action.core.plan import BuildPlan
 from launch_action.core.python_version import PythonChoice
 from launch_action.core.reference import Reference
@@ -75,7 +76,12 @@ class Machine:
         self.cache = Cache(folder / "cache")
         self.resolved = 0
 
-    def build(self, facts: BaseFacts, previous: tuple[Manifest, ...] = ()) -> Manifest:
+    def build(
+        self,
+        facts: BaseFacts,
+        previous: tuple[Manifest, ...] = (),
+        compression: Compression = DEFAULT,
+    ) -> Manifest:
         reporter = Remembered()
 
         def packages() -> Packages:
@@ -86,7 +92,7 @@ class Machine:
             return Base(facts)
 
         builder = LayersBuilder(Empty(), base, packages, self.cache, reporter)
-        built = builder.prepare(PLAN).build(self.target, previous)
+        built = builder.prepare(replace(PLAN, compression=compression)).build(self.target, previous)
         found = self.target.get_manifest(built.images[0].digest)
         assert found
         return found
@@ -123,3 +129,20 @@ def test_layers_of_another_codec_are_not_taken_for_ours(
     machine.build(FACTS, previous=(first,))
 
     assert machine.resolved == 2
+
+
+@pytest.mark.parametrize("other", ["gzip:9", "zstd", "zstd:19"])
+def test_layers_of_another_compression_are_not_taken(tmp_path: Path, other: str) -> None:
+    """Neither from an earlier image nor from the cache, and one beside the other is kept."""
+    machine, fresh = Machine(tmp_path / "used"), Machine(tmp_path / "fresh")
+    compression = Compression.parse(other)
+    usual = machine.build(FACTS)
+
+    found = machine.build(FACTS, (usual,), compression)
+
+    assert found == fresh.build(FACTS, (), compression)
+    assert machine.build(FACTS, (found,)) == usual
+    assert machine.build(FACTS, (), compression) == found
+    assert machine.resolved == 2
+    kinds = {layer.media_type for layer in found.layers()}
+    assert kinds == {OCI_LAYER_ZSTD if compression.kind == "zstd" else OCI_LAYER_GZIP}

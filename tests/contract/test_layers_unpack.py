@@ -15,11 +15,13 @@ from support.layers import layer_of
 from support.wheels import rich
 
 from launch_action.builders.layers.archive import Entry
+from launch_action.builders.layers.codec import codec_of
 from launch_action.builders.layers.install import wheel_entries
 from launch_action.builders.layers.scheme import Scheme
 from launch_action.builders.layers.tar import with_parents
 from launch_action.builders.layers.unpack import extract
 from launch_action.builders.layers.wheel import read_wheel
+from launch_action.core.compression import Compression
 from launch_action.core.errors import StoreError
 
 
@@ -72,14 +74,25 @@ def nothing_outside_changes(place: Path) -> Iterable[None]:
     assert (place.parent / "outside/kept").read_text() == "kept"
 
 
-def test_a_layer_of_ours_comes_out_as_it_went_in(place: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("compression", ["gzip", "gzip:1", "zstd", "zstd:12"])
+def test_a_layer_of_ours_comes_out_as_it_went_in(
+    place: Path, tmp_path: Path, compression: str
+) -> None:
     wheel = rich(tmp_path)
     entries = wheel_entries(read_wheel(wheel), Scheme("/opt/venv", "3.11"))
-    assert unpack(with_parents(entries), place) == len(entries)
+    layer, _ = layer_of(with_parents(entries), codec_of(Compression.parse(compression)))
+    assert extract(io.BytesIO(layer), place) == len(entries)
     wheel.unlink()
     assert (place / "opt/venv/bin/rich-demo").stat().st_mode & 0o777 == 0o755
     big = place / "opt/venv/lib/python3.11/site-packages/rich_demo/big.bin"
     assert big.read_bytes() == bytes(range(256)) * 800
+
+
+@pytest.mark.parametrize("end", [3, 40, -1])
+def test_a_layer_of_zstd_that_is_cut_off_is_refused(place: Path, end: int) -> None:
+    layer, _ = layer_of([file("f", b"new" * 99)], codec_of(Compression.parse("zstd")))
+    with pytest.raises(StoreError, match="cannot be read"):
+        extract(io.BytesIO(layer[:end]), place)
 
 
 def test_any_bytes_of_a_name_come_out(place: Path) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,16 @@ from support.wheels import damage, rich
 
 from launch_action.builders.layers import gzip, writer
 from launch_action.builders.layers.archive import Chunks, Entry, Spliced
-from launch_action.builders.layers.codec import RUN
+from launch_action.builders.layers.codec import RUN, codec_of
 from launch_action.builders.layers.install import wheel_entries
 from launch_action.builders.layers.scheme import Scheme
 from launch_action.builders.layers.tar import with_parents
 from launch_action.builders.layers.wheel import read_wheel
 from launch_action.builders.layers.writer import SPLICE_MIN, layer_key, write_layer
+from launch_action.builders.layers.zstd import MAGIC
+from launch_action.core.compression import Compression
 from launch_action.core.errors import BuildError
+from launch_action.core.image import OCI_LAYER_ZSTD
 
 SCHEME = Scheme("/opt/venv", "3.11")
 
@@ -136,6 +140,48 @@ def test_a_member_of_4_gib_is_not_spliced(tmp_path: Path, monkeypatch: pytest.Mo
     layer, written = layer_of([entry(spliced(tmp_path, data))])
     assert raw_deflate(data) not in layer
     assert data in checked_tar(layer, written)
+
+
+def test_a_layer_of_zstd_holds_what_one_of_gzip_holds(tmp_path: Path) -> None:
+    """Compressed anew, in frames that several threads make, and put together in order."""
+    data = random.Random(5).randbytes(7 << 20)
+    entries = [entry(b"a" * 9, "a"), entry(spliced(tmp_path, data), "b"), entry(data[:9999], "c")]
+    codec = codec_of(Compression("zstd", 1))
+    layer, written = layer_of(entries, codec)
+
+    assert written.media_type == OCI_LAYER_ZSTD
+    assert layer.count(MAGIC) == 2
+    assert checked_tar(layer, written) == checked_tar(*layer_of(entries))
+    assert {layer_of(entries, codec)[0] for _ in range(5)} == {layer}
+
+
+@pytest.mark.parametrize("processors", [1, 5])
+def test_a_layer_does_not_depend_on_how_many_compress(
+    monkeypatch: pytest.MonkeyPatch, processors: int
+) -> None:
+    codec = replace(codec_of(Compression("zstd", 3)), run=1000)
+    entries = [entry(random.Random(6).randbytes(300_000).hex().encode())]
+    expected = layer_of(entries, codec)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(processors))
+
+    assert layer_of(entries, codec) == expected
+
+
+@pytest.mark.parametrize("level", range(1, 13))
+def test_a_level_of_gzip_is_that_of_what_is_not_spliced(tmp_path: Path, level: int) -> None:
+    data = random.Random(7).randbytes(500) * 40
+    content = spliced(tmp_path, data)
+    entries = [entry(content, "b"), entry(b"text %d\n" * 9000, "c")]
+    layer, written = layer_of(entries, codec_of(Compression("gzip", level)))
+
+    assert raw_deflate(data) in layer
+    assert checked_tar(layer, written) == checked_tar(*layer_of(entries))
+
+
+def test_a_file_that_is_damaged_gives_no_layer_of_zstd(tmp_path: Path) -> None:
+    content = spliced(tmp_path, random.Random(8).randbytes(5 << 20), crc32=1)
+    with pytest.raises(BuildError, match="CRC-32"):
+        layer_of([entry(content)], codec_of(Compression("zstd", 1)))
 
 
 def test_links_and_directories_have_no_content() -> None:

@@ -108,9 +108,10 @@ def put_image(
     config: Mapping[str, Any] | None = None,
     manifest: Mapping[str, Any] | None = None,
     layer_type: str = OCI_LAYER_GZIP,
+    pack: Callable[[bytes], bytes] = lambda data: gzip.compress(data, 1, mtime=0),
 ) -> Manifest:
     """Store an image of these uncompressed layers. `config` and `manifest` go over what is made."""
-    packed = [gzip.compress(data, 1, mtime=0) for data in layers]
+    packed = [pack(data) for data in layers]
     document = {
         "created": "2024-01-01T00:00:00Z",
         **platform.document(),
