@@ -84,7 +84,9 @@ def _engine(_: Mapping[str, str]) -> Iterator[Finding]:
     if isinstance(engine, str):
         yield Finding("engine", False, engine, "not needed to build; runs are local processes")
     else:
-        yield Finding("engine", True, f"Docker {engine.version} at {engine.address}")
+        zstd = "takes" if engine.takes_zstd else "does not take"
+        detail = f"{engine.name} {engine.version} at {engine.address}, {zstd} --compression zstd"
+        yield Finding("engine", True, detail)
 
 
 def _builder(_: Mapping[str, str]) -> Iterator[Finding]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # Seconds for an answer of the engine; what lasts (a pull, a load, the log) is streamed.
 ANSWER = 60
 _PROBE = 5
+# The first Docker that unpacks layers of zstd.
+ZSTD_SINCE = 23
 _SOCKET = "/var/run/docker.sock"
 _NO_ENGINE = "no Docker engine"
 _START_ONE = "start one, or name another with DOCKER_HOST; --resource local-process needs none"
@@ -31,13 +33,24 @@ _START_ONE = "start one, or name another with DOCKER_HOST; --resource local-proc
 class EngineFacts:
     """A Docker engine: its address and version, and the platform its containers run on.
 
-    `remote` engines do not see this machine's directories.
+    `remote` engines do not see this machine's directories. `name` is Docker, or Podman, which
+    answers to the same calls.
     """
 
     address: str
     version: str
     platform: Platform
     remote: bool
+    name: str = "Docker"
+
+    @property
+    def takes_zstd(self) -> bool:
+        """Whether it unpacks layers of zstd: Docker does from 23.0 on, and Podman.
+
+        One that has no number for a version is believed to.
+        """
+        major = self.version.partition(".")[0]
+        return self.name != "Docker" or not major.isdigit() or int(major) >= ZSTD_SINCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +87,9 @@ def engine_facts(engine: DockerClient) -> EngineFacts:
         found, address = engine.version(), _endpoint().address
     platform = Platform.parse(f"{found.get('Os', 'linux')}/{found.get('Arch', 'unknown')}")
     remote = not address.startswith(("unix:", "npipe:"))
-    return EngineFacts(address, str(found.get("Version", "")), platform, remote)
+    parts = [str(part.get("Name")) for part in found.get("Components") or ()]
+    name = "Podman" if "Podman Engine" in parts else "Docker"
+    return EngineFacts(address, str(found.get("Version", "")), platform, remote, name)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 from launch_action.core.dataclass import dataclass
@@ -10,9 +9,8 @@ from launch_action.core.errors import InputError
 
 Kind = Literal["gzip", "zstd"]
 
-_TEXT = re.compile(r"(gzip|zstd)(?::([1-9][0-9]?))?")
-# Lowest and highest level that is taken, and the one that is meant where none is named.
-_LEVELS: dict[Kind, tuple[int, int, int]] = {"gzip": (1, 12, 6), "zstd": (1, 19, 3)}
+# The highest level, and the one that is meant where none is named.
+_LEVELS: dict[Kind, tuple[int, int]] = {"gzip": (12, 6), "zstd": (19, 3)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +31,15 @@ class Compression:
         >>> Compression.parse("zstd")
         Compression(kind='zstd', level=3)
         """
-        match = _TEXT.fullmatch(text)
-        kind: Kind = "zstd" if match and match[1] == "zstd" else "gzip"
-        lowest, highest, usual = _LEVELS[kind]
-        level = int(match[2] or usual) if match else 0
-        if not lowest <= level <= highest:
-            raise InputError(
-                f"input 'compression' cannot be {text!r}",
-                hint="write gzip, gzip:1 to gzip:12, zstd, or zstd:1 to zstd:19",
-            )
-        return cls(kind, level)
+        for kind, (highest, usual) in _LEVELS.items():
+            if text == kind:
+                return cls(kind, usual)
+            if text in [f"{kind}:{level}" for level in range(1, highest + 1)]:
+                return cls(kind, int(text.partition(":")[2]))
+        raise InputError(
+            f"input 'compression' cannot be {text!r}",
+            hint="write gzip, gzip:1 to gzip:12, zstd, or zstd:1 to zstd:19",
+        )
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.level}"

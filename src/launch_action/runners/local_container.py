@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.errors import InputError, RunError
+from launch_action.core.image import OCI_LAYER_ZSTD
 from launch_action.core.ports import Reporter
 from launch_action.core.run import JobImage, RunPlan, RunResult, job_environment, missing_names
-from launch_action.engine import EngineFacts, connected, engine_facts
+from launch_action.engine import ZSTD_SINCE, EngineFacts, connected, engine_facts
 from launch_action.runners.container import OUTPUTS, JobContainer, create, created, remove, start
 from launch_action.runners.container_outputs import Collection
 from launch_action.runners.engine_image import Load, Login, provide_image
@@ -119,6 +120,7 @@ def _check(plan: RunPlan, image: JobImage, engine: EngineFacts, reporter: Report
             f"the job's image is for {image.platform}, the engine runs {engine.platform}: "
             "it starts where the engine can emulate that"
         )
+    check_layers(image, engine)
     volumes = ", ".join(volume.source for volume in plan.resources.volumes)
     if volumes and plan.untrusted:
         raise RunError(
@@ -127,3 +129,14 @@ def _check(plan: RunPlan, image: JobImage, engine: EngineFacts, reporter: Report
         )
     if volumes and engine.remote:
         reporter.warning(f"volumes are those of the engine's machine, {engine.address}: {volumes}")
+
+
+def check_layers(image: JobImage, engine: EngineFacts) -> None:
+    """Raise RunError for layers that an engine would find out it cannot unpack after a pull."""
+    zstd = any(layer.descriptor.media_type == OCI_LAYER_ZSTD for layer in image.layers)
+    if zstd and not engine.takes_zstd:
+        raise RunError(
+            f"the job's image has zstd layers, which Docker {engine.version} does not unpack",
+            hint=f"use Docker {ZSTD_SINCE} or later, --resource local-process, "
+            "or build with --compression gzip",
+        )
