@@ -15,7 +15,7 @@ from launch_action.core.plan import BuildPlan, LaunchPlan
 from launch_action.core.ports import Content, Reporter
 from launch_action.core.reference import Tag
 from launch_action.core.store import JobStore
-from launch_action.core.version import JobFiles, JobVersion, Recording
+from launch_action.core.version import JobFiles, JobVersion, Recording, built_of
 
 # What a launch tells as soon as it is known: names are those of the action's outputs, with `_`.
 Announce = Callable[[Mapping[str, Any]], None]
@@ -92,6 +92,7 @@ def execute(plan: LaunchPlan, world: World) -> Launch:
         world.reporter.info(f"build key {key[:16]} is in {world.content.name}: nothing is built")
         _, frozen = store.job_files(found)
         built = Built(found.images, frozen)
+    world.announce({"metadata": {"built_from_source": list(built_of(built.images))}})
     with world.reporter.phase("record"):
         return _record(plan, world, store, _Made(key, prepared.bases, built, found))
 
@@ -197,6 +198,8 @@ def job_document(
             "base": [_base(base) for base in bases],
             "dependencies": build.dependencies.main,
             "cutoff": build.cutoff,
+            # What another build of the same key may make otherwise.
+            "built_from_source": list(built_of(images)),
             "images": [
                 {"platform": str(image.platform), "digest": str(image.digest)} for image in images
             ],

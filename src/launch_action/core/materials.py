@@ -24,7 +24,8 @@ class InstalledWheel:
     """A wheel as it was installed. `name` is normalised (PEP 503), `sha256` hexadecimal.
 
     `url` is where it came from, without credentials and query; empty for a wheel of the build
-    context, which is at `path`, and for one that was built here.
+    context, which is at `path`, and for one that was built here from `built`, a URL or a path of
+    the build context.
     """
 
     name: str
@@ -33,6 +34,7 @@ class InstalledWheel:
     url: str = ""
     sha256: str = ""
     path: str = ""
+    built: str = ""
 
 
 def public_url(url: str) -> str:
@@ -52,6 +54,12 @@ def render_wheels(wheels: Iterable[InstalledWheel]) -> bytes:
         for one in ordered
     ]
     return canonical({"version": _FORMAT, "wheels": found})
+
+
+def built_names(data: bytes) -> str:
+    """What of a list was built from source, as `name==version` with spaces between."""
+    built = (one for one in read_wheels(data) if one.built)
+    return " ".join(f"{one.name}=={one.version}" for one in built)
 
 
 def read_wheels(data: bytes) -> tuple[InstalledWheel, ...]:

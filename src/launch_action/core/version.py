@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -54,6 +54,8 @@ _KIND = "dev.launch-action.kind"
 _JOB = "job"
 # At an image in the index: digest and size of the list of its wheels, which the job manifest names.
 _WHEELS = "dev.launch-action.wheels"
+# Beside it and in the list's own descriptor: what was built from source, as `name==version`.
+BUILT = "dev.launch-action.built"
 
 _BUILD_KEY_TEXT = re.compile(r"[0-9a-f]{64}")
 _HIDDEN = re.compile(r"key-[0-9a-f]{32}|sha256-[0-9a-f]{64}.*", re.DOTALL)
@@ -174,16 +176,25 @@ def naming_wheels(image: Descriptor, wheels: Descriptor | None) -> Descriptor:
     """An image as an index names it, with where the list of its wheels is."""
     if wheels is None:
         return image
-    return image.annotated({**image.annotations, _WHEELS: f"{wheels.digest} {wheels.size}"})
+    named = {_WHEELS: f"{wheels.digest} {wheels.size}"}
+    built = wheels.annotations.get(BUILT)
+    return image.annotated({**image.annotations, **named, **({BUILT: built} if built else {})})
 
 
 def wheels_of(image: Descriptor) -> Descriptor | None:
     """The list of the wheels in an image of an index; None where none is named."""
     digest, _, size = image.annotations.get(_WHEELS, "").partition(" ")
     try:
-        return Descriptor(WHEELS, Digest(digest), int(size)) if size.isdecimal() else None
+        found = Descriptor(WHEELS, Digest(digest), int(size)) if size.isdecimal() else None
     except InputError:
         return None
+    built = image.annotations.get(BUILT)
+    return found.annotated({BUILT: built}) if found and built else found
+
+
+def built_of(images: Iterable[Descriptor]) -> tuple[str, ...]:
+    """What of these images was built from source and may come out otherwise, as `name==version`."""
+    return tuple(sorted({x for one in images for x in one.annotations.get(BUILT, "").split()}))
 
 
 def make_tombstone(nonce: str) -> Manifest:

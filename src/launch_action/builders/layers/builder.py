@@ -47,7 +47,7 @@ from launch_action.core.launch import Built
 from launch_action.core.plan import BuildPlan
 from launch_action.core.ports import Content, Reporter
 from launch_action.core.reference import Digest
-from launch_action.core.version import WHEELS, naming_wheels
+from launch_action.core.version import BUILT, WHEELS, naming_wheels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -183,9 +183,11 @@ class _Image:
     def _list(self, wheels: bytes) -> None:
         """See that the list of the wheels is in the target, for the version to name it."""
         if wheels:
-            self.wheels = Descriptor.of(wheels, WHEELS)
-            sending = self.senders.submit(self._put, self.wheels, wheels)
-            self.sent[self.wheels.digest] = sending
+            from launch_action.core.materials import built_names
+
+            named, built = Descriptor.of(wheels, WHEELS), built_names(wheels)
+            self.wheels = named.annotated({BUILT: built}) if built else named
+            self.sent[named.digest] = self.senders.submit(self._put, named, wheels)
 
     def _put(self, descriptor: Descriptor, data: bytes) -> None:
         self.target.put_blob(descriptor, lambda: _opened(data))

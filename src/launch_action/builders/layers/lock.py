@@ -17,8 +17,8 @@ class LockedWheel:
     """One wheel to install.
 
     `url` has no credentials; it is empty for a wheel of the build context, which is at `path`, and
-    for one that was built here, which `built` tells. `sha256` is hexadecimal, `size` counts bytes
-    where the lock tells it. `direct` says that the requirement names this URL itself, `source` is
+    for one that was built here from `built`, a URL or a path of the context. `sha256` is
+    hexadecimal, `size` counts bytes where the lock tells it. `direct` says that the requirement names this URL itself, `source` is
     the URL of what a wheel was built from, where that was named itself. `hashes` are further
     allowed digests (`sha512:...`), of which one must hold, from a requirements file that gives no
     sha256 for it.
@@ -34,7 +34,7 @@ class LockedWheel:
     direct: bool = False
     hashes: tuple[str, ...] = ()
     source: str = ""
-    built: bool = False
+    built: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,11 @@ class SourcePackage:
     def repository(self) -> GitSource:
         """The repository at its commit."""
         return GitSource(self.url, self.revision, self.subdirectory, self.name)
+
+    @property
+    def place(self) -> str:
+        """Where the source is: a URL without credentials, or a path of the context."""
+        return self.origin or self.url or self.path
 
     @property
     def origin(self) -> str:

@@ -164,7 +164,16 @@ class Packages:
 
 def _installed(wheel: LockedWheel) -> InstalledWheel:
     name, url = normalised(wheel.name), public_url(wheel.url)
-    return InstalledWheel(name, wheel.version, wheel.filename, url, wheel.sha256, wheel.path)
+    return InstalledWheel(
+        name,
+        wheel.version,
+        wheel.filename,
+        url,
+        wheel.sha256,
+        wheel.path,
+        # Of a repository the fragment is the directory, and there is no query.
+        wheel.built if wheel.built.startswith("git+") else public_url(wheel.built),
+    )
 
 
 def _sized(downloader: Downloader, wheel: LockedWheel) -> LockedWheel:

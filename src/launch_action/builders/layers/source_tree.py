@@ -30,8 +30,7 @@ class SourceTrees:
     def identity(self, source: SourcePackage) -> str:
         """What the source's content is known by."""
         if source.kind != "directory":
-            place = source.origin or source.url or source.path
-            return f"{source.sha256 or place}#{source.subdirectory}"
+            return f"{source.sha256 or source.place}#{source.subdirectory}"
         return "\n".join(f"{one.path} {one.kind} {one.content}" for one in self._files(source))
 
     def fetch(self, source: SourcePackage, directory: Path) -> Path:

@@ -19,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from launch_action import process
+from launch_action.builders.layers.back_ends import bound, bounds
 from launch_action.builders.layers.built_code import builds_for, code_needs, unfit
 from launch_action.builders.layers.download import KIND, Downloader
 from launch_action.builders.layers.index_auth import INDEX_VARIABLES, environment_indexes, secrets
@@ -26,7 +27,7 @@ from launch_action.builders.layers.lock import LockedWheel, Resolution, SourcePa
 from launch_action.builders.layers.resolve import Uv
 from launch_action.builders.layers.source_tree import SourceTrees
 from launch_action.builders.layers.target import Target
-from launch_action.builders.layers.uv_failure import last_lines, mask
+from launch_action.builders.layers.uv_failure import build_words, last_lines, mask
 from launch_action.builders.layers.uv_inputs import build_index_arguments
 from launch_action.core.context import Context
 from launch_action.core.credentials import without_credentials
@@ -37,9 +38,6 @@ from launch_action.core.errors import BuildError
 # Part of the key of a built wheel: raised when the same source comes to give another wheel.
 _FORMAT = "source-wheel-2"
 _CACHE_KIND = "source-wheels"
-# Where nothing else bounds them (hashes, a lock), build back ends are taken as of this day: a newer
-# one writes its version into the wheel, and the same build key would give another image.
-_BACK_ENDS = "2026-11-01T00:00:00Z"
 _DATE = (1980, 1, 1, 0, 0, 0)
 _HINT = "require a version that has a wheel, or build with --builder buildkit and a Dockerfile"
 _UNDATED = "missing an upload date"
@@ -97,7 +95,7 @@ class SourceBuilder:
     def _keys(self, source: SourcePackage) -> tuple[str, str]:
         """What a wheel of pure Python is kept by, and one with code for the target alone."""
         content = self._trees.identity(source)
-        parts = (_FORMAT, source.name, content, self.target.minor, self.cutoff or _BACK_ENDS)
+        parts = (_FORMAT, source.name, content, self.target.minor, bound(self.cutoff))
         return _digest(*parts), _digest(*parts, str(self.target))
 
     def _known(self, key: str) -> LockedWheel | None:
@@ -115,8 +113,7 @@ class SourceBuilder:
         for name in ("config", "out"):
             (directory / name).mkdir()
         place = self._trees.fetch(source, directory)
-        bounded = ["--exclude-newer", self.cutoff or _BACK_ENDS]
-        done = self._uv_build(place, directory, bounded)
+        done = self._uv_build(place, directory, bounds(bound(self.cutoff)))
         if done.code and _UNDATED in done.err.decode("utf-8", "replace"):
             # An index that tells no upload times has no back end of any day.
             done = self._uv_build(place, directory, [])
@@ -126,7 +123,7 @@ class SourceBuilder:
             text = mask(done.err.decode("utf-8", "replace"), hidden)
             raise BuildError(
                 f"{_title(source)} has no wheel for {self.target}, and building it failed"
-                + self._other_python(directory),
+                f"{self._other_python(directory)}: {build_words(text)}",
                 hint=_HINT,
                 context=last_lines(text),
             )
@@ -178,7 +175,7 @@ class SourceBuilder:
             digest,
             len(content),
             source=source.origin,
-            built=True,
+            built=source.place,
         )
 
     def _check(self, source: SourcePackage, made: Path) -> None:

@@ -40,6 +40,8 @@ _BUILD = re.compile(
     rf"Failed to (?:build|download and build|prepare|resolve requirements).*?`{_NAME}"
 )
 
+_TELLING = re.compile(r"\w*Error\b|\berror\b|\bfatal\b|not found|No such file|is required")
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -98,7 +100,8 @@ def _without_solution(stderr: str, text: str, target: Target) -> Failure:
     if found := _BUILD.search(text):
         return Failure(
             "source",
-            f"{found[1]} has no wheel here, and its source cannot be read: {_last_cause(stderr)}",
+            f"{found[1]} has no wheel here, and its source cannot be read: "
+            + (back_end_words(stderr) or _last_cause(stderr)),
             "require a version that has a wheel, or build with --builder buildkit and a Dockerfile",
             found[1],
         )
@@ -141,6 +144,21 @@ def failed(failure: Failure, stderr: str, places: Mapping[str, str]) -> BuildErr
         hint=failure.hint,
         context=last_lines(stderr),
     )
+
+
+def back_end_words(stderr: str) -> str:
+    """The last line that a build back end wrote to standard error, as uv quotes it."""
+    quoted = re.search(r"\[stderr\]\n(.*?)(?:\n\s*\n(?!\s)|\nhint: |\Z)", stderr, re.DOTALL)
+    lines = [line.strip() for line in quoted[1].splitlines() if line.strip()] if quoted else []
+    return lines[-1] if lines else ""
+
+
+def build_words(stderr: str) -> str:
+    """The line of a build that says most about its failure: uv passes the back end's words on."""
+    before = re.split(r"^error: ", stderr, maxsplit=1, flags=re.MULTILINE)[0]
+    lines = [line.strip() for line in before.splitlines() if line.strip()]
+    telling = [line for line in lines if _TELLING.search(line)]
+    return (telling or lines[1:] or [_last_cause(stderr)])[-1]
 
 
 def last_lines(text: str) -> str:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from launch_action.builders.layers.back_ends import bounds
 from launch_action.builders.layers.target import Target
 from launch_action.core.credentials import without_credentials
 from launch_action.core.dependency_inputs import DependencyInputs
@@ -109,7 +110,7 @@ def compile_arguments(
     arguments += ["--python", sys.executable]
     arguments += ["--python-version", target.python]
     arguments += ["--python-platform", target.uv_platform]
-    arguments += ["--exclude-newer", cutoff] if cutoff else []
+    arguments += bounds(cutoff)
     locked = inputs.kind == "poetry-lock"
     arguments += ["--prerelease", "allow"] if "pre" in options or locked else []
     # Every file's hash is locked: which index has it does not matter.
