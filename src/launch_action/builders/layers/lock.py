@@ -18,10 +18,10 @@ class LockedWheel:
 
     `url` has no credentials; it is empty for a wheel of the build context, which is at `path`, and
     for one that was built here from `built`, a URL or a path of the context. `sha256` is
-    hexadecimal, `size` counts bytes where the lock tells it. `direct` says that the requirement names this URL itself, `source` is
-    the URL of what a wheel was built from, where that was named itself. `hashes` are further
-    allowed digests (`sha512:...`), of which one must hold, from a requirements file that gives no
-    sha256 for it.
+    hexadecimal, `size` counts bytes where the lock tells it. `direct` says that the requirement
+    names this URL itself, `source` is the URL of what a wheel was built from, where that was named
+    itself. `hashes` are further allowed digests (`sha512:...`), of which one must hold, from a
+    requirements file that gives no sha256 for it.
     """
 
     name: str
