@@ -59,7 +59,8 @@ def put(content: RegistryContent, moved: list[int] | None = None) -> Descriptor:
 
 def pieces(proxy: Proxy) -> list[str]:
     """The ranges of the pieces that were sent, in order."""
-    return [seen.headers["content-range"] for seen in proxy.seen if seen.method == "PATCH"]
+    ranges = (seen.headers.get("content-range") for seen in proxy.seen)
+    return [found for found in ranges if found]
 
 
 def test_what_came_of_a_broken_request_is_not_sent_again(
@@ -80,8 +81,7 @@ def test_an_upload_goes_on_as_often_as_it_gets_further(
     content: RegistryContent, proxy: Proxy
 ) -> None:
     """More often than anything is tried that gets no further."""
-    proxy.faults.append(Fault("keep", "PUT", "/blobs/uploads/", at=300_000))
-    proxy.faults.extend(Fault("keep", "PATCH", at=300_000) for _ in range(6))
+    proxy.faults.append(Fault("keep", "PUT", "/blobs/uploads/", at=300_000, times=7))
 
     descriptor = put(content)
 
@@ -173,6 +173,42 @@ def test_an_upload_that_is_complete_but_for_its_end_is_ended(
     descriptor = put(content)
 
     assert pieces(proxy) == []
+    assert read_blob(content, descriptor) == DATA
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Fault(
+            "status", "PUT", "/blobs/uploads/", status=416, body=b"the request body is too large"
+        ),
+        Fault("status", "PUT", "/blobs/uploads/", status=413),
+    ],
+    ids=["416", "413"],
+)
+def test_a_piece_that_is_too_large_is_made_smaller(
+    content: RegistryContent, proxy: Proxy, refusal: Fault
+) -> None:
+    """ghcr.io takes a blob of any size in one request, and in pieces 4 MiB at a time."""
+    proxy.faults += [Fault("keep", "PUT", "/blobs/uploads/", at=1_000_000), refusal]
+
+    descriptor = put(content)
+
+    refused, *sent = pieces(proxy)
+    assert refused == f"1000000-{SIZE - 1}"
+    assert sent == ["1000000-1999999", "2000000-2999999"]
+    assert read_blob(content, descriptor) == DATA
+
+
+def test_where_pieces_are_not_taken_the_blob_is_sent_whole(
+    content: RegistryContent, proxy: Proxy
+) -> None:
+    proxy.faults.append(Fault("keep", "PUT", "/blobs/uploads/", at=1_000_000))
+    proxy.faults.append(Fault("status", "PUT", "/blobs/uploads/", status=405))
+
+    descriptor = put(content)
+
+    assert pieces(proxy) == [f"1000000-{SIZE - 1}"]
     assert read_blob(content, descriptor) == DATA
 
 

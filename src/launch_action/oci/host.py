@@ -25,6 +25,9 @@ _MOST_REDIRECTS = 5
 # What Docker Hub says when the hours' allowance is gone: waiting seconds does not help.
 _ALLOWANCE = "pull rate limit"
 
+# Pieces of more than half of it are refused with 416, bodies of a whole blob are not.
+_PIECE_LIMITS: Mapping[str, int] = {"ghcr.io": 8 * 1024 * 1024}
+
 Body = Callable[[], Iterable[bytes]]
 
 
@@ -67,6 +70,9 @@ class Host:
         self.note = note
         # The smallest body that was refused as too large; from there on bodies go in pieces.
         self.body_limit: int | None = None
+        # The same for a piece of an upload, and whether there are any: else what broke off is lost.
+        self.piece_limit = _PIECE_LIMITS.get(name)
+        self.takes_pieces = True
         self._address = address
         self._transport = transport
         self._plain = plain

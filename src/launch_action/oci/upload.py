@@ -118,16 +118,39 @@ class _Sending:
 
     def attempt(self, *, again: bool) -> None:
         """Send it to its end. Raises Transient when that broke off."""
-        held = self._held() if again and self._session else 0
+        held = self._held() if again and self._session and self._host.takes_pieces else 0
+        if again and not self._host.takes_pieces:
+            self._session = ""
         if not self._session:
             self._session, self._minimum = self._upload.open()
-        limit, size = self._host.body_limit, self._outgoing.size
-        # What broke off once is sent in pieces: what breaks off next is a piece.
-        pieces = (limit is not None and size >= limit) or held > 0 or (again and size > 2 * _PIECE)
-        done = self._pieces(held) if pieces else self._whole()
+        done = self._in_pieces(held) if held or self._cautious(again) else self._whole()
         while not done:
-            self._session, self._minimum = self._upload.open()
-            done = self._pieces(0)
+            # What was refused as too large may have left the session as it was.
+            held = self._held() if self._session else 0
+            if not self._session:
+                self._session, self._minimum = self._upload.open()
+            done = self._in_pieces(held)
+
+    def _cautious(self, again: bool) -> bool:
+        """Whether to send in pieces from the start: after a break, the next costs a piece only."""
+        size = self._outgoing.size
+        large = size > 2 * _PIECE and self._piece() >= _PIECE // 2
+        return self._limited or (again and large and self._host.takes_pieces)
+
+    @property
+    def _limited(self) -> bool:
+        limit = self._host.body_limit
+        return limit is not None and self._outgoing.size >= limit
+
+    def _in_pieces(self, start: int) -> bool:
+        try:
+            return self._pieces(start)
+        except Refused as error:
+            if self._limited:
+                raise
+            # No pieces are taken here: the next attempt is one request again.
+            self._host.takes_pieces = False
+            raise Transient(error) from error
 
     def _held(self) -> int:
         """How many bytes of a session that broke off the registry has; the session is forgotten
@@ -179,59 +202,73 @@ class _Sending:
         """Whether every piece from byte `start` on was taken; a refused one lowers the limit."""
         size, piece = self._outgoing.size, max(self._piece(), self._minimum)
         stream = Pieces(self._outgoing.chunks(start))
-        while start < size:
-            length = min(piece, size - start)
-            answer = self._send_piece(stream, start, length)
-            if answer.status == 413:
-                self._refuse_smaller(length, answer)
+        while size - start > piece:
+            answer = self._send_piece("PATCH", self._session, stream, start, piece)
+            if self._refused_as_large(answer, piece):
                 return False
             if answer.status != 202:
                 self._judge(answer)
             answer.complaint()
             self._session = self._upload.session(answer)
-            start = self._outgoing.kept = start + length
+            start = self._outgoing.kept = start + piece
+        # The last one ends the upload: some registries refuse an end without content (ECR).
+        closing = self._upload.closing(self._session)
+        answer = self._send_piece("PUT", closing, stream, start, size - start)
+        if self._refused_as_large(answer, size - start):
+            return False
+        self._judge(answer)
         stream.finish()
-        closing = Request(
-            "PUT", self._upload.closing(self._session), self._upload.doing, self._upload.scopes,
-            _STORED | {400, 404, 416}, slow=_SLOW,
-        )  # fmt: skip
-        self._judge(self._host.once(closing, self._upload.meter))
         return True
 
-    def _send_piece(self, stream: Pieces, start: int, length: int) -> Answer:
-        headers = _OCTETS | {"Content-Range": f"{start}-{start + length - 1}"}
+    def _send_piece(
+        self, method: str, session: str, stream: Pieces, start: int, length: int
+    ) -> Answer:
+        place = {"Content-Range": f"{start}-{start + length - 1}"} if length else {}
         request = Request(
-            "PATCH", self._session, self._upload.doing, self._upload.scopes,
-            frozenset({202, 400, 404, 413, 416}),
-            headers=headers, body=stream.opener(length), length=length, slow=_SLOW,
+            method, session, self._upload.doing, self._upload.scopes,
+            _STORED | {202, 400, 404, 413, 416}, headers=_OCTETS | place,
+            body=stream.opener(length) if length else None, length=length, slow=_SLOW,
         )  # fmt: skip
         return self._host.once(request, self._upload.meter)
 
     def _piece(self) -> int:
-        limit = self._host.body_limit or _PIECE
-        return max(min(_PIECE, limit // 2), _SMALLEST_PIECE)
+        limits = filter(None, (self._host.body_limit, self._host.piece_limit))
+        return max(min([_PIECE, *(limit // 2 for limit in limits)]), _SMALLEST_PIECE)
 
-    def _refuse_smaller(self, length: int, answer: Answer) -> None:
+    def _refused_as_large(self, answer: Answer, length: int) -> bool:
+        """Whether a piece was refused for its size: by a proxy, or with 416 by ghcr.io."""
+        if answer.status not in (413, 416):
+            return False
         body = answer.complaint()
+        if answer.status == 416 and b"too large" not in body.lower():
+            self._judge_body(answer.status, body)
         if length <= _SMALLEST_PIECE:
-            request = self._upload.begin("", self._upload.scopes)
-            raise self._host.refusal(request, 413, body)
-        self._lower(length)
+            raise self._host.refusal(self._begin, 413, body)
+        if answer.status == 413:
+            self._lower(length)
+        else:
+            self._host.piece_limit = length
+        return True
 
     def _lower(self, refused: int) -> None:
         self._host.body_limit = min(refused, self._host.body_limit or refused)
 
+    @property
+    def _begin(self) -> Request:
+        return self._upload.begin("", self._upload.scopes)
+
     def _judge(self, answer: Answer) -> None:
         """Raise unless the blob is stored; a session that is not what it was is forgotten."""
-        body = answer.complaint()
-        if answer.status in _STORED:
+        self._judge_body(answer.status, answer.complaint())
+
+    def _judge_body(self, status: int, body: bytes) -> None:
+        if status in _STORED:
             return
-        upload = self._upload
-        error = self._host.refusal(upload.begin("", upload.scopes), answer.status, body)
+        error = self._host.refusal(self._begin, status, body)
         if error_codes(body) & _LOST:
             self._session = ""
             raise Transient(error)
-        if answer.status == 416:
+        if status == 416:
             raise Transient(error)
         raise error
 
