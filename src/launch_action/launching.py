@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,7 @@ def world(place: Workplace, looked: Looked, content: Content, announce: Announce
             reference,
             platform,
             python,
-            open_content=place.registries.open,
+            open_content=partial(place.registries.open, mirrored=True),
             open_layout=_open_layout,
             cache=place.cache,
             reporter=place.reporter,

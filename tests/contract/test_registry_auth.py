@@ -33,6 +33,7 @@ from launch_action.core.errors import InputError, RegistryError
 from launch_action.core.ports import read_blob
 from launch_action.core.reference import Repository
 from launch_action.oci.docker_config import Credential, DockerCredentials
+from launch_action.oci.mirrors import parse_mirror
 from launch_action.oci.registries import Registries
 from launch_action.oci.registry import RegistryContent
 from launch_action.oci.retry import Patience
@@ -283,7 +284,7 @@ def test_a_login_is_not_carried_from_tls_to_a_token_server_without(
             registries = Registries(
                 Logins({greedy: LOGIN}), ca_file=str(authority.authority), patience=QUICK
             )
-            mirror = registries._mirror(f"https://{greedy}")
+            mirror = registries._mirror(parse_mirror(f"https://{greedy}"))
             content = RegistryContent(
                 Repository.parse(f"{greedy}/acme/train"), (mirror,), writable=False
             )
@@ -326,7 +327,7 @@ def test_content_is_never_fetched_without_tls_for_a_registry_with_it(
             registries = Registries(Logins(), ca_file=str(authority.authority), patience=QUICK)
             content = RegistryContent(
                 Repository.parse(f"{leading}/acme/train"),
-                (registries._mirror(f"https://{leading}"),),
+                (registries._mirror(parse_mirror(f"https://{leading}")),),
                 writable=False,
             )
             if where == "itself":
@@ -392,7 +393,7 @@ def test_certificates_that_cannot_be_read_are_an_input_error(
 
 
 def test_https_where_plain_http_is_spoken_names_the_option(locked: Running) -> None:
-    mirror = Registries(Logins(), patience=QUICK)._mirror(f"https://{locked.address}")
+    mirror = Registries(Logins(), patience=QUICK)._mirror(parse_mirror(f"https://{locked.address}"))
     content = RegistryContent(locked.repository("acme/train"), (mirror,), writable=False)
 
     with pytest.raises(RegistryError, match="does not speak https") as caught:

@@ -327,7 +327,7 @@ def test_docker_hub_is_read_from_the_first_mirror_that_answers(server: Running) 
     dead = f"http://127.0.0.1:{free_port()}"
     mirrored = Registries(
         Logins(), mirrors=(dead, f"http://{server.address}"), note=notes.append
-    ).open(Repository.parse("python"))
+    ).open(Repository.parse("python"), mirrored=True)
 
     assert mirrored.get_manifest("3.11-slim") == manifest
     assert read_blob(mirrored, layer) == DATA
@@ -341,7 +341,7 @@ def test_a_damaged_mirror_is_left_for_the_next(server: Running, proxy: Proxy) ->
     proxy.faults.append(Fault("corrupt", "GET", at=3, times=99))
     mirrors = (f"http://{proxy.address}", f"http://{server.address}")
 
-    mirrored = Registries(Logins(), mirrors=mirrors).open(Repository.parse("python"))
+    mirrored = Registries(Logins(), mirrors=mirrors).open(Repository.parse("python"), mirrored=True)
 
     assert read_blob(mirrored, layer) == b"a small layer"
 
@@ -445,3 +445,33 @@ def test_a_gigabyte_is_put_and_read_in_less_than_100_megabytes() -> None:
 
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 100 * 1024**2
+
+
+def test_each_registry_has_its_own_mirrors_with_their_own_logins(
+    tmp_path: Path, server: Running
+) -> None:
+    """The origin is open, its mirror wants a login and puts a prefix before the path."""
+    origin = Registries(Logins()).open(server.repository("acme/base"), writable=True)
+    put(origin, b"only the origin has this")
+    with running(tmp_path / "mirror", password=True) as other:
+        logins = Logins({other.address: LOGIN})
+        there = Registries(logins).open(other.repository("proxied/acme/base"), writable=True)
+        layer, manifest = put(there, DATA), put_manifest(there, "v1")
+        with proxy_to(other.address) as before:
+            logins.found[before.address] = LOGIN
+            notes: list[str] = []
+            mirrors = (
+                f"{server.address}=http://{before.address}/proxied",
+                "ghcr.io=http://127.0.0.1:9/never",
+            )
+            registries = Registries(logins, mirrors=mirrors, note=notes.append)
+            mirrored = registries.open(server.repository("acme/base"), mirrored=True)
+            job = registries.open(server.repository("acme/base"))
+
+            assert mirrored.get_manifest("v1") == manifest
+            assert read_blob(mirrored, layer) == DATA
+            assert {seen.path.split("/acme/")[0] for seen in before.seen} == {"/v2/proxied"}
+            only = blob_of(b"only the origin has this")
+            assert read_blob(mirrored, only) == b"only the origin has this"
+            assert any(f"asking {server.address} instead" in note for note in notes)
+            assert job.get_manifest("v1") is None, "a job version is never read from a mirror"

@@ -18,7 +18,8 @@ from launch_action.core.errors import InputError, RegistryError
 from launch_action.oci.challenge import Challenge, parse_challenges
 from launch_action.oci.docker_config import Credential, DockerCredentials, host_of
 from launch_action.oci.faults import Secrets, error_codes, refusal, said, unreachable, untrusted
-from launch_action.oci.host import address_of, mirror_address
+from launch_action.oci.host import address_of
+from launch_action.oci.mirrors import Mirror, parse_mirror
 from launch_action.oci.network import is_loopback, proxy_of
 from launch_action.oci.retry import Patience, Transient, persist, retry_after
 
@@ -260,13 +261,35 @@ def test_plain_http_is_for_loopback_and_for_hosts_that_are_named(
     assert address_of(registry, insecure) == address
 
 
-def test_a_mirror_is_a_url_without_a_login() -> None:
-    assert mirror_address("https://mirror.example/") == "https://mirror.example"
-    assert mirror_address("mirror.example:5000") == "https://mirror.example:5000"
-    for wrong in ("ftp://x", "https://", "https://user:hunter2@mirror.example"):
-        with pytest.raises(InputError) as caught:
-            mirror_address(wrong)
-        assert "hunter2" not in caught.value.message
+@pytest.mark.parametrize(
+    ("text", "mirror"),
+    [
+        ("https://mirror.example/", Mirror("docker.io", "https://mirror.example")),
+        ("mirror.example:5000", Mirror("docker.io", "https://mirror.example:5000")),
+        ("http://[::1]:5000", Mirror("docker.io", "http://[::1]:5000")),
+        ("docker.io=http://a", Mirror("docker.io", "http://a")),
+        ("index.docker.io=http://a", Mirror("docker.io", "http://a")),
+        ("ghcr.io=mirror.example", Mirror("ghcr.io", "https://mirror.example")),
+        ("GHCR.io=https://a/p/q/", Mirror("ghcr.io", "https://a", "p/q/")),
+        ("localhost:5000=http://a", Mirror("localhost:5000", "http://a")),
+    ],
+)
+def test_a_mirror_is_a_url_with_the_registry_it_is_of(text: str, mirror: Mirror) -> None:
+    assert parse_mirror(text) == mirror
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "ftp://x", "https://", "https://user:hunter2@mirror.example", "ghcr.io=", "=https://a",
+        "python=https://a", "ghcr.io/acme=https://a", "https://a?x=1", "https://a/UPPER",
+        "https://a:port", "ghcr.io=https://user:hunter2@a", "a b=https://c",
+    ],
+)  # fmt: skip
+def test_what_is_no_mirror_is_refused_without_its_password(wrong: str) -> None:
+    with pytest.raises(InputError, match="not a registry mirror") as caught:
+        parse_mirror(wrong)
+    assert "hunter2" not in caught.value.message
 
 
 def test_proxies_are_taken_from_the_environment_given() -> None:

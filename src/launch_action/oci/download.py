@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from launch_action.core.errors import RegistryError
 from launch_action.core.image import Descriptor
-from launch_action.oci.auth import Scopes
+from launch_action.oci.auth import Scopes, scope
 from launch_action.oci.faults import Corrupt, corrupt, unreachable
 from launch_action.oci.host import Host, Request
 from launch_action.oci.retry import Transient, persist
@@ -39,7 +39,7 @@ class Download:
     ) -> None:
         self._hosts = list(hosts)
         self._what = f"blob {descriptor.digest} of {name}"
-        self._path = f"/v2/{path}/blobs/{descriptor.digest}"
+        self._path = path
         self._scopes = scopes
         self._descriptor = descriptor
         self._meter = meter
@@ -89,11 +89,12 @@ class Download:
 
     def _begin(self, host: Host) -> Answer:
         headers = {"Range": f"bytes={self._offset}-"} if self._offset else {}
+        path = host.prefix + self._path
         request = Request(
             "GET",
-            self._path,
+            f"/v2/{path}/blobs/{self._descriptor.digest}",
             f"reading {self._what}",
-            self._scopes,
+            frozenset({scope(path, "pull")}) if host.prefix else self._scopes,
             frozenset({200, 206}),
             headers=headers,
             slow=_SLOW,

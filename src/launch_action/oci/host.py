@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urljoin, urlsplit
 
 from launch_action.core.dataclass import dataclass, field
-from launch_action.core.errors import InputError, RegistryError
+from launch_action.core.errors import RegistryError
 from launch_action.core.reference import DOCKER_HUB
 from launch_action.oci.auth import Authority, Scopes
 from launch_action.oci.docker_config import Credentials
@@ -64,8 +64,11 @@ class Host:
         plain: bool,
         patience: Patience,
         note: Note,
+        prefix: str = "",
     ) -> None:
         self.name = name
+        # What stands before a repository's path here: a mirror's.
+        self.prefix = prefix
         self.patience = patience
         self.note = note
         # The smallest body that was refused as too large; from there on bodies go in pieces.
@@ -270,15 +273,3 @@ def address_of(registry: str, insecure: tuple[str, ...]) -> str:
     allowed = {name.strip().lower() for name in insecure}
     plain = is_loopback(bare) or bool({registry, bare} & allowed)
     return f"{'http' if plain else 'https'}://{registry}"
-
-
-def mirror_address(text: str) -> str:
-    """Read a mirror's base URL as the engine's `registry-mirrors` has it. Raises InputError."""
-    url = text if "://" in text else f"https://{text}"
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
-        raise InputError(
-            f"not a registry mirror: {parts._replace(netloc=parts.hostname or '').geturl()!r}",
-            hint="write https://host[:port]; logins come from docker login",
-        )
-    return url.rstrip("/")

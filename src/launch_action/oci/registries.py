@@ -6,9 +6,10 @@ import threading
 from collections.abc import Mapping
 from types import TracebackType
 
-from launch_action.core.reference import DOCKER_HUB, Repository
+from launch_action.core.reference import Repository
 from launch_action.oci.docker_config import Credentials
-from launch_action.oci.host import Host, address_of, mirror_address
+from launch_action.oci.host import Host, address_of
+from launch_action.oci.mirrors import Mirror, parse_mirror
 from launch_action.oci.registry import RegistryContent
 from launch_action.oci.retry import Note, Patience
 from launch_action.oci.transport import Transport
@@ -21,9 +22,9 @@ class Registries:
     """Opens repositories; connections, tokens and upload limits are shared by host.
 
     `ca_file`: PEM certificates trusted besides the system's. `insecure`: hosts, with or without
-    port, spoken to over plain http (loopback always is, until it asks for https). `mirrors`: base
-    URLs asked for Docker Hub's content first. `environment`: where proxies are read. `note` is
-    told of retries and of mirrors that fail.
+    port, spoken to over plain http (loopback always is, until it asks for https). `mirrors`:
+    `[HOST=]URL`, asked first for the content of that registry, in their order. `environment`: where
+    proxies are read. `note` is told of retries and of mirrors that fail.
     """
 
     def __init__(
@@ -40,20 +41,25 @@ class Registries:
         self._credentials = credentials
         self._transport = Transport(ca_file=ca_file, environment=environment)
         self._insecure = insecure
-        self._mirrors = tuple(mirror_address(mirror) for mirror in mirrors)
+        self._mirrors = tuple(map(parse_mirror, mirrors))
         self._patience = patience or Patience()
         self._note = note or _say_nothing
-        self._hosts: dict[str, Host] = {}
+        self._hosts: dict[tuple[str, str], Host] = {}
         self._lock = threading.Lock()
 
-    def open(self, repository: Repository, *, writable: bool = False) -> RegistryContent:
-        """The content of a repository. `writable` asks for the right to push with the first token,
-        and reads from the registry itself, never from a mirror."""
-        origin = self._host(repository.registry, address_of(repository.registry, self._insecure))
-        hosts = [origin]
-        if repository.registry == DOCKER_HUB and not writable:
-            hosts = [*(self._mirror(url) for url in self._mirrors), origin]
-        return RegistryContent(repository, tuple(hosts), writable=writable)
+    def open(
+        self, repository: Repository, *, writable: bool = False, mirrored: bool = False
+    ) -> RegistryContent:
+        """The content of a repository. `writable` asks for the right to push with the first token.
+
+        `mirrored` reads from the registry's mirrors first, which may be behind it: for what others
+        publish, not for job versions.
+        """
+        registry = repository.registry
+        origin = self._host(registry, address_of(registry, self._insecure))
+        mirrors = [m for m in self._mirrors if m.registry == registry and mirrored and not writable]
+        hosts = (*map(self._mirror, mirrors), origin)
+        return RegistryContent(repository, hosts, writable=writable)
 
     def close(self) -> None:
         """Close the connections; what was opened can still be used, over new ones."""
@@ -70,13 +76,16 @@ class Registries:
     ) -> None:
         self.close()
 
-    def _mirror(self, url: str) -> Host:
-        return self._host(url.partition("://")[2], url, patience=_MIRROR_PATIENCE)
+    def _mirror(self, mirror: Mirror) -> Host:
+        return self._host(mirror.host, mirror.address, _MIRROR_PATIENCE, mirror.prefix)
 
-    def _host(self, name: str, address: str, patience: Patience | None = None) -> Host:
+    def _host(
+        self, name: str, address: str, patience: Patience | None = None, prefix: str = ""
+    ) -> Host:
         with self._lock:
-            if address not in self._hosts:
-                self._hosts[address] = Host(
+            key = (address, prefix)
+            if key not in self._hosts:
+                self._hosts[key] = Host(
                     name,
                     address,
                     self._transport,
@@ -84,8 +93,9 @@ class Registries:
                     plain=address.startswith("http:"),
                     patience=patience or self._patience,
                     note=self._note,
+                    prefix=prefix,
                 )
-            return self._hosts[address]
+            return self._hosts[key]
 
 
 def _say_nothing(text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from itertools import pairwise
 from typing import BinaryIO
 from urllib.parse import quote
 
@@ -119,11 +120,11 @@ class RegistryContent:
 
     def get_manifest(self, reference: str) -> Manifest | None:
         """The manifest behind a tag or digest: its bytes checked, at most 8 MiB."""
-        for host in self._hosts[:-1]:
+        for host, following in pairwise(self._hosts):
             try:
                 found = self._get_manifest(host, reference)
             except RegistryError as error:
-                host.note(f"{error.message}; asking {self._origin.name} instead")
+                host.note(f"{error.message}; asking {following.name} instead")
                 continue
             if found:
                 return found
@@ -204,11 +205,12 @@ class RegistryContent:
 
     def _get_manifest(self, host: Host, reference: str) -> Manifest | None:
         what = f"manifest {reference} of {self.name}"
+        path = host.prefix + self._path
         request = Request(
             "GET",
-            f"/v2/{self._path}/manifests/{quote(reference, safe=':')}",
+            f"/v2/{path}/manifests/{quote(reference, safe=':')}",
             f"reading {what}",
-            self._read,
+            frozenset({scope(path, "pull")}) if host.prefix else self._read,
             frozenset({200, 404}),
             headers=ACCEPT,
         )
