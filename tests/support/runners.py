@@ -28,7 +28,20 @@ from launch_action.runners.container import OUTPUTS
 from launch_action.runners.local_container import LocalContainer
 from launch_action.runners.local_process import LocalProcess
 
-PROGRAMS = ("sh", "env", "sleep", "cat", "mkdir", "touch", "setsid", "yes", "head")
+PROGRAMS = (
+    "sh",
+    "env",
+    "sleep",
+    "cat",
+    "mkdir",
+    "touch",
+    "setsid",
+    "yes",
+    "head",
+    "ln",
+    "chmod",
+    "mkfifo",
+)
 GRACE = 1.0
 
 
@@ -136,8 +149,10 @@ class ContainerBench:
     # Tests that run side by side share the engine, and the run's id.
     name: str = field(default_factory=lambda: f"launch-test-{os.urandom(4).hex()}")
 
-    def run(self, code: Mapping[str, bytes], *entrypoint: str, **plan: Any) -> RunResult:
-        image, archive = container_image(code, *entrypoint)
+    def run(
+        self, code: Mapping[str, bytes], *entrypoint: str, user: str = "1000:0", **plan: Any
+    ) -> RunResult:
+        image, archive = container_image(code, *entrypoint, user=user)
         return self.run_image(image, archive, **plan)
 
     def put(self, name: str, data: bytes) -> None:
@@ -184,7 +199,9 @@ def system_layer() -> bytes:
     return tar_of(files, executable=True)
 
 
-def container_image(code: Mapping[str, bytes], *entrypoint: str) -> tuple[JobImage, bytes]:
+def container_image(
+    code: Mapping[str, bytes], *entrypoint: str, user: str = "1000:0"
+) -> tuple[JobImage, bytes]:
     """A job's image with the small system, and its archive as `docker save` would write it."""
     layers = [system_layer(), tar_of({f"app/{name}": data for name, data in code.items()})]
     config = {
@@ -193,7 +210,7 @@ def container_image(code: Mapping[str, bytes], *entrypoint: str) -> tuple[JobIma
         "config": {
             "Env": ["PATH=/bin"],
             "WorkingDir": "/app",
-            "User": "1000:0",
+            "User": user,
             "Entrypoint": entrypoint,
         },
         "rootfs": {"type": "layers", "diff_ids": [str(digest_of(layer)) for layer in layers]},

@@ -47,6 +47,19 @@ class JobContainer:
     def name(self) -> str:
         return str(self.container.name)
 
+    def is_gone(self) -> bool:
+        """Whether the engine has removed it, or is about to."""
+        from docker.errors import DockerException, NotFound
+        from requests.exceptions import RequestException
+
+        try:
+            self.container.reload()
+        except NotFound:
+            return True
+        except (DockerException, RequestException):
+            return False
+        return self.container.status in ("removing", "dead")
+
     def start(self) -> None:
         """See `start`."""
         start(self.container)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import RunError
 from launch_action.core.ports import Reporter
-from launch_action.engine import ANSWER, engine_errors, explanation
+from launch_action.engine import engine_errors, explanation
 from launch_action.runners.log import Lines
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ _LOOK = 5.0
 _SOON = 3.0
 # Seconds without a byte after which the engine's log is asked for anew.
 _SILENCE = 300.0
+# Seconds for the container's state: a connection that a network has forgotten answers never.
+_STATE = 10.0
 _HEADER = 8
 
 
@@ -48,7 +50,7 @@ class ContainerLog:
     _cut: threading.Event = field(default_factory=threading.Event)
     _abandoned: threading.Event = field(default_factory=threading.Event)
     _looked: float = field(default_factory=time.monotonic)
-    _answered: float = field(default_factory=time.monotonic)
+    _failing: float | None = None
 
     @classmethod
     def attached(cls, container: Container, reporter: Reporter) -> ContainerLog:
@@ -145,11 +147,9 @@ class ContainerLog:
         from requests.exceptions import RequestException
         from urllib3.exceptions import HTTPError
 
-        api: Any = self.container.client.api  # type: ignore[union-attr]
-        url = f"{api.base_url}/v{api.api_version}/containers/{self.container.id}/logs"
         asked = {"follow": 1, "stdout": 1, "stderr": 1}
         try:
-            with api.get(url, params=asked, stream=True, timeout=(ANSWER, _SILENCE)) as answer:
+            with self._asked("logs", params=asked, stream=True, timeout=_SILENCE) as answer:
                 if answer.status_code != 200:
                     self._wait_blindly(answer.text)
                     return
@@ -172,10 +172,11 @@ class ContainerLog:
         try:
             running = bool(self._inspected()["Running"])
         except RequestException as error:
-            if now - self._answered < _PATIENCE:
+            self._failing = self._failing or now
+            if time.monotonic() - self._failing < _PATIENCE:
                 return True
             raise _lost(error) from error
-        self._answered = time.monotonic()
+        self._failing = None
         return running
 
     def _state(self) -> dict[str, Any]:
@@ -192,19 +193,28 @@ class ContainerLog:
 
     def _inspected(self) -> dict[str, Any]:
         """Raises RunError when the container is gone, RequestException without an engine."""
-        from docker.errors import APIError, NotFound
-
-        try:
-            self.container.reload()
-        except NotFound as error:
+        answer = self._asked("json", timeout=_STATE)
+        if answer.status_code == 404:
             raise RunError(
                 f"the job's container {self.container.name} was removed while it ran",
                 hint="`docker events` tells by whom; run the job again",
-            ) from error
-        except APIError as error:
-            raise _lost(error) from error
-        found: dict[str, Any] = self.container.attrs["State"]
+            )
+        if answer.status_code != 200:
+            raise RunError(
+                f"the engine does not say how the job is: {' '.join(answer.text.split())[:500]}",
+                hint="see the engine's own log",
+            )
+        found: dict[str, Any] = answer.json()["State"]
         return found
+
+    def _asked(self, what: str, **given: Any) -> Any:
+        """The engine's answer (of `requests`) to a question about the container.
+
+        Not through the SDK's methods: they have no time limit of their own, nor both outputs.
+        """
+        api: Any = self.container.client.api  # type: ignore[union-attr]
+        url = f"{api.base_url}/v{api.api_version}/containers/{self.container.id}/{what}"
+        return api.get(url, **given)
 
     def _close(self) -> None:
         # The SDK shuts the socket down, which wakes the thread that reads it.

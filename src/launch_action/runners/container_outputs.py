@@ -41,7 +41,7 @@ class Collection:
         try:
             found = self._unpacked(lambda: self.noted.count > before)
         except (OSError, TruncatedError, RunError) as error:
-            self.job.keep = True
+            self.job.keep = not self.job.is_gone()
             return ended, self._incomplete(ended, error)
         self._tell(found)
         if self.noted.count > before:
@@ -67,11 +67,12 @@ class Collection:
 
     def _incomplete(self, ended: Ended, error: Exception) -> RunError:
         name = self.job.name
+        kept = f"it is kept for a day: `docker cp {name}:{OUTPUTS} DIR`, `docker rm -f -v {name}`"
+        gone = f"somebody removed the container {name}, as `docker events` tells"
         return RunError(
             f"the job ended with exit code {ended.exit_code}, but its output cannot be brought to "
             f"{str(self.outputs)!r}: {getattr(error, 'strerror', None) or error}",
-            hint=f"it is kept for a day: `docker cp {name}:{OUTPUTS} DIR`, "
-            f"then `docker rm -f -v {name}`",
+            hint=kept if self.job.keep else gone,
         )
 
     def _tell(self, found: Unpacked) -> None:
