@@ -47,7 +47,7 @@ def check_run(place: Workplace) -> None:
     _refuse(place.inputs)
     config = read_config(place.inputs.config)
     run_plan(place, "local-container", Running(lambda _: None, lambda _: None))
-    if _asked(place.inputs, config) == "local-container":
+    if place.inputs.detach or _asked(place.inputs, config) == "local-container":
         _engine_platform()
 
 

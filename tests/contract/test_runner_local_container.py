@@ -26,6 +26,7 @@ from support.services import LocalRegistry
 
 from launch_action.core.errors import RunError
 from launch_action.core.image import Platform
+from launch_action.core.resources import ContainerResources, Volume, read_resources
 from launch_action.core.run import JobImage
 from launch_action.engine import EngineFacts, engine_available
 from launch_action.runners.local_container import LocalContainer
@@ -107,6 +108,104 @@ def test_an_image_that_the_engine_has_is_not_pulled_again(
     plan = bench.plan()
 
     assert runner(bench).run(plan, gone, bench.told).status == "succeeded"
+
+
+def test_what_the_engine_cannot_pull_goes_through_this_machine(bench: ContainerBench) -> None:
+    image, archive = container_image({"job.sh": b"echo loaded $WANDB_DOCKER"}, "sh", "job.sh")
+    far = replace(image, reference=f"127.0.0.1:1/gone@sha256:{'0' * 64}")
+    assert bench.run_image(far, archive).status == "succeeded"
+
+    assert bench.log == [f"loaded {far.reference}\n".encode()]
+    assert any("goes through this machine" in text for text in bench.told.infos)
+
+
+def test_limits_are_the_container_s(bench: ContainerBench) -> None:
+    limits = read_resources(
+        {
+            "cpus": 0.5,
+            "memory": "64m",
+            "memory-swap": "128m",
+            "shm-size": "32m",
+            "pids-limit": 50,
+            "ulimit": ["nofile=99:100"],
+            "workdir": "/tmp",
+            "cpu-shares": 512,
+        },
+        "-R",
+    )
+    seen: list[str] = []
+    shown = "{{json .HostConfig}}"
+    bench.log = Listening(lambda: seen.append(docker("inspect", "-f", shown, bench.name)))
+    bench.run({"job.sh": b"cd /tmp; ulimit -n"}, "sh", "/app/job.sh", resources=limits)
+
+    found = json.loads(seen[0])
+    assert bench.log == [b"99\n"]
+    assert found["NanoCpus"] == 500_000_000
+    assert (found["Memory"], found["MemorySwap"]) == (64 << 20, 128 << 20)
+    assert (found["ShmSize"], found["PidsLimit"], found["CpuShares"]) == (32 << 20, 50, 512)
+    assert found["Privileged"] is False
+
+
+def test_a_job_that_takes_more_memory_than_it_may_is_told(bench: ContainerBench) -> None:
+    limits = ContainerResources(memory=16 << 20, memory_swap=16 << 20)
+    script = b"x=a; while :; do x=$x$x; done"
+    result = bench.run({"job.sh": script}, "sh", "job.sh", resources=limits, timeout=60)
+
+    assert (result.status, result.exit_code) == ("failed", 137)
+    assert any("want of memory" in warning for warning in bench.told.warnings)
+
+
+def test_a_volume_is_seen_and_read_only_when_asked(bench: ContainerBench, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o777)
+    (tmp_path / "data/in").write_text("of this machine\n")
+    script = b"exec 2>&1; cat /in/in; touch /in/new || echo refused"
+    limits = ContainerResources(volumes=(Volume(f"{tmp_path}/data", "/in", True),))
+    bench.run({"job.sh": script}, "sh", "job.sh", resources=limits)
+
+    assert bench.log[0] == b"of this machine\n"
+    assert bench.log[-1] == b"refused\n"
+
+
+def test_a_volume_that_is_not_there_is_refused(bench: ContainerBench, tmp_path: Path) -> None:
+    limits = ContainerResources(volumes=(Volume(f"{tmp_path}/none", "/in", False),))
+    with pytest.raises(RunError, match="/none"):
+        bench.run({"job.sh": b""}, "sh", "job.sh", resources=limits)
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_outsider_s_event_gets_no_volume(bench: ContainerBench, tmp_path: Path) -> None:
+    limits = ContainerResources(volumes=(Volume(str(tmp_path), "/in", True),))
+    with pytest.raises(RunError, match="volumes are refused"):
+        bench.run({"job.sh": b""}, "sh", "job.sh", resources=limits, untrusted=True)
+
+
+def test_a_detached_job_is_left_with_its_output(bench: ContainerBench, tmp_path: Path) -> None:
+    script = b"echo out; sleep 1; echo x > $LAUNCH_OUTPUT_DIR/x; exit 3"
+    image, archive = container_image({"job.sh": script}, "sh", "job.sh")
+    detaching = replace(runner(bench), load=lambda: iter([archive]))
+    run_id = bench.name.removeprefix("launch-")
+    try:
+        detaching.detach(bench.plan(run_id=run_id), image, bench.told)
+        assert docker("wait", bench.name) == "3"
+        assert docker("logs", bench.name) == "out"
+        docker("cp", f"{bench.name}:/launch-output", f"{tmp_path}/copied")
+        assert (tmp_path / "copied/x").read_text() == "x\n"
+        assert len(running_containers(run_id)) == 1
+        assert any(f"docker logs -f {bench.name}" in text for text in bench.told.infos)
+    finally:
+        docker("rm", "-f", "-v", bench.name)
+        docker("image", "rm", "-f", image.image_id)
+
+
+def test_a_detached_job_that_cannot_be_started_leaves_nothing(bench: ContainerBench) -> None:
+    image, archive = container_image({}, "no-such-program")
+    run_id = bench.name.removeprefix("launch-")
+    with pytest.raises(RunError, match="no-such-program"):
+        replace(runner(bench), load=lambda: iter([archive])).detach(
+            bench.plan(run_id=run_id), image, bench.told
+        )
+    docker("image", "rm", "-f", image.image_id)
+    assert running_containers(run_id) == []
 
 
 def test_an_image_that_cannot_be_pulled_is_named(bench: ContainerBench) -> None:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import base64
 import gzip
-import os
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -17,6 +13,7 @@ from support.index import make_wheel, serve_index
 from support.program import Machine, files_below, succeeded
 from support.registry import PASSWORD, USERNAME, running
 from support.repositories import make_repository
+from support.watching import watching
 
 pytest_plugins = ["support.program_fixtures"]
 
@@ -31,38 +28,6 @@ assert os.environ["API_KEY"].startswith("job-secret")
 seen = {name: value for name, value in os.environ.items() if name != "API_KEY"}
 pathlib.Path(os.environ["LAUNCH_OUTPUT_DIR"], "seen.json").write_text(json.dumps(seen))
 """
-
-
-@dataclass(slots=True)
-class Watched:
-    """The command lines of all processes that were started while this watched."""
-
-    lines: set[bytes] = field(default_factory=set)
-
-
-@contextmanager
-def watching() -> Iterator[Watched]:
-    """Read /proc again and again, in a thread of its own."""
-    found, stop = Watched(), threading.Event()
-    watcher = threading.Thread(target=_watch, args=(found, stop))
-    watcher.start()
-    try:
-        yield found
-    finally:
-        stop.set()
-        watcher.join()
-
-
-def _watch(found: Watched, stop: threading.Event) -> None:
-    mine = f"{os.getpid()}"
-    while not stop.is_set():
-        for process in Path("/proc").iterdir():
-            if process.name.isdigit() and process.name != mine:
-                try:
-                    found.lines.add(process.joinpath("cmdline").read_bytes())
-                except OSError:
-                    continue
-        time.sleep(0.005)
 
 
 def spellings(secret: str) -> Iterator[bytes]:

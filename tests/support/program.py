@@ -88,6 +88,7 @@ class Machine:
             "LAUNCH_ACTION_STORE": str(self.store),
             **_LANGUAGE,
             **network_settings(),
+            **{name: os.environ[name] for name in ("DOCKER_HOST",) if name in os.environ},
             **self.also,
         }
 
