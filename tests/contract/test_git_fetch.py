@@ -19,6 +19,7 @@ from launch_action.core.errors import InputError, LaunchError, SourceError
 from launch_action.core.git_address import parse_git_address
 from launch_action.git.checkout import inspect
 from launch_action.git.fetch import Wanted, fetched
+from launch_action.git.remote_commit import is_on_remote
 from launch_action.git.transfer import Access
 from launch_action.git.tree import open_context
 
@@ -356,3 +357,47 @@ def test_lfs_content_of_the_needed_directory_comes_along(tmp_path: Path) -> None
         ):
             assert context.read("model.bin") == wanted
         assert len({asked for asked in server.asked if asked.startswith("GET /lfs/")}) == 1
+
+
+# ------------------------------------------------------------- is a commit at its remote
+
+
+def on_remote(checkout_of: Work, url: str, folder: Path) -> bool:
+    checkout_of.git("remote", "set-url", "origin", url)
+    folder.mkdir(parents=True)
+    return is_on_remote(inspect(checkout_of.path), Access(home(folder)), folder)
+
+
+@pytest.mark.parametrize("depth", [(), ("--depth=1",)], ids=["whole", "shallow"])
+def test_a_commit_is_looked_for_at_its_remote(
+    server: GitServer, served: Served, depth: tuple[str, ...], tmp_path: Path
+) -> None:
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", *depth, f"file://{served.root / 'bare' / NAME}", str(clone))
+    work = Work(clone)
+
+    assert on_remote(work, server.url(NAME), tmp_path / "tip")
+    if not depth:
+        work.git("checkout", "--quiet", served.first)
+        assert on_remote(work, server.url(NAME), tmp_path / "before")
+    work.commit({"new.py": "never pushed"})
+    assert not on_remote(work, server.url(NAME), tmp_path / "new")
+
+
+def test_a_commit_behind_what_is_known_here_is_found(
+    server: GitServer, served: Served, tmp_path: Path
+) -> None:
+    """The remote has moved on since: its references say nothing to this checkout."""
+    clone = tmp_path / "clone"
+    source = f"file://{served.root / 'bare' / NAME}"
+    git(tmp_path, "clone", "--quiet", "--depth=1", "--branch=v1", source, str(clone))
+
+    assert on_remote(Work(clone), server.url(NAME), tmp_path / "asked")
+
+
+def test_a_remote_that_cannot_be_asked_is_an_error(served: Served, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", f"file://{served.root / 'bare' / NAME}", str(clone))
+
+    with pytest.raises(SourceError, match="cannot be reached"):
+        on_remote(Work(clone), "http://127.0.0.1:9/x.git", tmp_path / "asked")

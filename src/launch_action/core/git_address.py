@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import InputError
 
 Protocol = Literal["https", "http", "ssh"]

@@ -10,10 +10,10 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from launch_action import process
+from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError, SourceError
 from launch_action.core.git_address import GitAddress
 from launch_action.git.command import text
@@ -23,13 +23,13 @@ _FULL = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHORT = re.compile(r"[0-9a-fA-F]{4,63}")
 _NOT_A_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|^[-/.]|[/.]$|//|\.lock$")
 # What a server says that has no such commit to give by name, or cannot give a part of a history.
-_LARGER = re.compile(
+LARGER = re.compile(
     r"unadvertised object|not our ref|couldn't find remote ref|does not support shallow"
     r"|shallow capabilities|no such ref|remote error: upload-pack|expected shallow/unshallow"
 )
 # From the cheapest to what every server can: a part of one commit, one commit, all history.
 _WAYS = (("--depth=1", "--filter=blob:none"), ("--depth=1",), ())
-_FETCH = ("fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance")
+FETCH = ("fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance")
 
 
 class _TooLittleError(Exception):
@@ -145,8 +145,8 @@ def _tried(remote: Transfer, *arguments: str) -> bool:
     """Whether a fetch worked; False where another way may. Raises SourceError for the rest."""
     options = [a for a in arguments if a.startswith("--")]
     names = [a for a in arguments if not a.startswith("--")]
-    done = remote.attempt(*_FETCH, *options, "origin", *names)
-    if done.code and not _LARGER.search(done.complaint):
+    done = remote.attempt(*FETCH, *options, "origin", *names)
+    if done.code and not LARGER.search(done.complaint):
         raise remote.refused("fetch", done)
     return done.code == 0
 
@@ -183,7 +183,7 @@ def _check_out(remote: Transfer, path: str, found: _Resolved, commit: str) -> No
     place = ("-B", branch, commit) if named else ("--detach", commit)
     checkout = ("checkout", "--quiet", "--force", "--no-recurse-submodules", *place, "--")
     done = remote.attempt(*_lfs(path), *checkout)
-    if done.code and _LARGER.search(done.complaint):
+    if done.code and LARGER.search(done.complaint):
         raise _TooLittleError  # the server leaves files out, but does not give them later
     if done.code:
         raise remote.refused("checkout", done)

@@ -12,10 +12,10 @@ import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from launch_action import process
+from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.errors import InputError, SourceError
 from launch_action.core.git_address import GitAddress
 from launch_action.git.refusals import explain
@@ -84,13 +84,18 @@ class Transfer:
             raise self.refused(next(a for a in arguments if a[0] != "-" and "=" not in a), done)
         return done.out
 
-    def attempt(self, *arguments: str) -> process.Finished:
+    def with_variables(self, **variables: str) -> Transfer:
+        """The same with more environment variables."""
+        return replace(self, environment={**self.environment, **variables})
+
+    def attempt(self, *arguments: str, stdin: bytes | None = None) -> process.Finished:
         """Run one git command and leave its code to the caller. Raises SourceError."""
         try:
             return process.run(
                 ["git", "--no-pager", *arguments],
                 cwd=self.directory,
                 env=self.environment,
+                stdin=stdin,
                 timeout=TIMEOUT,
             )
         except FileNotFoundError as error:
