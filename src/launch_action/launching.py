@@ -19,6 +19,7 @@ from launch_action.core.outputs import Outcome
 from launch_action.core.plan import describe
 from launch_action.core.ports import Content, Traffic
 from launch_action.looking import Looked, look
+from launch_action.sources import check_commit
 from launch_action.stored_jobs import find_job, registry_reference
 from launch_action.wiring import Running, StoredJob, Workplace
 
@@ -124,7 +125,9 @@ def world(place: Workplace, looked: Looked, content: Content, announce: Announce
         )
 
     builder = LayersBuilder(looked.context, base, packages, place.cache, place.reporter)
-    return World(builder, content, place.reporter, announce)
+    return World(
+        builder, content, place.reporter, announce, lambda: check_commit(place, looked.checkout)
+    )
 
 
 def _open_layout(directory: str) -> Content:

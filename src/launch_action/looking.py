@@ -25,8 +25,8 @@ from launch_action.core.links import escaping_links
 from launch_action.core.plan import LaunchPlan, plan
 from launch_action.core.python_version import DEFAULT_PYTHON, FILES, Reader, choose_python
 from launch_action.core.situation import Project, Situation
-from launch_action.git.checkout import inspect
 from launch_action.git.tree import CommitContext, open_context
+from launch_action.sources import open_checkout
 from launch_action.wiring import Workplace, in_actions, situation
 
 if TYPE_CHECKING:
@@ -53,9 +53,11 @@ def look(place: Workplace, *, run: bool) -> Iterator[Looked]:
 
         check_run(place)
     place.import_ahead()
-    checkout = inspect(place.directory)
     build_context = _build_context(place)
-    with open_context(checkout, build_context) as context:
+    with (
+        open_checkout(place, build_context) as checkout,
+        open_context(checkout, build_context) as context,
+    ):
         project = read_project(place, context, build_context)
         decided = plan(place.inputs, checkout, project, place_situation(place), run=run)
         for warning in decided.warnings:

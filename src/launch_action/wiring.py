@@ -38,7 +38,9 @@ _SPEAKS_TO_REGISTRIES = (
 )
 _LOCAL_BASES = ("deb:", "oci:")
 # Read once at start and then taken out, so that nothing we start can see them.
-_CREDENTIAL_VARIABLES = ("LAUNCH_ACTION_REGISTRY_PASSWORD", "LAUNCH_INPUTS")
+_CREDENTIAL_VARIABLES = (
+    "LAUNCH_ACTION_REGISTRY_PASSWORD", "LAUNCH_ACTION_SSH_KEY", "GIT_TOKEN", "LAUNCH_INPUTS",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,21 @@ class Input:
 INPUTS: tuple[Input, ...] = (
     Input("job", "Run this existing job version, as `run JOB` does, and build nothing.",
           flags=("-j",), commands=("launch",), metavar="JOB"),
+    Input("uri", "Where the source is: address of a git repository (https, ssh, or host:path); "
+          "default the checkout.", flags=("-u",), metavar="URI"),
+    Input("git-hash", "Branch, tag or commit of the source; default the remote's HEAD, or the checkout's.",
+          flags=("-g", "--git-version"), metavar="REF"),
+    Input("pr-commit", "Commit of a pull request: `head`, which a person pushed, or GitHub's `merge`.",
+          "choice", default="head", choices=("head", "merge"), commands=("action",)),
+    Input("git-username", "User name at the source's git server; default any, with a token.", metavar="NAME"),
+    Input("git-token", "Password or token at the source's git server; default $GIT_TOKEN, "
+          "else git's own credential helpers.", secret=True, metavar="TOKEN"),
+    Input("ssh-key", "Private key for the source's git server: its file, or its text; "
+          "default the ssh agent.", secret=True, metavar="FILE"),
+    Input("ssh-known-hosts", "File with the host keys that ssh trusts; default the user's own.",
+          metavar="FILE"),
+    Input("check-remote", "Refuse a commit that its remote lacks; `auto` only warns when the remote "
+          "cannot be asked.", "tristate", default="auto"),
     Input("entry-point", "Command that starts the job, such as `python train.py`.",
           flags=("-E",), commands=_ALL, metavar="COMMAND"),
     Input("job-name", "Name of the job; default `job-<remote>-<script>`.", flags=("-J",), metavar="NAME"),
@@ -143,6 +158,7 @@ INPUTS: tuple[Input, ...] = (
 
 # Inputs that action.yml, which holds at most 30, takes in `build-options` alone.
 NOT_IN_ACTION = frozenset({
+    "uri", "git-hash", "pr-commit", "git-username", "ssh-known-hosts", "check-remote",
     "job-name-style", "requirements", "extras", "groups", "install-project", "compile",
     "compression", "resolve-date", "name", "registry-mirror", "registry-ca", "insecure-registry",
     "require-clean", "allow-rename", "config", "sbom", "provenance", "resource-args", "args",
@@ -161,6 +177,14 @@ class Inputs:
     """The inputs, read and checked; one attribute per row of INPUTS. `timeout` is in seconds."""
 
     job: str = ""
+    uri: str = ""
+    git_hash: str = ""
+    pr_commit: str = "head"
+    git_username: str = ""
+    git_token: str = ""
+    ssh_key: str = ""
+    ssh_known_hosts: str = ""
+    check_remote: bool | None = None
     entry_point: str = ""
     job_name: str = ""
     job_name_style: str = "launch"
@@ -303,6 +327,9 @@ _FROM_ENVIRONMENT = {
     "project": "WANDB_PROJECT",
     "entity": "WANDB_ENTITY",
     "store": "LAUNCH_ACTION_STORE",
+    "git_username": "GIT_USERNAME",
+    "git_token": "GIT_TOKEN",
+    "ssh_key": "LAUNCH_ACTION_SSH_KEY",
     "registry_username": "LAUNCH_ACTION_REGISTRY_USERNAME",
     "registry_password": "LAUNCH_ACTION_REGISTRY_PASSWORD",
 }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from launch_action.core.base import BaseFacts
@@ -59,6 +60,8 @@ class World:
     content: Content
     reporter: Reporter
     announce: Announce
+    check_source: Callable[[], None] = lambda: None
+    """Raises SourceError when nobody else could get what is about to be recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +85,39 @@ def execute(plan: LaunchPlan, world: World) -> Launch:
     world.announce({"metadata": {"build_key": key, "base": [_base(b) for b in prepared.bases]}})
     with world.reporter.phase("look up"):
         found = store.find_build(key)
-    if found is None:
-        with world.reporter.phase("build"):
-            earlier = previous.result()
-            if not plan.allow_rename:
-                store.check_name(plan.job_name)  # before anything is uploaded into another's place
-            built = prepared.build(world.content, earlier)
-    else:
-        world.reporter.info(f"build key {key[:16]} is in {world.content.name}: nothing is built")
-        _, frozen = store.job_files(found)
-        built = Built(found.images, frozen)
+    known = found is not None and found.commit == plan.source.commit
+    with _beside(None if known else world.check_source):
+        if found is None:
+            with world.reporter.phase("build"):
+                earlier = previous.result()
+                if not plan.allow_rename:
+                    # Before anything is uploaded into another's place.
+                    store.check_name(plan.job_name)
+                built = prepared.build(world.content, earlier)
+        else:
+            world.reporter.info(
+                f"build key {key[:16]} is in {world.content.name}: nothing is built"
+            )
+            _, frozen = store.job_files(found)
+            built = Built(found.images, frozen)
     world.announce({"metadata": {"built_from_source": list(built_of(built.images))}})
     with world.reporter.phase("record"):
         return _record(plan, world, store, _Made(key, prepared.bases, built, found))
+
+
+@contextmanager
+def _beside(work: Callable[[], None] | None) -> Iterator[None]:
+    """Do this while the block runs; what it raises is raised at the block's end."""
+    if work is None:
+        yield
+        return
+    pool = ThreadPoolExecutor(1)
+    try:
+        done = pool.submit(work)
+        yield
+        done.result()
+    finally:
+        pool.shutdown(wait=False)  # a block that failed waits for nothing
 
 
 @dataclass(frozen=True, slots=True)

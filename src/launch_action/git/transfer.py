@@ -58,7 +58,7 @@ class Access:
     """How a remote lets us in. `ssh_key` is the text of a private key, or the name of its file.
 
     Without a login, git's own credential helpers and ssh's agent serve. `environment` is that of
-    the program; `known_hosts` names a file.
+    the program; `known_hosts` names a file; `timeout` is for each git, in seconds.
     """
 
     environment: Mapping[str, str] = field(repr=False)
@@ -66,6 +66,7 @@ class Access:
     password: str = field(default="", repr=False)
     ssh_key: str = field(default="", repr=False)
     known_hosts: str = ""
+    timeout: float = TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Transfer:
     directory: Path
     environment: Mapping[str, str] = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False, default=())
+    timeout: float = TIMEOUT
 
     def run(self, *arguments: str, accept: tuple[int, ...] = (0,)) -> bytes:
         """Run one git command to its end; its standard output. Raises SourceError."""
@@ -96,7 +98,7 @@ class Transfer:
                 cwd=self.directory,
                 env=self.environment,
                 stdin=stdin,
-                timeout=TIMEOUT,
+                timeout=self.timeout,
             )
         except FileNotFoundError as error:
             raise SourceError(
@@ -135,7 +137,8 @@ def transfer(
             environment["GIT_SSH_COMMAND"] = _ssh(key, access.known_hosts)
         elif "GIT_SSH_COMMAND" not in environment and "GIT_SSH" not in environment:
             environment["GIT_SSH_COMMAND"] = _ssh(None, "")
-        yield Transfer(address, directory, environment, tuple(filter(None, (password,))))
+        secrets = tuple(filter(None, (password,)))
+        yield Transfer(address, directory, environment, secrets, access.timeout)
     finally:
         if key and key.parent == keys:
             key.unlink(missing_ok=True)

@@ -1,0 +1,142 @@
+"""Opens the source of a job: a remote's commit, or the checkout that the program stands in."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launch_action.core.checkout import Checkout
+from launch_action.core.dataclass import replace
+from launch_action.core.errors import InputError, SourceError
+from launch_action.git.checkout import inspect
+from launch_action.wiring import Workplace, in_actions
+
+if TYPE_CHECKING:
+    from launch_action.git.transfer import Access
+    from launch_action.github.environment import GitHubContext
+
+_TEMPORARY = "launch-action-source-"
+# Seconds: whether a commit is at its remote is worth no long wait.
+_CHECK_TIMEOUT = 30.0
+
+
+@contextmanager
+def open_checkout(place: Workplace, build_context: str) -> Iterator[Checkout]:
+    """The checkout to build: of `--uri`, else the one around the directory.
+
+    On a pull request that is the commit which a person pushed, unless `pr-commit` is `merge`: the
+    checkout's own is a merge that GitHub makes anew and throws away.
+    """
+    inputs = place.inputs
+    if inputs.uri:
+        with _fetched(place, inputs.uri, inputs.git_hash, build_context) as found:
+            yield found
+        return
+    ref = inputs.git_hash or _pull_request_head(place)
+    try:
+        checkout = inspect(place.directory, ref=ref or None)
+    except SourceError:
+        if not ref or inputs.git_hash:
+            raise
+        checkout = None
+    if checkout:
+        yield checkout
+        return
+    here = inspect(place.directory)  # `actions/checkout` fetches the merge alone
+    with _fetched(place, here.remote, ref, build_context) as found:
+        yield replace(found, branch=here.branch, default_branch=here.default_branch)
+
+
+def check_commit(place: Workplace, checkout: Checkout) -> None:
+    """Raise SourceError when the remote says that it does not have the commit.
+
+    A remote that cannot be asked is a warning, or with `--check-remote` an error.
+    """
+    wanted = place.inputs.check_remote
+    if wanted is False or place.inputs.uri or _is_of_event(place, checkout):
+        return
+    from launch_action.git.remote_commit import is_on_remote
+
+    with tempfile.TemporaryDirectory(prefix=_TEMPORARY) as name:
+        try:
+            access = replace(git_access(place, checkout.remote), timeout=_CHECK_TIMEOUT)
+            found = is_on_remote(checkout, access, Path(name))
+        except (SourceError, InputError) as error:
+            if wanted:
+                raise
+            place.reporter.warning(
+                f"whether commit {checkout.short_commit} is at its remote was not found out: "
+                f"{error.message}"
+            )
+            return
+    if not found:
+        raise SourceError(
+            f"commit {checkout.commit} is not at its remote {_shown(checkout.remote)}",
+            hint="push it first, or nobody could rebuild the job; --no-check-remote records it",
+        )
+
+
+def git_access(place: Workplace, remote: str) -> Access:
+    """The login for a remote: what was given, else the workflow's token at its own server."""
+    from launch_action.git.transfer import Access
+
+    inputs = place.inputs
+    token = inputs.git_token
+    if not token and in_actions(place.environment):
+        server = place.environment.get("GITHUB_SERVER_URL", "https://github.com").rstrip("/")
+        token = inputs.github_token if remote.startswith(f"{server}/") else ""
+    return Access(
+        place.environment,
+        username=inputs.git_username,
+        password=token,
+        ssh_key=inputs.ssh_key,
+        known_hosts=inputs.ssh_known_hosts,
+    )
+
+
+@contextmanager
+def _fetched(place: Workplace, uri: str, ref: str, build_context: str) -> Iterator[Checkout]:
+    from launch_action.core.git_address import parse_git_address
+    from launch_action.git.fetch import Wanted, fetched
+
+    address = parse_git_address(uri)
+    if address.protocol == "http":
+        place.reporter.warning(f"{address.url} is spoken to without encryption")
+    wanted = Wanted(address, ref, build_context)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=_TEMPORARY)))
+        with place.reporter.phase("fetch"):
+            top = stack.enter_context(fetched(wanted, git_access(place, address.url), folder))
+        yield inspect(top)
+
+
+def _pull_request_head(place: Workplace) -> str:
+    """The commit that a person pushed, where the checkout is at the merge of a pull request."""
+    event = _event(place)
+    if event is None or not event.is_pull_request or place.inputs.pr_commit == "merge":
+        return ""
+    at_merge = event.sha and event.head_sha and inspect(place.directory).commit == event.sha
+    return event.head_sha if at_merge else ""
+
+
+def _is_of_event(place: Workplace, checkout: Checkout) -> bool:
+    """Whether GitHub itself named the commit when it started this run."""
+    event = _event(place)
+    return event is not None and checkout.commit in (event.sha, event.head_sha)
+
+
+def _event(place: Workplace) -> GitHubContext | None:
+    if not in_actions(place.environment):
+        return None
+    from launch_action.github.environment import load_context
+
+    return load_context(place.environment)
+
+
+def _shown(remote: str) -> str:
+    from launch_action.core.names import recorded_remote
+
+    return recorded_remote(remote)
