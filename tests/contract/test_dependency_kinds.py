@@ -354,6 +354,23 @@ def test_a_version_that_is_made_of_tags_has_the_history_to_be_made_of(
     assert found.wheels[0].version == "7.5"
 
 
+def test_a_version_of_tags_is_no_part_of_a_directory_of_the_commit(tmp_path: Path) -> None:
+    files = source("loc", below="loc/")
+    files["loc/pyproject.toml"] = files["loc/pyproject.toml"].replace(
+        'version = "0.1"', 'dynamic = ["version"]'
+    )
+    asked = "os.environ.get('SETUPTOOLS_SCM_PRETEND_VERSION_FOR_LOC') or os.environ"
+    files["loc/made.py"] = (
+        f"import os\nVERSION = {asked}['SETUPTOOLS_SCM_PRETEND_VERSION']\n"
+        + BACKEND.format(name="loc").replace("0.1", '" + VERSION + "')
+    )
+    project = Project(tmp_path, {"requirements.txt": "-e ./loc\n"} | files)
+    warned: list[str] = []
+    builder = replace(project.builder(), warn=warned.append)
+    assert names(builder.complete(project.resolve())) == ["loc==0.0.0"]
+    assert "git's tags" in warned[0]
+
+
 # ---- paths, archives, URLs, indexes --------------------------------------------------------------
 
 

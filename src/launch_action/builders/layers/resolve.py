@@ -23,6 +23,7 @@ from launch_action.builders.layers.lock import (
     load_resolution,
 )
 from launch_action.builders.layers.pylock_reader import read_lock
+from launch_action.builders.layers.tag_versions import pretended_versions
 from launch_action.builders.layers.target import Target
 from launch_action.builders.layers.uv_failure import (
     Failure,
@@ -40,7 +41,7 @@ from launch_action.builders.layers.uv_inputs import (
 )
 from launch_action.cache import Cache
 from launch_action.core.context import Context
-from launch_action.core.dataclass import dataclass
+from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.errors import BuildError
 from launch_action.core.project_file import project_identity
@@ -65,11 +66,15 @@ def find_uv() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Uv:
-    """How uv is called: the program, its cache, and the environment that logins are taken from."""
+    """How uv is called: the program, its cache, and the environment that logins are taken from.
+
+    `more` is what build back ends see besides.
+    """
 
     program: Path
     cache_dir: Path
     environment: Mapping[str, str]
+    more: tuple[tuple[str, str], ...] = ()
 
     def run(
         self, arguments: Sequence[str], inputs: DependencyInputs, cwd: Path, config: Path
@@ -80,6 +85,7 @@ class Uv:
         values |= poetry_logins(inputs, self.environment)
         if inputs.repositories:
             values |= uv_git_environment(inputs.repositories, self.environment)
+        values |= dict(self.more)
         values |= {
             "LC_ALL": "C.UTF-8",
             "UV_CACHE_DIR": str(self.cache_dir),
@@ -125,7 +131,8 @@ def resolve(
     if known:
         return known
     with tempfile.TemporaryDirectory(prefix="launch-action-") as name:
-        attempt = _Attempt(inputs, target, uv, Path(name), build_metadata)
+        named = replace(uv, more=pretended_versions(context, inputs.local))
+        attempt = _Attempt(inputs, target, named, Path(name), build_metadata)
         attempt.write(context)
         text = attempt.lock(cutoff)
         allowed = allowed_hashes(inputs)

@@ -26,6 +26,7 @@ from launch_action.builders.layers.index_auth import INDEX_VARIABLES, environmen
 from launch_action.builders.layers.lock import LockedWheel, Resolution, SourcePackage
 from launch_action.builders.layers.resolve import Uv
 from launch_action.builders.layers.source_tree import SourceTrees
+from launch_action.builders.layers.tag_versions import PRETENDED, VERSION
 from launch_action.builders.layers.target import Target
 from launch_action.builders.layers.uv_failure import build_words, last_lines, mask
 from launch_action.builders.layers.uv_inputs import build_index_arguments
@@ -113,10 +114,10 @@ class SourceBuilder:
         for name in ("config", "out"):
             (directory / name).mkdir()
         place = self._trees.fetch(source, directory)
-        done = self._uv_build(place, directory, bounds(bound(self.cutoff)))
+        done = self._uv_build(source, place, directory, bounds(bound(self.cutoff)))
         if done.code and _UNDATED in done.err.decode("utf-8", "replace"):
             # An index that tells no upload times has no back end of any day.
-            done = self._uv_build(place, directory, [])
+            done = self._uv_build(source, place, directory, [])
         made = sorted((directory / "out").glob("*.whl"))
         if done.code or len(made) != 1:
             hidden = secrets(self.inputs, self.uv.environment)
@@ -129,11 +130,15 @@ class SourceBuilder:
             )
         return made[0]
 
-    def _uv_build(self, place: Path, directory: Path, bounded: list[str]) -> process.Finished:
+    def _uv_build(
+        self, source: SourcePackage, place: Path, directory: Path, bounded: list[str]
+    ) -> process.Finished:
         arguments = ["build", "--wheel", "--no-config", "--out-dir", str(directory / "out")]
         arguments += ["--python", self._interpreter(directory), *bounded]
         arguments += build_index_arguments(self.inputs)
-        quiet = replace(self.uv, environment=self._without_logins())
+        # A directory of the commit comes without the repository around it.
+        more = PRETENDED if source.kind == "directory" else ()
+        quiet = replace(self.uv, environment=self._without_logins(), more=more)
         inputs = DependencyInputs("none")
         return quiet.run([*arguments, str(place)], inputs, directory, directory / "config")
 
@@ -163,6 +168,11 @@ class SourceBuilder:
 
     def _keep(self, source: SourcePackage, made: Path) -> LockedWheel:
         self._check(source, made)
+        if source.kind == "directory" and made.name.split("-")[1] == VERSION:
+            self.warn(
+                f"{_title(source)}: its version is {VERSION}; one made of git's tags is not "
+                "known, for an image depends on its content and not on the commit"
+            )
         content = canonical_wheel(made)
         digest = hashlib.sha256(content).hexdigest()
         with self.downloader.cache.write(KIND, digest) as path:
