@@ -86,3 +86,8 @@ def test_two_packages_with_many_conflicts_are_one_line() -> None:
         "a and b both install 't/0' and 2 more, with different content: b's is used",
         "b and c both install 't/0', with different content: c's is used",
     )
+
+
+def test_what_changes_with_the_source_shares_no_layer() -> None:
+    found = group({"app": 10, "numpy": 1 << 24, "six": 10}, alone=frozenset({"app"}))
+    assert (found.shared, found.heavy) == (("six",), ("app", "numpy"))

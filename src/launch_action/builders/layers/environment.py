@@ -69,17 +69,19 @@ def environment_recipes(
     *,
     prefix: str,
     other_layers: int = 0,
+    alone: frozenset[str] = frozenset(),
 ) -> tuple[tuple[LayerRecipe, tuple[W, ...]], ...]:
     """The dependency layers, lowest first, each with the wheels in it; keys need no wheel here.
 
     Each wheel comes with its size in bytes. The first layer holds the environment itself, the job's
     home and the light wheels, and is there when there are no wheels. `other_layers` counts the
-    base's and the code's. Where two wheels install one path, the upper layer wins, and in one layer
-    the later name.
+    base's and the code's; wheels that are named in `alone` share no layer. Where two wheels install
+    one path, the upper layer wins, and in one layer the later name.
     """
     scheme = Scheme(prefix, python.minor)
     by_name = {normalised(wheel.name): wheel for wheel, _ in wheels}
-    found = group({normalised(w.name): size for w, size in wheels}, other_layers=other_layers)
+    sizes = {normalised(wheel.name): size for wheel, size in wheels}
+    found = group(sizes, other_layers=other_layers, alone=alone)
     shared = tuple(by_name[name] for name in found.shared)
     first = _shared(shared, python, scheme, supply)
     return (

@@ -35,13 +35,16 @@ class Conflict:
         return f"{self.path!r} of {self.loser} is replaced by that of {self.winner}"
 
 
-def group(sizes: Mapping[str, int], *, other_layers: int = 0) -> Grouping:
+def group(
+    sizes: Mapping[str, int], *, other_layers: int = 0, alone: frozenset[str] = frozenset()
+) -> Grouping:
     """Split wheels, given by normalised name and size in bytes, into layers.
 
     A local rule, so that one wheel's layer does not depend on the others. `other_layers` counts
     the base's and the rest of ours; what does not fit goes into the shared layer, smallest first.
+    Those `alone` change with the project's own source, and have layers of their own too.
     """
-    heavy = sorted((size, name) for name, size in sizes.items() if size >= HEAVY)
+    heavy = sorted((size, name) for name, size in sizes.items() if size >= HEAVY or name in alone)
     room = max(MAX_LAYERS - other_layers - 1, 0)
     own = {name for _, name in heavy[max(len(heavy) - room, 0) :]}
     return Grouping(tuple(sorted(sizes.keys() - own)), tuple(sorted(own)))

@@ -91,6 +91,7 @@ class Packages:
             ),
             prefix=f"/{VENV}",
             other_layers=below + 1,
+            alone=_of_the_commit(found),
         )
         lines = dict(zip((w.name for w in _by_name(found)), found.frozen, strict=True))
         return tuple(
@@ -160,6 +161,12 @@ class Packages:
                 return downloader.fetch(wheel, advance)
 
         return fetch
+
+
+def _of_the_commit(found: Resolution) -> frozenset[str]:
+    """What is built from directories of the commit: another commit, another wheel."""
+    own = (one for one in found.wheels if one.built and "://" not in one.built)
+    return frozenset(normalised(one.name) for one in own)
 
 
 def _installed(wheel: LockedWheel) -> InstalledWheel:

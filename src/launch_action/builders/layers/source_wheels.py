@@ -15,6 +15,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -39,6 +40,8 @@ from launch_action.core.errors import BuildError
 # Part of the key of a built wheel: raised when the same source comes to give another wheel.
 _FORMAT = "source-wheel-2"
 _CACHE_KIND = "source-wheels"
+# At once: each has a back end to fetch, and perhaps a compiler of one thread.
+_BUILDS = 4
 _DATE = (1980, 1, 1, 0, 0, 0)
 _HINT = "require a version that has a wheel, or build with --builder buildkit and a Dockerfile"
 _UNDATED = "missing an upload date"
@@ -67,7 +70,8 @@ class SourceBuilder:
         hopeless = [one for one in resolution.sources if one.kind == "other"]
         if hopeless:
             Resolution((), tuple(hopeless)).require_wheels(self.target)
-        built = tuple(self.build(source) for source in resolution.sources)
+        with ThreadPoolExecutor(_BUILDS) as pool:
+            built = tuple(pool.map(self.build, resolution.sources))
         wheels = sorted((*resolution.wheels, *built), key=lambda one: one.name)
         return Resolution(tuple(wheels))
 
