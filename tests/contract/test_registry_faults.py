@@ -323,6 +323,71 @@ def test_docker_hub_s_spent_allowance_is_not_asked_for_again(proxy: Proxy) -> No
     assert len(proxy.seen) == 1
 
 
+def test_a_limit_is_told_in_the_registry_s_own_numbers(proxy: Proxy) -> None:
+    headers = {
+        "ratelimit-limit": "100;w=21600", "ratelimit-remaining": "0;w=21600",
+        "docker-ratelimit-source": "192.0.2.7",
+    }  # fmt: skip
+    body = b'{"errors":[{"code":"TOOMANYREQUESTS","message":"reached your pull rate limit"}]}'
+    proxy.faults.append(Fault("status", "GET", status=429, body=body, headers=headers))
+    hub = Registries(Logins(), patience=QUICK)._host("docker.io", f"http://{proxy.address}")
+    content = RegistryContent(Repository.parse("python"), (hub,), writable=False)
+
+    with pytest.raises(RegistryError) as caught:
+        content.get_manifest("3.11-slim")
+
+    assert "100 in 6 h, 0 left" in caught.value.hint
+    assert "log in with docker login" in caught.value.hint
+
+
+def test_a_wait_that_is_too_long_is_told_and_not_begun(
+    content: RegistryContent, proxy: Proxy
+) -> None:
+    proxy.faults.append(Fault("status", "GET", status=429, headers={"Retry-After": "3600"}))
+    begun = time.monotonic()
+
+    with pytest.raises(RegistryError, match="429") as caught:
+        content.tags()
+
+    assert "it asks to wait 1 h" in caught.value.hint
+    assert time.monotonic() - begun < 2
+    assert len(proxy.seen) == 1
+
+
+IMMUTABLE = (
+    b'{"errors":[{"code":"TAG_INVALID","message":"The image tag already exists in the repository '
+    b'and cannot be overwritten because the tag is immutable."}]}'
+)
+
+
+def test_an_immutable_tag_that_names_the_same_is_no_error(
+    content: RegistryContent, proxy: Proxy
+) -> None:
+    """ECR refuses a tag that is there, whatever it names."""
+    manifest = put_manifest(content, "v1")
+    proxy.faults.append(Fault("status", "PUT", "/manifests/v1", status=400, body=IMMUTABLE))
+
+    content.put_manifest(manifest, "v1")
+
+    assert not proxy.faults
+
+
+def test_an_immutable_tag_that_names_another_is_explained(
+    content: RegistryContent, proxy: Proxy
+) -> None:
+    put_manifest(content, "latest")
+    document = {
+        "schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": EMPTY.document(), "layers": [],
+        "annotations": {"a": "b"},
+    }  # fmt: skip
+    proxy.faults.append(Fault("status", "PUT", "/manifests/latest", status=400, body=IMMUTABLE))
+
+    with pytest.raises(RegistryError, match="TAG_INVALID") as caught:
+        content.put_manifest(Manifest.make(document), "latest")
+
+    assert "aliases of a job move" in caught.value.hint
+
+
 def test_more_patience_than_there_is_is_not_asked_for(
     content: RegistryContent, proxy: Proxy
 ) -> None:

@@ -18,6 +18,7 @@ from launch_action.core.errors import InputError, RegistryError
 from launch_action.oci.challenge import Challenge, parse_challenges
 from launch_action.oci.docker_config import Credential, DockerCredentials, host_of
 from launch_action.oci.faults import Secrets, error_codes, refusal, said, unreachable, untrusted
+from launch_action.oci.hints import hint
 from launch_action.oci.host import address_of
 from launch_action.oci.mirrors import Mirror, parse_mirror
 from launch_action.oci.network import is_loopback, proxy_of
@@ -347,7 +348,12 @@ def test_secrets_and_control_characters_are_taken_out_of_what_is_told() -> None:
         ("docker.io", 401, False, "docker login"),
         ("docker.io", 403, True, "its own account"),
         ("docker.io", 429, False, "--registry-mirror"),
-        ("quay.io", 429, False, "wait"),
+        ("quay.io", 429, False, "docker login quay.io for more"),
+        ("quay.io", 429, True, "limits requests: wait"),
+        ("quay.io", 401, False, "robot account"),
+        ("registry.gitlab.com", 403, False, "CI_REGISTRY_USER"),
+        ("registry.gitlab.example.org", 404, True, "its registry switched on"),
+        ("europe-docker.pkg.dev", 404, True, "europe-docker.pkg.dev/PROJECT/NAME/IMAGE"),
         ("123456789012.dkr.ecr.eu-west-1.amazonaws.com", 404, True, "create-repository"),
         ("123456789012.dkr.ecr.eu-west-1.amazonaws.com", 403, False, "get-login-password"),
         ("europe-docker.pkg.dev", 403, True, "gcloud auth configure-docker"),
@@ -368,3 +374,41 @@ def test_a_refusal_says_what_to_do(host: str, status: int, login: bool, hint: st
 def test_a_wrong_protocol_is_no_wrong_certificate() -> None:
     assert "does not speak https" in untrusted("h", "WRONG_VERSION_NUMBER").message
     assert "--registry-ca" in untrusted("h", "self-signed certificate").hint
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"RateLimit-Limit": "100;w=21600"}, "100 in 6 h"),
+        ({"RateLimit-Limit": "2000", "RateLimit-Remaining": "0"}, "2000, 0 left"),
+        (
+            {"RateLimit-Limit": "10;w=60", "Retry-After": "600"},
+            "10 in 60 s; it asks to wait 10 min",
+        ),
+        ({"Retry-After": "7"}, "it asks to wait 7 s"),
+        ({"RateLimit-Limit": "a lot", "Retry-After": "soon"}, "limits requests: wait"),
+    ],
+)
+def test_a_limit_is_told_in_words(fields: dict[str, str], told: str) -> None:
+    assert told in hint("registry.example", 429, "", login=True, headers=fields)
+
+
+@pytest.mark.parametrize(
+    ("host", "text", "how"),
+    [
+        (
+            "1.dkr.ecr.eu-west-1.amazonaws.com",
+            "TAG_INVALID: The image tag 'latest' already exists and cannot be overwritten because "
+            "the repository is immutable.",
+            "exclusion filters",
+        ),
+        (
+            "a.azurecr.io",
+            "DENIED: The operation is disallowed on this registry",
+            "az acr repository",
+        ),
+        ("harbor.example", "PRECONDITION: tag latest is configured as immutable", "settings"),
+    ],
+)
+def test_an_immutable_tag_is_told_as_such(host: str, text: str, how: str) -> None:
+    assert how in hint(host, 412, text, login=True)

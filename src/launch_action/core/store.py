@@ -214,6 +214,7 @@ class JobStore:
         if not self.content.delete_manifest(version.digest):
             for place, tag in enumerate(tag for tag in mine if tag != handed_on):
                 self.remove_alias(tag, f"{nonce}-{place}")
+            self.content.delete_manifest(version.digest)  # some delete only what has no tag
         if isinstance(self.content, Collecting):
             self.content.collect()
         return tuple(visible)

@@ -184,8 +184,9 @@ class Authority:
             text = self._secrets.clean(said(body))
             doing = f"giving a token for {' '.join(wanted) or self._host} (token server {server})"
             error = refusal(
-                host=self._host, status=answer.status, doing=doing, text=text, login=login
-            )
+                host=self._host, status=answer.status, doing=doing, text=text, login=login,
+                headers=answer.headers,
+            )  # fmt: skip
             if answer.status in TRANSIENT:
                 raise Transient(error, after=retry_after(answer.headers.get("Retry-After")))
             raise error

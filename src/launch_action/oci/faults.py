@@ -9,29 +9,14 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from launch_action.core.errors import RegistryError
-from launch_action.core.reference import DOCKER_HUB
 
 _LONGEST = 300
 _SHORTEST_SECRET = 4
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
-_ECR = re.compile(
-    r"(?:\d+\.dkr\.ecr(?:-fips)?\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?|public\.ecr\.aws)"
-)
-_GOOGLE = re.compile(r"(?:.+\.)?gcr\.io|.+-docker\.pkg\.dev")
-
-_GHCR = (
-    "give the workflow job 'permissions: packages: write' and this repository write access to the "
-    "package (package settings, Manage Actions access); elsewhere log in to ghcr.io with a token "
-    "of scope write:packages"
-)
-_RATE_LIMIT = (
-    "Docker Hub limits pulls per address and account: log in with docker login, or pull through "
-    "a mirror with --registry-mirror"
-)
 
 
 class Refused(RegistryError):
@@ -98,61 +83,21 @@ def _messages(found: Any) -> Iterator[str]:
             yield found[name]
 
 
-def refusal(*, host: str, status: int, doing: str, text: str, login: bool) -> Refused:
+def refusal(
+    *,
+    host: str,
+    status: int,
+    doing: str,
+    text: str,
+    login: bool,
+    headers: Mapping[str, str] | None = None,
+) -> Refused:
     """A registry's no: `doing` says what was asked (`writing ghcr.io/acme/train:v1`), `text` what
     it said, already cleaned; `login` tells whether it was asked with credentials."""
+    from launch_action.oci.hints import hint
+
     message = f"registry {host} answered {status} {doing}" + (f": {text}" if text else "")
-    return Refused(message, hint=_hint(host, status, text, login))
-
-
-def _hint(host: str, status: int, text: str, login: bool) -> str:
-    if status in (401, 403):
-        return _access_hint(host, login)
-    if status == 404:
-        return _missing_hint(host)
-    if status == 429:
-        return _RATE_LIMIT if host == DOCKER_HUB else "the registry limits requests; wait a little"
-    if status == 413:
-        return "a proxy before the registry limits the size of a request; raise its limit"
-    if status in (400, 426) and "https" in text.lower():
-        return f"the registry speaks https: take {host} out of --insecure-registry"
-    if status >= 500:
-        return "the registry has a fault of its own; try again later, or ask who runs it"
-    return "check the repository's name, and that the address is a registry's"
-
-
-def _access_hint(host: str, login: bool) -> str:
-    if host == "ghcr.io":
-        return _GHCR
-    if host == DOCKER_HUB and not login:
-        return (
-            "the repository does not exist, or is private: log in with docker login, or give "
-            "--registry-username and --registry-password"
-        )
-    if host == DOCKER_HUB:
-        return "the login must be allowed to write there: its own account or an organisation's team"
-    if _ECR.fullmatch(host):
-        return (
-            f"log in: aws ecr get-login-password | docker login -u AWS --password-stdin {host}; a "
-            "push needs ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload, "
-            "ecr:PutImage"
-        )
-    if _GOOGLE.fullmatch(host):
-        return f"log in: gcloud auth configure-docker {host}; a push needs artifactregistry.writer"
-    if host.endswith(".azurecr.io"):
-        return f"log in: az acr login --name {host.split('.')[0]}; a push needs the role AcrPush"
-    if login:
-        return f"the login for {host} was sent and refused: renew it, or grant it this repository"
-    return (
-        f"no login for {host} was found: docker login {host}, or give --registry-username and "
-        "--registry-password"
-    )
-
-
-def _missing_hint(host: str) -> str:
-    if _ECR.fullmatch(host):
-        return "the repository must exist first: aws ecr create-repository --repository-name NAME"
-    return "check the name; some registries want the repository or project to be created first"
+    return Refused(message, hint=hint(host, status, text, login=login, headers=headers))
 
 
 def unreachable(host: str, cause: str) -> RegistryError:

@@ -127,14 +127,21 @@ class Host:
             raise self._misled(url)
         return url
 
-    def refusal(self, request: Request, status: int, body: bytes) -> RegistryError:
-        """The error that an answer of this status and body means."""
+    def refusal(
+        self,
+        request: Request,
+        status: int,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+    ) -> RegistryError:
+        """The error that an answer of this status, body and header fields means."""
         return refusal(
             host=self.name,
             status=status,
             doing=request.doing,
             text=self._transport.secrets.clean(said(body)),
             login=self._authority.has_login,
+            headers=headers,
         )
 
     def _judge(self, request: Request, answer: Answer) -> Answer:
@@ -142,7 +149,7 @@ class Host:
             self._answered = True
             return answer
         body = answer.complaint()
-        error = self.refusal(request, answer.status, body)
+        error = self.refusal(request, answer.status, body, answer.headers)
         lasting = self.name == DOCKER_HUB and _ALLOWANCE in error.message
         # A storage host's 400 or 403 is an address that has expired: the registry gives a new one.
         foreign = not self._owns(answer.url) and answer.status in (400, 401, 403)

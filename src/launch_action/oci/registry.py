@@ -19,7 +19,7 @@ from launch_action.core.ports import Content, Moved, Traffic
 from launch_action.core.reference import Digest, Repository
 from launch_action.oci.auth import scope
 from launch_action.oci.download import Download
-from launch_action.oci.faults import corrupt, error_codes
+from launch_action.oci.faults import Refused, corrupt, error_codes
 from launch_action.oci.host import Host, Request
 from launch_action.oci.outgoing import Outgoing, Progress, Source
 from launch_action.oci.received import ACCEPT, read_manifest
@@ -143,10 +143,24 @@ class RegistryContent:
             body=lambda: self._sending(manifest.data),
             length=len(manifest.data),
         )
-        answer, _ = self._origin.document(request, self._meter)
+        try:
+            answer, _ = self._origin.document(request, self._meter)
+        except Refused as error:
+            if tag and self._is_there(tag, manifest, error):
+                return
+            raise
         stored = answer.headers.get("Docker-Content-Digest")
         if stored and stored != manifest.descriptor.digest:
             raise corrupt(f"manifest {reference} of {self.name}", f"the registry stored {stored}")
+
+    def _is_there(self, tag: str, manifest: Manifest, error: Refused) -> bool:
+        """Whether an immutable tag, which ECR refuses to write at all, names this already."""
+        from launch_action.oci.hints import immutable
+
+        if not immutable(error.message):
+            return False
+        found = self._get_manifest(self._origin, tag)
+        return found is not None and found.descriptor.digest == manifest.descriptor.digest
 
     def tags(self) -> tuple[str, ...]:
         """Every tag, sorted; none when the repository does not exist."""

@@ -25,7 +25,8 @@ class Patience:
     """How often and how long one operation is tried; all times in seconds.
 
     `base` is the longest wait after the first failure, `cap` the longest at all, `after` the
-    longest wait that a registry may ask for; no try begins later than `total` after the first.
+    longest wait that a registry may ask for; no try begins later than `total` after the first, and
+    none at all where the registry asks for a longer wait.
     `connect` and `answer` end a try in which nothing comes for so long.
     """
 
@@ -86,7 +87,8 @@ def persist(
                 number, kept = (1 if moving.kept > kept else number), moving.kept
             wait = patience.delay(number, fault.after)
             late = time.monotonic() - begun + wait > patience.total
-            if number >= patience.tries or late:
+            asked = fault.after is not None and fault.after > patience.after
+            if number >= patience.tries or late or asked:
                 raise fault.error from fault
             number += 1
             note(f"{fault.error.message}; try {number} of {patience.tries} in {wait:.1f} s")
