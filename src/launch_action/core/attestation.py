@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from launch_action.core.artifact import plain_config
 from launch_action.core.dataclass import dataclass
 from launch_action.core.image import (
     OCI_CONFIG,
@@ -54,13 +55,7 @@ def make_attestation(
 ) -> MadeAttestation:
     """The attestation manifest of an image; `subject` is what the statements call it."""
     layers = [_layer(image, subject, statement) for statement in statements]
-    config = canonical(
-        {
-            **UNKNOWN_PLATFORM.document(),
-            "config": {},
-            "rootfs": {"type": "layers", "diff_ids": [str(layer.digest) for layer, _ in layers]},
-        }
-    )
+    config = plain_config([layer for layer, _ in layers])
     described = Descriptor.of(config, OCI_CONFIG)
     manifest = Manifest.make(
         {

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import BinaryIO, Literal, Protocol
+from typing import BinaryIO, Literal, Protocol, runtime_checkable
 
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import RegistryError
@@ -92,6 +92,24 @@ class Content(Protocol):
 
     def delete_tag(self, tag: str) -> bool:
         """Delete one tag, leaving the manifest; False where the registry cannot."""
+        ...
+
+
+@runtime_checkable
+class Collecting(Protocol):
+    """A repository whose garbage is ours to collect."""
+
+    def collect(self) -> int:
+        """Remove what no tag reaches; returns the bytes freed."""
+        ...
+
+
+@runtime_checkable
+class Tagging(Protocol):
+    """A repository in which several tags move together."""
+
+    def put_tagged(self, manifest: Manifest, tags: Sequence[str]) -> None:
+        """Store a manifest under these tags."""
         ...
 
 

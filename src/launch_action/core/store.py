@@ -9,12 +9,13 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import BinaryIO, Protocol, TypeVar, runtime_checkable
+from typing import BinaryIO, TypeVar
 
+from launch_action.core.artifact import is_plain
 from launch_action.core.dataclass import dataclass, replace
-from launch_action.core.errors import StoreError
+from launch_action.core.errors import RegistryError, StoreError
 from launch_action.core.image import EMPTY, Descriptor, Manifest
-from launch_action.core.ports import Content, read_blob
+from launch_action.core.ports import Collecting, Content, Tagging, read_blob
 from launch_action.core.reference import Digest, Tag
 from launch_action.core.spelling import nearest
 from launch_action.core.version import (
@@ -44,24 +45,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-@runtime_checkable
-class Collecting(Protocol):
-    """A repository whose garbage is ours to collect."""
-
-    def collect(self) -> int:
-        """Remove what no tag reaches; returns the bytes freed."""
-        ...
-
-
-@runtime_checkable
-class Tagging(Protocol):
-    """A repository in which several tags move together."""
-
-    def put_tagged(self, manifest: Manifest, tags: Sequence[str]) -> None:
-        """Store a manifest under these tags."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """A version that is in the store; `written` says that it was not there before."""
@@ -77,6 +60,7 @@ class JobStore:
         self.content = content
         self._complete: set[Digest] = set()  # versions seen here with everything they name
         self._job_names: set[str] = set()  # of the versions seen here
+        self._plain = False  # whether jobs are kept in the form that every registry takes
         self._met = False  # whether some were looked for, for the sake of their names
         self._manifests: dict[Digest, Manifest] = {}  # seen here: what a digest names stays so
 
@@ -88,6 +72,7 @@ class JobStore:
         if None in _at_once(self._manifest, [d.digest for d in (*found.images, found.job)]):
             return None
         self._complete.add(found.digest)
+        self._plain = is_plain(self._manifests[found.job.digest])
         return found
 
     def load(self, selector: str) -> JobVersion:
@@ -141,14 +126,20 @@ class JobStore:
 
     def record(self, recording: Recording, *, allow_rename: bool = False) -> Recorded:
         """Store a version unless it is there; no alias is moved."""
-        made = make_version(recording)
+        made = make_version(recording, plain=self._plain)
         version = read_version(made.index)
         if version.digest in self._complete or self._is_stored(made):
             return Recorded(version, written=False)
         if not allow_rename:
             self.check_name(recording.job_name)
         _at_once(self._put_blob, made.blobs)
-        self.content.put_manifest(made.job)
+        try:
+            self.content.put_manifest(made.job)
+        except RegistryError as error:
+            if self._plain or "unknown media type" not in error.message.lower():
+                raise
+            self._plain = True
+            return self.record(recording, allow_rename=allow_rename)
         self.content.put_manifest(made.index)
         return Recorded(version, written=True)
 

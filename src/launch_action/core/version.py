@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 from urllib.parse import urlsplit
 
+from launch_action.core.artifact import make_artifact, make_plain
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import InputError, RegistryError, StoreError
 from launch_action.core.image import (
     EMPTY,
     MANIFEST_TYPES,
     OCI_INDEX,
-    OCI_MANIFEST,
     UNKNOWN_PLATFORM,
     Descriptor,
     Manifest,
@@ -117,13 +116,19 @@ class MadeVersion:
     index: Manifest
 
 
-def make_version(recording: Recording) -> MadeVersion:
-    """The documents of a recording. Raises StoreError when it cannot be recorded as it is."""
+def make_version(recording: Recording, *, plain: bool = False) -> MadeVersion:
+    """The documents of a recording. Raises StoreError when it cannot be recorded as it is.
+
+    `plain` is for registries that take no media types but their own.
+    """
     _check(recording)
     annotations = _annotations(recording)
     layers = (*_layers(recording.files), *_wheel_lists(recording.images))
-    blobs = ((EMPTY, b"{}"), *((layer, data) for layer, data in layers if data is not None))
-    job = _artifact(JOB_ARTIFACT, [layer for layer, _ in layers], annotations)
+    files = [layer for layer, _ in layers]
+    config, job = (
+        make_plain(files, annotations) if plain else make_artifact(JOB_ARTIFACT, files, annotations)
+    )
+    blobs = (config, *((layer, data) for layer, data in layers if data is not None))
     entries = (
         *sorted(recording.images, key=_platform),
         replace(job.descriptor, platform=UNKNOWN_PLATFORM, annotations={_KIND: _JOB}),
@@ -199,7 +204,7 @@ def built_of(images: Iterable[Descriptor]) -> tuple[str, ...]:
 
 def make_tombstone(nonce: str) -> Manifest:
     """What stands in the place of a removed alias; `nonce` makes it unlike every other one."""
-    return _artifact(TOMBSTONE_ARTIFACT, [EMPTY], {_NONCE: nonce})
+    return make_artifact(TOMBSTONE_ARTIFACT, [EMPTY], {_NONCE: nonce})[1]
 
 
 def is_tombstone(manifest: Manifest) -> bool:
@@ -320,18 +325,6 @@ def _wheel_lists(images: tuple[Descriptor, ...]) -> tuple[tuple[Descriptor, None
     named = filter(None, map(wheels_of, sorted(images, key=_platform)))
     found = {one.digest: one.annotated({TITLE: WHEELS_TITLE}) for one in named}
     return tuple((one, None) for one in found.values())
-
-
-def _artifact(kind: str, layers: list[Descriptor], annotations: Mapping[str, str]) -> Manifest:
-    document: dict[str, Any] = {
-        "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
-        "artifactType": kind,
-        "config": EMPTY.document(),
-        "layers": [layer.document() for layer in layers],
-        "annotations": dict(annotations),
-    }
-    return Manifest.make(document)
 
 
 def _is_image(entry: Descriptor) -> bool:

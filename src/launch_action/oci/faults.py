@@ -76,7 +76,8 @@ def _messages(found: Any) -> Iterator[str]:
     errors = found.get("errors")
     for entry in errors if isinstance(errors, list) else ():
         if isinstance(entry, dict):
-            parts = (entry.get("code"), entry.get("message"))
+            detail = entry.get("detail")
+            parts = (entry.get("code"), entry.get("message"), isinstance(detail, str) and detail)
             yield ": ".join(str(part) for part in parts if part)
     for name in ("message", "details", "error_description", "error"):
         if isinstance(found.get(name), str):
