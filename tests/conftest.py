@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from support import newer_engine as newer
 from support import services
+from support.newer_engine import Engine
 from support.services import LocalRegistry
 
 # A machine may be busy: no test is about speed.
@@ -24,6 +26,7 @@ PROBES = {
     "engine": services.missing_engine,
     "registry": services.missing_registry,
     "network": services.missing_network,
+    "newer_engine": newer.missing,
 }
 
 
@@ -55,6 +58,23 @@ def engine() -> str:
     """The version of the Docker engine that answers."""
     demand("engine")
     return "docker"
+
+
+@pytest.fixture(scope="session")
+def engine_packages() -> Path:
+    """A newer engine with its client and buildx, unpacked."""
+    demand("newer_engine")
+    demand("network")
+    return newer.packages()
+
+
+@pytest.fixture(scope="session")
+def newer_engine(
+    engine_packages: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Engine]:
+    """A newer engine of this session's own, which keeps images in containerd."""
+    with newer.engine(engine_packages, tmp_path_factory.mktemp("e")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -5,15 +5,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launch_action.builders.layers.base import Base, resolve_base
-from launch_action.builders.layers.builder import LayersBuilder
-from launch_action.core.base import BaseReference
+from launch_action.building import prepare
 from launch_action.core.dataclass import replace
 from launch_action.core.entrypoint import parse_entrypoint
-from launch_action.core.image import Platform
 from launch_action.core.launch import Announce, World, execute, image_digest
 from launch_action.core.outputs import Outcome
 from launch_action.core.plan import describe
@@ -24,7 +20,6 @@ from launch_action.stored_jobs import find_job, registry_reference
 from launch_action.wiring import Running, StoredJob, Workplace
 
 if TYPE_CHECKING:
-    from launch_action.builders.layers.packages import Packages
     from launch_action.core.run import RunResult
 
 Log = Callable[[bytes], None]
@@ -101,39 +96,8 @@ def exit_code(result: RunResult) -> int:
 
 def world(place: Workplace, looked: Looked, content: Content, announce: Announce) -> World:
     """The effects that executing a plan needs."""
-
-    def base(reference: BaseReference, platform: Platform, python: str) -> Base:
-        return resolve_base(
-            reference,
-            platform,
-            python,
-            open_content=partial(place.registries.open, mirrored=True),
-            open_layout=_open_layout,
-            cache=place.cache,
-            reporter=place.reporter,
-        )
-
-    def packages() -> Packages:
-        from launch_action.builders.layers.packages import Packages
-
-        return Packages(
-            looked.context,
-            place.cache,
-            place.reporter,
-            place.environment,
-            trusted=not place.untrusted,
-        )
-
-    builder = LayersBuilder(looked.context, base, packages, place.cache, place.reporter)
-    return World(
-        builder, content, place.reporter, announce, lambda: check_commit(place, looked.checkout)
-    )
-
-
-def _open_layout(directory: str) -> Content:
-    from launch_action.oci.layout import LayoutContent
-
-    return LayoutContent.base(Path(directory))
+    check = partial(check_commit, place, looked.checkout)
+    return World(prepare(place, looked), content, place.reporter, announce, check)
 
 
 def source_metadata(looked: Looked) -> Mapping[str, Any]:

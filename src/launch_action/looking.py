@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from launch_action.builders.layers.archive import CONTENT_VERSION
@@ -18,12 +18,20 @@ from launch_action.core.context import Context, TreeFile
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.dependencies import at_commits, read_dependencies
 from launch_action.core.dependency_inputs import DependencyInputs
+from launch_action.core.dockerfile_choice import DockerfileChoice, choose_dockerfile
 from launch_action.core.dockerignore import context_digest, select
+from launch_action.core.entrypoint import parse_entrypoint
 from launch_action.core.errors import BuildError, InputError, ServiceError
 from launch_action.core.image import fingerprint
 from launch_action.core.links import escaping_links
 from launch_action.core.plan import LaunchPlan, plan
-from launch_action.core.python_version import DEFAULT_PYTHON, FILES, Reader, choose_python
+from launch_action.core.python_version import (
+    DEFAULT_PYTHON,
+    FILES,
+    PythonChoice,
+    Reader,
+    choose_python,
+)
 from launch_action.core.situation import Project, Situation
 from launch_action.git.tree import CommitContext, open_context
 from launch_action.sources import open_checkout
@@ -54,11 +62,14 @@ def look(place: Workplace, *, run: bool) -> Iterator[Looked]:
         check_run(place)
     place.import_ahead()
     build_context = _build_context(place)
-    with (
-        open_checkout(place, build_context) as checkout,
-        open_context(checkout, build_context) as context,
-    ):
-        project = read_project(place, context, build_context)
+    with ExitStack() as stack:
+        checkout = stack.enter_context(open_checkout(place, build_context))
+        context = stack.enter_context(open_context(checkout, build_context))
+        choice = _choose_dockerfile(place, context)
+        if choice and choice.folder:
+            build_context = posixpath.join(build_context, choice.folder)
+            context = stack.enter_context(open_context(checkout, build_context))
+        project = read_project(place, context, build_context, choice)
         decided = plan(place.inputs, checkout, project, place_situation(place), run=run)
         for warning in decided.warnings:
             place.reporter.warning(warning)
@@ -117,12 +128,54 @@ def _build_context(place: Workplace) -> str:
     return "" if normal == "." else normal
 
 
-def read_project(place: Workplace, context: CommitContext, build_context: str) -> Project:
+def _choose_dockerfile(place: Workplace, context: CommitContext) -> DockerfileChoice | None:
+    paths = {file.path for file in context.files}
+    return choose_dockerfile(place.inputs, paths, parse_entrypoint(place.inputs.entry_point))
+
+
+def read_project(
+    place: Workplace,
+    context: CommitContext,
+    build_context: str,
+    choice: DockerfileChoice | None = None,
+) -> Project:
     """Read of the build context what the plan decides on."""
-    inputs = place.inputs
-    ignore = context.read(".dockerignore")
-    files = select(context.files, ignore.decode("utf-8", "surrogateescape") if ignore else None)
+    if choice is None:
+        return _read_dependencies(place, context, build_context, _selected(context))
+    # Imported where it is used: most jobs have no Dockerfile.
+    from launch_action.core.build_options import read_build_options
+    from launch_action.core.dockerfile_read import ignore_file, read_dockerfile
+
+    dockerfile = read_dockerfile(context, choice)
+    options = read_build_options(place.inputs, place.environment)
+    files = _selected(context, ignore_file(context, dockerfile.path))
+    if not dockerfile.path:
+        found = _read_dependencies(place, context, build_context, files)
+        return replace(found, dockerfile=dockerfile, options=options)
+    asked = place.inputs.python
+    return Project(
+        build_context=build_context,
+        files=files,
+        digest=context_digest(files),
+        python=choose_python(asked) if asked else PythonChoice("", "the image"),
+        dependencies=DependencyInputs("none"),
+        dockerfile=dockerfile,
+        options=options,
+    )
+
+
+def _selected(context: CommitContext, ignore: str = ".dockerignore") -> tuple[TreeFile, ...]:
+    """The files after the rules of an ignore file; raises SourceError where content is missing."""
+    rules = context.read(ignore)
+    files = select(context.files, rules.decode("utf-8", "surrogateescape") if rules else None)
     context.check(files)
+    return files
+
+
+def _read_dependencies(
+    place: Workplace, context: CommitContext, build_context: str, files: tuple[TreeFile, ...]
+) -> Project:
+    inputs = place.inputs
     dependencies = _dependencies(place, context)
     for notice in dependencies.notices:
         where = posixpath.join(build_context, notice.origin.file)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -105,6 +106,75 @@ def talk(
             _close(pipe)
         child.terminate()
         child.wait()
+
+
+def follow(
+    arguments: Sequence[str | os.PathLike[str]],
+    line: Callable[[str], None],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    grace: float = 10.0,
+) -> int:
+    """Run a program to its end and tell each line of its output, standard error among it.
+
+    Returns its exit code. When the block is left by an exception, an interruption among them, the
+    program is asked to end, and killed after `grace` seconds. Raises FileNotFoundError.
+    """
+    with subprocess.Popen(
+        arguments,
+        cwd=cwd,
+        env=dict(env if env is not None else environment()),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        # What a terminal sends to its whole group reaches us alone: we end the program in order.
+        process_group=0,
+    ) as child:
+        try:
+            for text in child.stdout or ():
+                line(text.decode("utf-8", "replace").rstrip("\r\n"))
+            return child.wait()
+        finally:
+            _end(child, grace)
+
+
+def stream(
+    arguments: Sequence[str | os.PathLike[str]],
+    *,
+    env: Mapping[str, str] | None = None,
+    chunk: int = 1 << 20,
+) -> Iterator[bytes]:
+    """The standard output of a program in chunks; it is ended when nobody reads on.
+
+    Raises FileNotFoundError, and EOFError with what it complained of when it fails.
+    """
+    with tempfile.TemporaryFile() as complaint:
+        child = subprocess.Popen(
+            arguments,
+            env=dict(env if env is not None else environment()),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=complaint,
+        )
+        try:
+            with child.stdout or open(os.devnull, "rb") as out:  # noqa: PTH123
+                yield from iter(lambda: out.read(chunk), b"")
+            if child.wait() != 0:
+                complaint.seek(0)
+                raise EOFError(complaint.read().decode("utf-8", "replace").strip())
+        finally:
+            _end(child, 1.0)
+
+
+def _end(child: subprocess.Popen[bytes], grace: float) -> None:
+    if child.poll() is None:
+        child.terminate()
+        try:
+            child.wait(grace)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
 
 
 def which(program: str) -> Path | None:

@@ -96,12 +96,7 @@ class Workplace:
         """The logins of registries: the given one, and those of Docker's configuration."""
         from launch_action.oci.docker_config import Credential, DockerCredentials
 
-        inputs = self.inputs
-        given = {}
-        image = inputs.image.lower()
-        host = Repository.parse(image).registry if image else self.login_host
-        if inputs.registry_password and host:
-            given[host] = Credential(inputs.registry_username, inputs.registry_password)
+        given = {host: Credential(*login) for host, login in self.logins.items()}
         return DockerCredentials(self.environment, given)
 
     @cached_property
@@ -118,6 +113,16 @@ class Workplace:
             environment=self.environment,
             note=self.reporter.info,
         )
+
+    @property
+    def logins(self) -> Mapping[str, tuple[str, str]]:
+        """The login that this run was given: user and password, by its registry."""
+        inputs = self.inputs
+        image = inputs.image.lower()
+        host = Repository.parse(image).registry if image else self.login_host
+        if not inputs.registry_password or not host:
+            return {}
+        return {host: (inputs.registry_username, inputs.registry_password)}
 
     def import_ahead(self) -> None:
         """Where a registry will be spoken to: import what that takes while git is waited for."""

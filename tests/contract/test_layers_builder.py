@@ -19,7 +19,7 @@ from launch_action.core.compression import DEFAULT, Compression
 from launch_action.core.context import TreeFile
 from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.image import OCI_LAYER_GZIP, OCI_LAYER_ZSTD, Manifest, Platform
-from launch_action.core.plan import BuildPlan
+from launch_action.core.layers_plan import LayersPlan
 from launch_action.core.python_version import PythonChoice
 from launch_action.core.reference import Reference
 from launch_action.oci.layout import LayoutContent
@@ -39,7 +39,7 @@ NEWER = replace(
     python=PythonFacts("3.11.9", "/usr/local/bin/python3.11"),
 )
 REBUILT = replace(FACTS, identity="sha256:" + "3" * 64)
-PLAN = BuildPlan(
+PLAN = LayersPlan(
     builder="layers",
     reason="",
     platforms=(AMD64,),

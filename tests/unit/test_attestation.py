@@ -33,6 +33,7 @@ from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.errors import StoreError
 from launch_action.core.image import UNKNOWN_PLATFORM, Platform
 from launch_action.core.job import GitSource
+from launch_action.core.layers_plan import LayersPlan
 from launch_action.core.materials import (
     InstalledWheel,
     public_url,
@@ -40,7 +41,6 @@ from launch_action.core.materials import (
     render_wheels,
     wheels_of_lines,
 )
-from launch_action.core.plan import BuildPlan
 from launch_action.core.provenance import slsa_provenance
 from launch_action.core.purl import deb_purl, oci_purl, pypi_purl
 from launch_action.core.python_version import PythonChoice
@@ -81,9 +81,9 @@ WHEELS = (
     InstalledWheel("built-here", "3"),
 )
 CONTENTS = Contents(
-    "job-train", SOURCE, "2024-05-01T12:00:00Z", image_descriptor("a"), BASE, WHEELS
+    "job-train", SOURCE, "2024-05-01T12:00:00Z", image_descriptor("a"), (BASE.record,), WHEELS
 )
-PLAN = BuildPlan(
+PLAN = LayersPlan(
     builder="layers",
     reason="",
     platforms=(AMD64,),
@@ -112,7 +112,7 @@ def problems(document: dict[str, Any]) -> list[str]:
     "contents",
     [
         CONTENTS,
-        replace(CONTENTS, base=DEBIAN),
+        replace(CONTENTS, bases=(DEBIAN.record,)),
         replace(CONTENTS, wheels=()),
         replace(CONTENTS, source=GitSource("git@github.com:acme/mono.git", COMMIT)),
         replace(CONTENTS, source=GitSource("/srv/git/mono", COMMIT)),
@@ -155,7 +155,7 @@ def test_a_wheel_has_its_purl_its_digest_and_where_it_came_from() -> None:
 
 
 def test_the_image_stands_on_its_base_and_holds_its_wheels() -> None:
-    document = spdx_document(replace(CONTENTS, base=DEBIAN), "launch-action-1.0")
+    document = spdx_document(replace(CONTENTS, bases=(DEBIAN.record,)), "launch-action-1.0")
 
     found = {
         (one["spdxElementId"], one["relationshipType"], one["relatedSpdxElement"])
@@ -228,7 +228,9 @@ def test_provenance_says_what_was_asked_for_and_what_went_in() -> None:
 
 def test_provenance_names_a_distributions_packages_and_no_run_where_there_is_none() -> None:
     alone = replace(ATTEST, invocation="")
-    found = slsa_provenance(replace(CONTENTS, base=DEBIAN), PLAN, "k", alone, reused=True)
+    found = slsa_provenance(
+        replace(CONTENTS, bases=(DEBIAN.record,)), PLAN, "k", alone, reused=True
+    )
 
     purl = "pkg:deb/debian/tzdata@1%3A2024a-0%2Bdeb12u1?arch=all&distro=bookworm"
     assert {"name": "tzdata", "uri": purl, "digest": {"sha256": SHA}} in found["buildDefinition"][
@@ -286,14 +288,16 @@ def test_addresses_lose_what_may_be_a_login() -> None:
 def test_platforms_are_told_apart() -> None:
     arm = replace(BASE, platform=Platform("linux", "arm64", "v8"))
     one = spdx_document(CONTENTS, "t")
-    other = spdx_document(replace(CONTENTS, base=arm, image=image_descriptor("a", ARM64)), "t")
+    other = spdx_document(
+        replace(CONTENTS, bases=(arm.record,), image=image_descriptor("a", ARM64)), "t"
+    )
 
     assert one["documentNamespace"] != other["documentNamespace"]
 
 
 def test_words_are_those_of_the_published_json_schema() -> None:
     """The schema spells one purpose otherwise than the specification's text, and the library."""
-    document = spdx_document(replace(CONTENTS, base=DEBIAN), "t")
+    document = spdx_document(replace(CONTENTS, bases=(DEBIAN.record,)), "t")
 
     purposes = {one.get("primaryPackagePurpose") for one in document["packages"]} - {None}
     assert purposes == {"CONTAINER", "SOURCE", "OPERATING_SYSTEM", "LIBRARY"}

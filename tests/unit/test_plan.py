@@ -10,9 +10,10 @@ import pytest
 from launch_action.core.checkout import Checkout, Repository
 from launch_action.core.context import TreeFile
 from launch_action.core.dependency_inputs import DependencyInputs
-from launch_action.core.errors import BuildError, InputError, SourceError
+from launch_action.core.errors import InputError, SourceError
 from launch_action.core.image import Platform
 from launch_action.core.inputs import Inputs
+from launch_action.core.layers_plan import LayersPlan
 from launch_action.core.plan import LaunchPlan, describe, plan
 from launch_action.core.python_version import PythonChoice
 from launch_action.core.situation import Project, Situation
@@ -60,6 +61,11 @@ def made(
     return plan(inputs, checkout, project, situation, run=False)
 
 
+def layers(found: LaunchPlan) -> LayersPlan:
+    assert found.build.builder == "layers"
+    return found.build
+
+
 def test_a_job_is_named_and_recorded_without_the_credential_of_its_remote() -> None:
     found = made()
 
@@ -69,7 +75,7 @@ def test_a_job_is_named_and_recorded_without_the_credential_of_its_remote() -> N
 
 
 def test_the_default_base_is_the_slim_image_of_the_wanted_python() -> None:
-    assert str(made().build.base) == "docker.io/library/python:3.12-slim"
+    assert str(layers(made()).base) == "docker.io/library/python:3.12-slim"
 
 
 def test_unpinned_requirements_are_resolved_as_of_the_commits_day() -> None:
@@ -101,7 +107,7 @@ def test_what_an_untrusted_event_resolves_is_not_taken_for_what_a_trusted_one_do
     pinned = replace(PROJECT, dependencies=replace(PROJECT.dependencies, pinned=True))
 
     assert made(situation=outsider).build.recipe != made().build.recipe
-    assert made(situation=outsider).build.dependency_key != made().build.dependency_key
+    assert layers(made(situation=outsider)).dependency_key != layers(made()).dependency_key
     assert (
         made(project=pinned, situation=outsider).build.recipe == made(project=pinned).build.recipe
     )
@@ -228,15 +234,6 @@ def test_a_name_that_is_not_safe_is_made_safe_and_said() -> None:
 
     assert found.job_name == "my_job"
     assert any("my_job" in text for text in found.warnings)
-
-
-def test_a_dockerfile_of_wandb_beside_the_script_is_not_ignored() -> None:
-    files = (*FILES, TreeFile("Dockerfile.wandb", "file", "git:2", 1))
-    project = replace(PROJECT, files=files)
-
-    with pytest.raises(BuildError, match=r"Dockerfile\.wandb"):
-        made(project=project)
-    assert made(replace(INPUTS, builder="layers"), project=project)
 
 
 def test_an_unused_dockerfile_is_one_warning() -> None:

@@ -18,7 +18,7 @@ from launch_action.core.attestation import (
     make_attestation,
     predicate_types,
 )
-from launch_action.core.base import BaseFacts
+from launch_action.core.base import BaseRecord
 from launch_action.core.dataclass import dataclass
 from launch_action.core.image import Descriptor
 from launch_action.core.materials import InstalledWheel, read_wheels, wheels_of_lines
@@ -37,7 +37,7 @@ class Attested:
     """What is known of the images, in the order of the platforms; `reused`: they were there."""
 
     images: tuple[Descriptor, ...]
-    bases: tuple[BaseFacts, ...]
+    bases: tuple[BaseRecord, ...]
     frozen: bytes
     build_key: str
     reused: bool
@@ -62,9 +62,9 @@ def _holds(content: Content, version: JobVersion, wanted: frozenset[str]) -> boo
 
 
 def _make(plan: LaunchPlan, content: Content, made: Attested, image: Descriptor) -> MadeAttestation:
-    base = next(base for base in made.bases if base.platform == image.platform)
+    bases = tuple(base for base in made.bases if base.platform in (None, image.platform))
     wheels = unique_wheels(_wheels(content, image, made.frozen))
-    contents = Contents(plan.job_name, plan.source, plan.created, image, base, wheels)
+    contents = Contents(plan.job_name, plan.source, plan.created, image, bases, wheels)
     return make_attestation(image, plan.job_name, _statements(plan, plan.attest, contents, made))
 
 

@@ -97,6 +97,33 @@ class SystemPackages:
 
 
 @dataclass(frozen=True, slots=True)
+class BaseRecord:
+    """What is recorded of a base image.
+
+    `platform` is None where it serves several; `python` and `system` are there where they are
+    known.
+    """
+
+    name: str
+    identity: str
+    platform: Platform | None = None
+    python: str = ""
+    system: SystemPackages | None = None
+
+    @property
+    def sha256(self) -> str:
+        """The digest's hexadecimal digits; empty for an image that only an engine had."""
+        kind, _, digits = self.identity.partition(":")
+        return digits if kind == "sha256" else ""
+
+    def document(self) -> dict[str, str]:
+        """The base as a JSON object."""
+        found = {"name": self.name, "identity": self.identity}
+        found |= {"platform": str(self.platform)} if self.platform else {}
+        return found | ({"python": self.python} if self.python else {})
+
+
+@dataclass(frozen=True, slots=True)
 class BaseFacts:
     """What the builder must know of a base image.
 
@@ -113,3 +140,8 @@ class BaseFacts:
     created: str
     config: Mapping[str, object] = field(default_factory=dict)
     system: SystemPackages | None = None
+
+    @property
+    def record(self) -> BaseRecord:
+        """What is recorded of it."""
+        return BaseRecord(self.name, self.identity, self.platform, self.python.version, self.system)

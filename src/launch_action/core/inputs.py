@@ -96,8 +96,37 @@ INPUTS: tuple[Input, ...] = (
           flags=("--group",), metavar="GROUP"),
     Input("install-project", "Install the project itself, built as a wheel from the commit's files.",
           "boolean", default="false"),
-    Input("builder", "`layers` builds without a daemon; `auto` chooses.", "choice",
-          default="auto", choices=("auto", "layers")),
+    Input("builder", "`layers` builds without a daemon, `buildkit` a Dockerfile; `auto` chooses.", "choice",
+          default="auto", choices=("auto", "layers", "buildkit")),
+    Input("dockerfile", "Dockerfile to build, relative to the build context; default `Dockerfile.wandb` "
+          "beside the script, if there is one.", flags=("-D",), metavar="FILE"),
+    Input("build-arg", "Build arguments of the Dockerfile, one `NAME=VALUE` or `NAME` (taken from the "
+          "environment) per line.", "lines", metavar="NAME[=VALUE]"),
+    Input("secret", "Secrets of the Dockerfile build, one `id=NAME,src=FILE`, `id=NAME,env=VARIABLE` or "
+          "`NAME=VALUE` per line.", "lines", metavar="SECRET", secret=True),
+    Input("ssh", "SSH agent sockets or keys of the Dockerfile build: `default` or `ID=PATH`, one per line.",
+          "lines", metavar="ID[=PATH]"),
+    Input("target", "Stage of the Dockerfile to build; default its last.", metavar="STAGE"),
+    Input("label", "Labels of a Dockerfile's image, one `NAME=VALUE` per line.", "lines", metavar="NAME=VALUE"),
+    Input("annotation", "Annotations of a Dockerfile's image, one `NAME=VALUE` per line.", "lines",
+          metavar="NAME=VALUE"),
+    Input("add-host", "Host names known to a Dockerfile build, such as `host:192.0.2.7`.", "list",
+          metavar="HOST:IP"),
+    Input("network", "Network of the `RUN` steps of a Dockerfile: `default`, `none` or `host`.", "choice",
+          choices=("default", "none", "host")),
+    Input("shm-size", "Size of /dev/shm in the `RUN` steps of a Dockerfile, such as `2g`.", metavar="SIZE"),
+    Input("ulimit", "Limits of the `RUN` steps of a Dockerfile, such as `nofile=1024:4096`.", "list",
+          metavar="NAME=SOFT[:HARD]"),
+    Input("no-cache", "Run every step of the Dockerfile again, and build what was built before.", "boolean",
+          default="false"),
+    Input("pull", "Ask the registry for the Dockerfile's base images even where the engine has them.",
+          "boolean", default="false"),
+    Input("cache-from", "Build caches to read, one per line: `registry`, `gha`, or as docker buildx has it.",
+          "lines", metavar="CACHE"),
+    Input("cache-to", "Build caches to write, one per line: `registry`, `gha`, or as docker buildx has it.",
+          "lines", metavar="CACHE"),
+    Input("check", "Report what BuildKit's checks say of the Dockerfile, at its lines.", "boolean",
+          default="false"),
     Input("compile", "Put bytecode in the dependency layers (needs Python of the target's exact version).",
           "boolean", default="false"),
     Input("compression", "Compression of the layers: `gzip`, `gzip:1` to `gzip:12`, `zstd`, `zstd:1` to `zstd:19` "
@@ -162,7 +191,8 @@ NOT_IN_ACTION = frozenset({
     "job-name-style", "requirements", "extras", "groups", "install-project", "compile",
     "compression", "resolve-date", "name", "registry-mirror", "registry-ca", "insecure-registry",
     "require-clean", "allow-rename", "config", "sbom", "provenance", "resource-args", "args",
-    "detach",
+    "detach", "ssh", "target", "label", "annotation", "add-host", "network", "shm-size", "ulimit",
+    "no-cache", "pull", "cache-from", "cache-to", "check",
 })  # fmt: skip
 
 BY_NAME = {one.name: one for one in INPUTS}
@@ -201,6 +231,22 @@ class Inputs:
     groups: tuple[str, ...] = ()
     install_project: bool = False
     builder: str = "auto"
+    dockerfile: str = ""
+    build_arg: tuple[str, ...] = ()
+    secret: tuple[str, ...] = ()
+    ssh: tuple[str, ...] = ()
+    target: str = ""
+    label: tuple[str, ...] = ()
+    annotation: tuple[str, ...] = ()
+    add_host: tuple[str, ...] = ()
+    network: str = ""
+    shm_size: str = ""
+    ulimit: tuple[str, ...] = ()
+    no_cache: bool = False
+    pull: bool = False
+    cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
+    check: bool = False
     compile: bool = False
     compression: str = "gzip"
     platform: tuple[str, ...] = ()

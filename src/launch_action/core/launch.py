@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from launch_action.core.base import BaseFacts
+from launch_action.core.base import BaseRecord
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import StoreError
 from launch_action.core.image import Descriptor, Manifest
-from launch_action.core.job import JobDocument
-from launch_action.core.plan import BuildPlan, LaunchPlan
+from launch_action.core.job import JobDocument, read_job
+from launch_action.core.plan import LaunchPlan
 from launch_action.core.ports import Content, Reporter
 from launch_action.core.reference import Tag
 from launch_action.core.store import JobStore
@@ -27,36 +27,34 @@ class Built:
     """What a builder left in the store: an image manifest per platform, and what it installed.
 
     Each image is named as the version's index will name it, with the list of its wheels if any.
+    `runtime` is the Python `X.Y` of the images, where only the built image tells.
     """
 
     images: tuple[Descriptor, ...]
     frozen: bytes
+    runtime: str = ""
 
 
 class Prepared(Protocol):
     """A build whose bases are resolved, so that its build key is known."""
 
     @property
-    def bases(self) -> tuple[BaseFacts, ...]: ...
+    def bases(self) -> tuple[BaseRecord, ...]: ...
 
     def build(self, target: Content, previous: tuple[Manifest, ...]) -> Built:
         """Put the images into the target, without tags. Raises BuildError or RegistryError."""
         ...
 
 
-class Builder(Protocol):
-    """Turns a plan and the context it was made for into images."""
-
-    def prepare(self, plan: BuildPlan) -> Prepared:
-        """Resolve the bases. Raises BuildError or RegistryError."""
-        ...
+# Resolves the bases of the plan that it was made for. Raises BuildError or RegistryError.
+Prepare = Callable[[], Prepared]
 
 
 @dataclass(frozen=True, slots=True)
 class World:
     """The effects that a launch needs."""
 
-    builder: Builder
+    prepare: Prepare
     content: Content
     reporter: Reporter
     announce: Announce
@@ -80,11 +78,11 @@ def execute(plan: LaunchPlan, world: World) -> Launch:
         # Seldom in vain, and asked for in the time that resolving the base takes anyway.
         previous = ahead.submit(store.previous, plan.previous)
         with world.reporter.phase("base"):
-            prepared = world.builder.prepare(plan.build)
+            prepared = world.prepare()
     key = plan.build.build_key(tuple(base.identity for base in prepared.bases))
-    world.announce({"metadata": {"build_key": key, "base": [_base(b) for b in prepared.bases]}})
+    world.announce({"metadata": {"build_key": key, "base": [b.document() for b in prepared.bases]}})
     with world.reporter.phase("look up"):
-        found = store.find_build(key)
+        found = None if plan.build.fresh else store.find_build(key)
     known = found is not None and found.commit == plan.source.commit
     with _beside(None if known else world.check_source):
         if found is None:
@@ -98,8 +96,9 @@ def execute(plan: LaunchPlan, world: World) -> Launch:
             world.reporter.info(
                 f"build key {key[:16]} is in {world.content.name}: nothing is built"
             )
-            _, frozen = store.job_files(found)
-            built = Built(found.images, frozen)
+            document, frozen = store.job_files(found)
+            runtime = read_job(document, world.content.name).runtime
+            built = Built(found.images, frozen, runtime)
     world.announce({"metadata": {"built_from_source": list(built_of(built.images))}})
     with world.reporter.phase("record"):
         return _record(plan, world, store, _Made(key, prepared.bases, built, found))
@@ -123,7 +122,7 @@ def _beside(work: Callable[[], None] | None) -> Iterator[None]:
 @dataclass(frozen=True, slots=True)
 class _Made:
     key: str
-    bases: tuple[BaseFacts, ...]
+    bases: tuple[BaseRecord, ...]
     built: Built
     found: JobVersion | None  # the version that the images were taken from
 
@@ -133,7 +132,7 @@ class _Made:
 
 
 def _record(plan: LaunchPlan, world: World, store: JobStore, made: _Made) -> Launch:
-    document = job_document(plan, made.key, made.bases, made.built.images)
+    document = job_document(plan, made.key, made.bases, made.built)
     recorded = store.record(
         Recording(
             job_name=plan.job_name,
@@ -204,36 +203,28 @@ def image_digest(version: JobVersion) -> str:
 
 
 def job_document(
-    plan: LaunchPlan, key: str, bases: tuple[BaseFacts, ...], images: tuple[Descriptor, ...]
+    plan: LaunchPlan, key: str, bases: tuple[BaseRecord, ...], built: Built
 ) -> JobDocument:
     """The job document of a plan whose images are known; images are named by digest."""
     build = plan.build
     return JobDocument(
         source=plan.source,
         entrypoint=build.entrypoint,
-        runtime=build.python.version,
+        runtime=built.runtime or build.python.version,
         own={
             "version": 1,
             "name": plan.job_name,
             "script": plan.script,
             "build_key": key,
             "builder": build.builder,
-            "base": [_base(base) for base in bases],
+            "base": [base.document() for base in bases],
             "dependencies": build.dependencies.main,
             "cutoff": build.cutoff,
             # What another build of the same key may make otherwise.
-            "built_from_source": list(built_of(images)),
+            "built_from_source": list(built_of(built.images)),
             "images": [
-                {"platform": str(image.platform), "digest": str(image.digest)} for image in images
+                {"platform": str(image.platform), "digest": str(image.digest)}
+                for image in built.images
             ],
         },
     )
-
-
-def _base(base: BaseFacts) -> dict[str, str]:
-    return {
-        "name": base.name,
-        "identity": base.identity,
-        "platform": str(base.platform),
-        "python": base.python.version,
-    }

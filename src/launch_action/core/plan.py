@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import posixpath
-from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, assert_never
 
-from launch_action.core import dependencies
 from launch_action.core.aliases import default_aliases, previous_aliases
 from launch_action.core.attest import Attest, choose_attestations
-from launch_action.core.base import BaseReference, LayoutBase, RegistryBase, parse_base
 from launch_action.core.checkout import Checkout
-from launch_action.core.compression import DEFAULT, Compression
-from launch_action.core.context import TreeFile
 from launch_action.core.dataclass import dataclass
-from launch_action.core.dependencies import DependencyInputs
+from launch_action.core.dockerfile_choice import PLAIN, WANDB, below_folder
 from launch_action.core.entrypoint import parse_entrypoint, script_of
-from launch_action.core.errors import BuildError, InputError, SourceError
-from launch_action.core.image import Platform, fingerprint
+from launch_action.core.errors import InputError, SourceError
 from launch_action.core.inputs import Inputs
 from launch_action.core.job import GitSource
+from launch_action.core.layers_plan import LayersPlan, plan_layers, timestamp
 from launch_action.core.names import (
     git_job_name,
     recorded_remote,
     safe_name,
     wandb_git_job_name,
 )
-from launch_action.core.python_version import PythonChoice
-from launch_action.core.reference import Reference, Repository, Tag
+from launch_action.core.reference import Repository, Tag
 from launch_action.core.situation import Project, Situation
 from launch_action.core.spelling import nearest
 
-RECIPE_FORMAT = 1
+if TYPE_CHECKING:
+    from launch_action.core.dockerfile_plan import DockerfilePlan
+
+    BuildPlan = LayersPlan | DockerfilePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +39,6 @@ class StorePlan:
     name: str
     directory: str = ""
     repository: Repository | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BuildPlan:
-    """What decides the image's content. `recipe` identifies all of it but the base's bytes."""
-
-    builder: Literal["layers"]
-    reason: str
-    platforms: tuple[Platform, ...]
-    base: BaseReference
-    python: PythonChoice
-    dependencies: DependencyInputs
-    dependency_key: str
-    cutoff: str | None
-    entrypoint: tuple[str, ...]
-    files: tuple[TreeFile, ...]
-    content: str
-    compile: bool
-    recipe: str
-    compression: Compression = DEFAULT
-
-    def build_key(self, identities: tuple[str, ...]) -> str:
-        """The build key, once the bases of the platforms are resolved; 64 hexadecimal digits."""
-        return fingerprint(self.recipe, identities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +73,12 @@ class LaunchPlan:
 
     def steps(self) -> tuple[Step, ...]:
         """The plan as a list of steps."""
-        build, store = self.build, self.store
+        store = self.store
         commit = self.source.commit[:12]
-        dependencies = build.dependencies.main or "none: the code alone"
-        as_of = f", as of {build.cutoff}" if build.cutoff else ""
         found = [
             Step("source", f"{self.source.remote} at {commit}, {self._context()}"),
-            Step("job", f"{self.job_name}, entry point {' '.join(build.entrypoint)}"),
-            Step("base", f"{build.base}, for {', '.join(map(str, build.platforms))}"),
-            Step("python", f"{build.python.version} ({build.python.source})"),
-            Step("dependencies", f"{dependencies}{as_of}"),
-            Step("build", f"{build.builder}: {build.reason}"),
+            Step("job", f"{self.job_name}, entry point {' '.join(self.build.entrypoint)}"),
+            *_build_steps(self.build),
             Step("push" if store.kind == "registry" else "store", store.name),
             Step("alias", ", ".join(self.aliases)),
         ]
@@ -130,13 +98,21 @@ def plan(
     """Decide everything. Raises InputError, SourceError or BuildError."""
     _check_clean(inputs, checkout)
     entrypoint = parse_entrypoint(inputs.entry_point)
-    script = script_of(entrypoint, project.build_context)
-    build = plan_build(inputs, checkout, project, situation, entrypoint, script)
+    # The job's name does not depend on where its Dockerfile makes the context begin.
+    script = script_of(entrypoint, _asked_context(project))
+    found = project.dockerfile
+    entrypoint = below_folder(entrypoint, found.folder if found else "")
+    build = plan_build(inputs, checkout, project, situation, entrypoint)
     name, name_warnings = _job_name(inputs, checkout, script)
     return LaunchPlan(
         job_name=name,
         script=script,
-        source=GitSource(recorded_remote(checkout.remote), checkout.commit, project.build_context),
+        source=GitSource(
+            recorded_remote(checkout.remote),
+            checkout.commit,
+            project.build_context,
+            found.path if found else "",
+        ),
         commit_time=checkout.commit_time,
         store=_store(inputs, situation, name),
         build=build,
@@ -161,74 +137,42 @@ def plan_build(
     project: Project,
     situation: Situation,
     entrypoint: tuple[str, ...],
-    script: str,
 ) -> BuildPlan:
-    """The part of the plan that decides the image."""
-    reason = _builder(inputs, project, script)
-    base = _base(inputs, project.python)
-    platforms = _platforms(inputs, situation)
-    until = _cutoff(inputs, checkout, project, situation)
-    dependency_key = _dependency_key(inputs, project, situation, until)
-    compression = Compression.parse(inputs.compression)
-    recipe = fingerprint(
-        "recipe", RECIPE_FORMAT, "layers", situation.builder_format, project.digest,
-        dependency_key, project.python.version, _base_name(base), [str(p) for p in platforms],
-        entrypoint, inputs.compile, str(compression),
-    )  # fmt: skip
-    return BuildPlan(
-        builder="layers",
-        reason=reason,
-        platforms=platforms,
-        base=base,
-        python=project.python,
-        dependencies=project.dependencies,
-        dependency_key=dependency_key,
-        cutoff=until,
-        entrypoint=entrypoint,
-        files=project.files,
-        content=project.digest,
-        compile=inputs.compile,
-        recipe=recipe,
-        compression=compression,
-    )
+    """The part of the plan that decides the image. Raises InputError."""
+    if project.dockerfile is None:
+        return plan_layers(inputs, checkout, project, situation, entrypoint)
+    # Imported where it is used: most jobs have no Dockerfile.
+    from launch_action.core.dockerfile_plan import plan_dockerfile
+
+    return plan_dockerfile(inputs, checkout, project, situation, entrypoint)
 
 
-def _cutoff(
-    inputs: Inputs, checkout: Checkout, project: Project, situation: Situation
-) -> str | None:
-    declared = project.dependencies
-    today = datetime.fromtimestamp(situation.now, UTC).date()
-    pinned = declared.pinned or declared.kind == "none"
-    return dependencies.cutoff(
-        checkout.commit_time, inputs.resolve_date or None, today, pinned=pinned
-    )
+def _build_steps(build: BuildPlan) -> list[Step]:
+    platforms = ", ".join(map(str, build.platforms))
+    how = Step("build", f"{build.builder}: {build.reason}")
+    match build.builder:
+        case "layers":
+            return [Step("base", f"{build.base}, for {platforms}"), *_python_steps(build), how]
+        case "buildkit":
+            bases = ", ".join(build.bases) or "scratch"
+            inner = _python_steps(build.generated) if build.generated else []
+            return [Step("base", f"{bases}, for {platforms}"), *inner, how]
+        case _:
+            assert_never(build)
 
 
-def _dependency_key(
-    inputs: Inputs, project: Project, situation: Situation, until: str | None
-) -> str:
-    """Identifies what is declared, for any platform. What is resolved as of now is never known."""
-    declared = project.dependencies
-    chosen = not declared.pinned and declared.kind != "none"
-    moves = inputs.resolve_date == "latest" and chosen
-    key = dependencies.fingerprint(
-        declared,
-        python=project.python.version,
-        platform="",
-        cutoff=timestamp(situation.now) if moves else until,
-        local=dict(project.local),
-        indexes=project.indexes,
-    )
-    return fingerprint("wheels only", key) if chosen and not situation.trusted else key
+def _python_steps(build: LayersPlan) -> list[Step]:
+    as_of = f", as of {build.cutoff}" if build.cutoff else ""
+    return [
+        Step("python", f"{build.python.version} ({build.python.source})"),
+        Step("dependencies", f"{build.dependencies.main or 'none: the code alone'}{as_of}"),
+    ]
 
 
-def timestamp(seconds: int) -> str:
-    """Seconds since 1970 as RFC 3339 in UTC.
-
-    >>> timestamp(0)
-    '1970-01-01T00:00:00Z'
-    """
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _asked_context(project: Project) -> str:
+    """The build context that was asked for, below which a Dockerfile may have made another."""
+    folder = project.dockerfile.folder if project.dockerfile else ""
+    return project.build_context.removesuffix(folder).rstrip("/")
 
 
 def describe(plan: LaunchPlan) -> list[dict[str, Any]]:
@@ -287,30 +231,17 @@ def _store(inputs: Inputs, situation: Situation, job_name: str) -> StorePlan:
     return StorePlan("layout", job_name, posixpath.join(directory, job_name))
 
 
-def _builder(inputs: Inputs, project: Project, script: str) -> str:
-    if inputs.builder == "layers":
-        return "asked for"
-    beside = posixpath.join(posixpath.dirname(script), "Dockerfile.wandb")
-    if _in_context(beside, project.build_context) in {file.path for file in project.files}:
-        raise BuildError(
-            f"{beside!r} beside the script asks for a Dockerfile build, which this version lacks",
-            hint="build without the Dockerfile with --builder layers",
-        )
-    return "no Dockerfile asked for"
-
-
-def _in_context(path: str, build_context: str) -> str:
-    return posixpath.relpath(path, build_context or ".")
-
-
 def _dockerfile_warning(inputs: Inputs, project: Project) -> tuple[str, ...]:
-    if inputs.builder == "layers":
+    if inputs.builder == "layers" or project.dockerfile:
         return ()
     paths = {file.path for file in project.files}
-    unused = [name for name in ("Dockerfile", "Dockerfile.wandb") if name in paths]
+    unused = [name for name in (PLAIN, WANDB) if name in paths]
     if not unused:
         return ()
-    return (f"{unused[0]} is not used; say --builder layers to build without it silently",)
+    return (
+        f"{unused[0]} is not used: build it with --dockerfile {unused[0]}, "
+        "or say --builder layers to build without it silently",
+    )
 
 
 def _script_warning(entrypoint: tuple[str, ...], project: Project) -> tuple[str, ...]:
@@ -324,25 +255,3 @@ def _script_warning(entrypoint: tuple[str, ...], project: Project) -> tuple[str,
     near = nearest(script, sorted(kin)[:1000])
     guess = f"; did you mean {near[0]!r}?" if near else ""
     return (f"no file {script!r} in the build context, which the entry point names{guess}",)
-
-
-def _base(inputs: Inputs, python: PythonChoice) -> BaseReference:
-    if inputs.base_image:
-        return parse_base(inputs.base_image)
-    return RegistryBase(Reference.parse(f"docker.io/library/python:{python.version}-slim"))
-
-
-def _base_name(base: BaseReference) -> str:
-    # A directory's path is this machine's own affair; its image's digest is in the build key.
-    return "oci" if isinstance(base, LayoutBase) else str(base)
-
-
-def _platforms(inputs: Inputs, situation: Situation) -> tuple[Platform, ...]:
-    wanted = tuple(Platform.parse(text) for text in inputs.platform) or (situation.platform,)
-    unique = tuple(sorted(set(wanted)))
-    for platform in unique:
-        if platform.os != "linux":
-            raise InputError(
-                f"platform {str(platform)!r} is not Linux", hint="images are built for linux/ARCH"
-            )
-    return unique

@@ -7,18 +7,24 @@ described in docs/attestations.md. No times of the run: the same recording is to
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from launch_action.core.attest import Attest
-from launch_action.core.plan import BuildPlan
+from launch_action.core.image import UNKNOWN_PLATFORM
 from launch_action.core.purl import deb_purl, oci_purl, pypi_purl
 from launch_action.core.sbom import Contents, git_location, wheel_location
+
+if TYPE_CHECKING:
+    from launch_action.core.dockerfile_plan import DockerfilePlan
+    from launch_action.core.layers_plan import LayersPlan
+
+    Build = LayersPlan | DockerfilePlan
 
 BUILD_TYPE = "https://launch-action.dev/provenance/{builder}/v1"
 
 
 def slsa_provenance(
-    contents: Contents, plan: BuildPlan, build_key: str, attest: Attest, *, reused: bool
+    contents: Contents, plan: Build, build_key: str, attest: Attest, *, reused: bool
 ) -> dict[str, Any]:
     """The predicate. `reused` tells that the image was in the store before, under the same key."""
     metadata = {"metadata": {"invocationId": attest.invocation}} if attest.invocation else {}
@@ -33,8 +39,8 @@ def slsa_provenance(
     }
 
 
-def _parameters(contents: Contents, plan: BuildPlan, build_key: str) -> dict[str, Any]:
-    source, base = contents.source, contents.base
+def _parameters(contents: Contents, plan: Build, build_key: str) -> dict[str, Any]:
+    source = contents.source
     return {
         "source": {
             "remote": source.remote,
@@ -43,32 +49,47 @@ def _parameters(contents: Contents, plan: BuildPlan, build_key: str) -> dict[str
         },
         "entryPoint": list(plan.entrypoint),
         "buildKey": build_key,
-        "options": {
-            "platform": str(base.platform),
-            "baseImage": base.name,
-            "python": plan.python.version,
-            "dependencies": plan.dependencies.main,
-            "cutoff": plan.cutoff,
-            "compile": plan.compile,
-        },
+        "options": {"platform": str(contents.image.platform), **_options(contents, plan)},
     }
+
+
+def _options(contents: Contents, plan: Build) -> dict[str, Any]:
+    """What was asked of the builder; of build arguments the names, for a value may be a login."""
+    match plan.builder:
+        case "layers":
+            return {
+                "baseImage": contents.bases[0].name,
+                "python": plan.python.version,
+                "dependencies": plan.dependencies.main,
+                "cutoff": plan.cutoff,
+                "compile": plan.compile,
+            }
+        case "buildkit":
+            return {
+                "dockerfile": plan.dockerfile.path,
+                "target": plan.options.target,
+                "buildArguments": [name for name, _ in plan.options.build_args],
+                "dependencies": plan.dependencies.main,
+                "cutoff": plan.cutoff,
+            }
+        case _:
+            assert_never(plan)
 
 
 def _dependencies(contents: Contents) -> Iterator[dict[str, Any]]:
-    source, base = contents.source, contents.base
+    source = contents.source
     location = git_location(source) or f"git+file:@{source.commit}"
     yield {"name": "source", "uri": location, "digest": {"gitCommit": source.commit}}
-    yield {
-        "name": "base",
-        "uri": oci_purl(base.name, base.identity, base.platform) or base.name,
-        "digest": {"sha256": base.identity.removeprefix("sha256:")},
-    }
+    for base in contents.bases:
+        platform = base.platform or contents.image.platform or UNKNOWN_PLATFORM
+        purl = oci_purl(base.name, base.identity, platform) if base.sha256 else ""
+        yield _named("base", purl or base.name, base.sha256)
     for wheel in contents.wheels:
         uri = wheel_location(wheel, source) or pypi_purl(wheel.name, wheel.version)
         yield _named(wheel.filename or wheel.name, uri, wheel.sha256)
-    if base.system:
-        for name, version, architecture, sha256 in base.system.packages:
-            purl = deb_purl(base.system.vendor, base.system.suite, name, version, architecture)
+    for system in (base.system for base in contents.bases if base.system):
+        for name, version, architecture, sha256 in system.packages:
+            purl = deb_purl(system.vendor, system.suite, name, version, architecture)
             yield _named(name, purl, sha256)
 
 

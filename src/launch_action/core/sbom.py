@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from launch_action.core.base import BaseFacts
+from launch_action.core.base import BaseRecord
 from launch_action.core.dataclass import dataclass
-from launch_action.core.image import Descriptor, fingerprint
+from launch_action.core.image import UNKNOWN_PLATFORM, Descriptor, fingerprint
 from launch_action.core.job import GitSource
 from launch_action.core.materials import InstalledWheel
 from launch_action.core.purl import deb_purl, oci_purl, pypi_purl
@@ -28,13 +28,16 @@ _SCP = re.compile(r"(?P<login>[^/@]+@[^/:]+|[^/:@]+):(?P<path>[^/].*|/.*)")
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """An image and what is in it. `created` is the commit's time, RFC 3339 in UTC."""
+    """An image and what is in it. `created` is the commit's time, RFC 3339 in UTC.
+
+    `bases` are the images that it was built from; a Dockerfile may name several, or none.
+    """
 
     job_name: str
     source: GitSource
     created: str
     image: Descriptor
-    base: BaseFacts
+    bases: tuple[BaseRecord, ...]
     wheels: tuple[InstalledWheel, ...]
 
 
@@ -43,16 +46,16 @@ def spdx_document(contents: Contents, tool: str) -> dict[str, Any]:
     packages = [
         _image(contents),
         _source(contents.source),
-        _base(contents.base),
+        *(_base(number, base, contents) for number, base in enumerate(contents.bases)),
         *(_wheel(one, contents.source) for one in contents.wheels),
-        *_system(contents.base),
+        *(package for base in contents.bases for package in _system(base)),
     ]
     relationships = list(_relationships(contents))
     found = {
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
         "SPDXID": _DOCUMENT,
-        "name": f"{contents.job_name} ({contents.base.platform})",
+        "name": f"{contents.job_name} ({contents.image.platform})",
         "creationInfo": {"created": contents.created, "creators": [f"Tool: {tool}"]},
         "packages": packages,
         "relationships": relationships,
@@ -110,13 +113,14 @@ def _source(source: GitSource) -> dict[str, Any]:
     )
 
 
-def _base(base: BaseFacts) -> dict[str, Any]:
+def _base(number: int, base: BaseRecord, contents: Contents) -> dict[str, Any]:
+    platform = base.platform or contents.image.platform or UNKNOWN_PLATFORM
     return _package(
-        _BASE,
+        _base_id(number),
         base.name,
         version=base.identity,
-        sha256=base.identity.removeprefix("sha256:"),
-        purl=oci_purl(base.name, base.identity, base.platform),
+        sha256=base.sha256,
+        purl=oci_purl(base.name, base.identity, platform) if base.sha256 else "",
         # A distribution's packages have no manifest: their list is what the digest is of.
         purpose="OPERATING_SYSTEM" if base.system else "CONTAINER",
     )
@@ -135,7 +139,7 @@ def _wheel(wheel: InstalledWheel, source: GitSource) -> dict[str, Any]:
     )
 
 
-def _system(base: BaseFacts) -> Iterator[dict[str, Any]]:
+def _system(base: BaseRecord) -> Iterator[dict[str, Any]]:
     if base.system is None:
         return
     vendor, suite = base.system.vendor, base.system.suite
@@ -152,11 +156,13 @@ def _system(base: BaseFacts) -> Iterator[dict[str, Any]]:
 def _relationships(contents: Contents) -> Iterator[dict[str, str]]:
     yield _related(_DOCUMENT, "DESCRIBES", _IMAGE)
     yield _related(_IMAGE, "GENERATED_FROM", _SOURCE)
-    yield _related(_IMAGE, "DESCENDANT_OF", _BASE)
+    for number, _ in enumerate(contents.bases):
+        yield _related(_IMAGE, "DESCENDANT_OF", _base_id(number))
     for wheel in contents.wheels:
         yield _related(_IMAGE, "CONTAINS", _wheel_id(wheel))
-    for name, _, architecture, _ in contents.base.system.packages if contents.base.system else ():
-        yield _related(_BASE, "CONTAINS", _system_id(name, architecture))
+    for number, base in enumerate(contents.bases):
+        for name, _, architecture, _ in base.system.packages if base.system else ():
+            yield _related(_base_id(number), "CONTAINS", _system_id(name, architecture))
 
 
 def _related(one: str, how: str, other: str) -> dict[str, str]:
@@ -185,6 +191,10 @@ def _package(
         reference = {"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl"}
         found["externalRefs"] = [{**reference, "referenceLocator": purl}]
     return found
+
+
+def _base_id(number: int) -> str:
+    return f"{_BASE}-{number + 1}" if number else _BASE
 
 
 def _wheel_id(wheel: InstalledWheel) -> str:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from launch_action.core.context import TreeFile
 from launch_action.core.dataclass import dataclass
 from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.image import Platform
 from launch_action.core.python_version import PythonChoice
+
+if TYPE_CHECKING:
+    from launch_action.core.build_options import BuildOptions
+    from launch_action.core.dockerfile_choice import Dockerfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +21,7 @@ class Project:
 
     `files` are the context's files after the ignore rules, `digest` identifies them. `local` gives
     the content id of every path that the dependencies name, `indexes` the URLs of package indexes
-    that the environment names.
+    that the environment names. `dockerfile` is there where one is built, with its `options`.
     """
 
     build_context: str
@@ -26,6 +32,8 @@ class Project:
     local: tuple[tuple[str, str], ...] = ()
     indexes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    dockerfile: Dockerfile | None = None
+    options: BuildOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from launch_action.builders.layers.known import (
 )
 from launch_action.builders.layers.writer import FORMAT, write_layer
 from launch_action.cache import Cache
-from launch_action.core.base import BaseFacts, BaseReference
+from launch_action.core.base import BaseRecord, BaseReference
 from launch_action.core.context import Context
 from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.errors import BuildError
@@ -44,7 +44,7 @@ from launch_action.core.image import (
     fingerprint,
 )
 from launch_action.core.launch import Built
-from launch_action.core.plan import BuildPlan
+from launch_action.core.layers_plan import LayersPlan
 from launch_action.core.ports import Content, Reporter
 from launch_action.core.reference import Digest
 from launch_action.core.version import BUILT, WHEELS, naming_wheels
@@ -79,7 +79,7 @@ class LayersBuilder:
     cache: Cache
     reporter: Reporter
 
-    def prepare(self, plan: BuildPlan) -> LayersBuild:
+    def prepare(self, plan: LayersPlan) -> LayersBuild:
         """Resolve the base of every platform. Raises BuildError or RegistryError."""
         bases = tuple(self.base(plan.base, p, plan.python.version) for p in plan.platforms)
         return LayersBuild(self, plan, bases)
@@ -90,12 +90,12 @@ class LayersBuild:
     """A build whose bases are resolved."""
 
     builder: LayersBuilder
-    plan: BuildPlan
+    plan: LayersPlan
     resolved: tuple[Base, ...]
 
     @property
-    def bases(self) -> tuple[BaseFacts, ...]:
-        return tuple(base.facts for base in self.resolved)
+    def bases(self) -> tuple[BaseRecord, ...]:
+        return tuple(base.facts.record for base in self.resolved)
 
     def build(self, target: Content, previous: tuple[Manifest, ...]) -> Built:
         """Put an image per platform into the target, without tags."""
@@ -122,7 +122,7 @@ class _Image:
     """
 
     builder: LayersBuilder
-    plan: BuildPlan
+    plan: LayersPlan
     base: Base
     target: Content
     stored: StoredLayers

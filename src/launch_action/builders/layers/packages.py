@@ -31,9 +31,10 @@ from launch_action.core.base import BaseFacts
 from launch_action.core.context import Context
 from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.dependency_inputs import DependencyInputs
+from launch_action.core.errors import BuildError
 from launch_action.core.image import fingerprint
+from launch_action.core.layers_plan import LayersPlan
 from launch_action.core.materials import InstalledWheel, public_url, render_wheels
-from launch_action.core.plan import BuildPlan
 from launch_action.core.ports import Reporter
 
 _CONNECTIONS = 8
@@ -63,7 +64,7 @@ class Packages:
     trusted: bool = True
 
     def recipes(
-        self, plan: BuildPlan, base: BaseFacts, below: int, *, by_uv: bool = False
+        self, plan: LayersPlan, base: BaseFacts, below: int, *, by_uv: bool = False
     ) -> tuple[PackagedRecipe, ...]:
         """The dependency layers on a base of `below` layers, lowest first.
 
@@ -106,8 +107,34 @@ class Packages:
         wheels = [wheel for one in recipes for wheel in one.wheels]
         return render_wheels(wheels) if wheels else b""
 
+    def wheels(self, plan: LayersPlan, base: BaseFacts) -> tuple[tuple[LockedWheel, Path], ...]:
+        """The wheels for a base, each with a file of its content.
+
+        Raises BuildError, also where only uv has the login to an index.
+        """
+        target = Target(base.python.version, base.platform, base.libc, base.libc_version)
+        uv = Uv(find_uv(), self.cache.directory("uv"), self.environment)
+        downloader = Downloader(
+            self.cache,
+            read_logins(plan.dependencies, self.environment),
+            self.context,
+            self.environment,
+        )
+        fetch = self._fetcher(downloader)
+        try:
+            with self.reporter.phase("resolve"):
+                found = self._resolve(plan, target, uv, downloader)
+            with ThreadPoolExecutor(_CONNECTIONS) as pool:
+                files = list(pool.map(fetch, found.wheels))
+        except OnlyUvCan as refused:
+            raise BuildError(
+                f"the index's login is uv's alone: {refused}",
+                hint="build with --builder layers, or give the login in the index's URL or netrc",
+            ) from refused
+        return tuple(zip(found.wheels, files, strict=True))
+
     def _resolve(
-        self, plan: BuildPlan, target: Target, uv: Uv, downloader: Downloader
+        self, plan: LayersPlan, target: Target, uv: Uv, downloader: Downloader
     ) -> Resolution:
         found = resolve(
             plan.dependencies,
