@@ -68,7 +68,7 @@ def conflicts(parts: Sequence[tuple[str, Iterable[Entry]]]) -> tuple[Conflict, .
     for name, entries in parts:
         for entry in entries:
             before = seen.get(entry.path)
-            if before and before[0] != name and not _same(before[1], entry):
+            if before and before[0] != name and not same_file(before[1], entry):
                 found.append(Conflict(entry.path, name, before[0]))
             seen[entry.path] = (name, entry)
     return tuple(found)
@@ -87,7 +87,8 @@ def summary(found: Iterable[Conflict]) -> tuple[str, ...]:
     )
 
 
-def _same(one: Entry, other: Entry) -> bool:
+def same_file(one: Entry, other: Entry) -> bool:
+    """Whether two entries are the same to a reader: their kind, and content or target."""
     if one.kind != other.kind or one.kind != "file":
         return (one.kind, one.target) == (other.kind, other.target)
     a, b = one.content, other.content
