@@ -161,6 +161,9 @@ def test_the_project_itself_with_its_console_script(job: Job, index: Index) -> N
     ended = succeeded(job.launch(entry="app-tell", options=("--install-project",)))
     assert "site-packages/app.py" in ended.err
     assert "app-tell" in failed(job.launch(entry="app-tell"), 7).error
+    job.commit({"app.py": project["app.py"].replace("told by", "now told by")})
+    ended = succeeded(job.launch(entry="app-tell", options=("--install-project",)))
+    assert "now told by" in ended.err
 
 
 @pytest.mark.network

@@ -57,7 +57,14 @@ def read_dependencies(
     extras, groups and files that do not exist.
     """
     wanted = Selection(tuple(sorted(set(extras))), tuple(sorted(set(groups))), project)
-    main = _chosen(read, file) if file else _found(read)
+    found = _read(read, _chosen(read, file) if file else _found(read), wanted)
+    if not found.project or "." in found.local:
+        return found
+    # Its own files decide its wheel.
+    return replace(found, local=(".", *found.local))
+
+
+def _read(read: Reader, main: str, wanted: Selection) -> DependencyInputs:
     name = posixpath.basename(main)
     if is_pylock(name):
         from launch_action.core.pylock_file import read_pylock
@@ -66,6 +73,7 @@ def read_dependencies(
     if name in _PROJECT_FILES:
         return _of_project(read, name, wanted)
     _check_selection(main, wanted)
+    project = wanted.project
     if main:
         return read_requirements_closure(read, main, project=project, extras=wanted.extras)
     if project:

@@ -36,7 +36,11 @@ def write_local(inputs: DependencyInputs, context: Context | None, root: Path) -
 def _wanted(inputs: DependencyInputs, context: Context) -> Iterator[TreeFile]:
     origins = {one.path: str(one.origin) for one in inputs.local_requirements}
     declared = {path for path, _ in inputs.files} if inputs.kind == "pyproject" else set()
+    # The project itself is resolved by its declaration; its files are needed to build it alone.
+    own = inputs.project and inputs.kind != "requirements"
     for path in inputs.local:
+        if own and path == ".":
+            continue
         below = "" if path == "." else f"{path}/"
         found = [
             file
