@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -149,6 +148,8 @@ def stream(
 
     Raises FileNotFoundError, and EOFError with what it complained of when it fails.
     """
+    import tempfile
+
     with tempfile.TemporaryFile() as complaint:
         child = subprocess.Popen(
             arguments,

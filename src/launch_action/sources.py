@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,6 +14,8 @@ from launch_action.git.checkout import inspect
 from launch_action.wiring import Workplace, in_actions
 
 if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
+
     from launch_action.git.transfer import Access
     from launch_action.github.environment import GitHubContext
 
@@ -50,6 +51,12 @@ def open_checkout(place: Workplace, build_context: str) -> Iterator[Checkout]:
         yield replace(found, branch=here.branch, default_branch=here.default_branch)
 
 
+def _temporary() -> TemporaryDirectory[str]:
+    from tempfile import TemporaryDirectory
+
+    return TemporaryDirectory(prefix=_TEMPORARY)
+
+
 def check_commit(place: Workplace, checkout: Checkout) -> None:
     """Raise SourceError when the remote says that it does not have the commit.
 
@@ -60,7 +67,7 @@ def check_commit(place: Workplace, checkout: Checkout) -> None:
         return
     from launch_action.git.remote_commit import is_on_remote
 
-    with tempfile.TemporaryDirectory(prefix=_TEMPORARY) as name:
+    with _temporary() as name:
         try:
             access = replace(git_access(place, checkout.remote), timeout=_CHECK_TIMEOUT)
             found = is_on_remote(checkout, access, Path(name))
@@ -107,7 +114,7 @@ def _fetched(place: Workplace, uri: str, ref: str, build_context: str) -> Iterat
         place.reporter.warning(f"{address.url} is spoken to without encryption")
     wanted = Wanted(address, ref, build_context)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=_TEMPORARY)))
+        folder = Path(stack.enter_context(_temporary()))
         with place.reporter.phase("fetch"):
             top = stack.enter_context(fetched(wanted, git_access(place, address.url), folder))
         yield inspect(top)

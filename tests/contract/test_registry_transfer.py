@@ -79,16 +79,34 @@ def put_manifest(content: RegistryContent, tag: str) -> Manifest:
     return manifest
 
 
-def test_an_upload_takes_three_requests_and_one_connection(
+def test_an_upload_takes_two_requests_and_one_connection(
     content: RegistryContent, proxy: Proxy
 ) -> None:
     for data in (b"one", b"two", b"three"):
         put(content, data)
 
-    assert [seen.method for seen in proxy.seen] == ["HEAD", "POST", "PUT"] * 3
+    assert [seen.method for seen in proxy.seen] == ["POST", "PUT"] * 3
     assert proxy.connections == 1
-    assert content.traffic.requests == 9
+    assert content.traffic.requests == 6
     assert content.traffic.sent == len(b"onetwothree")
+
+
+def test_it_is_asked_whether_a_large_blob_is_there(content: RegistryContent, proxy: Proxy) -> None:
+    put(content, DATA)
+
+    assert [seen.method for seen in proxy.seen] == ["HEAD", "POST", "PUT"]
+
+
+def test_what_a_manifest_here_names_is_not_sent_again(
+    content: RegistryContent, proxy: Proxy
+) -> None:
+    manifest = put_manifest(content, "v1")
+    again = Registries(Logins()).open(content.repository, writable=True)
+    assert again.get_manifest("v1") == manifest
+    proxy.seen.clear()
+
+    assert again.put_blob(EMPTY, lambda: io.BytesIO(b"{}")) == "present"
+    assert proxy.seen == []
 
 
 def test_progress_is_told_and_taken_back_when_a_try_begins_anew(

@@ -9,8 +9,9 @@ import pytest
 
 # Each is slow to import; docs/performance.md has the numbers.
 HEAVY = {
-    "ast", "asyncio", "dataclasses", "docker", "importlib.metadata", "inspect", "packaging", "rich",
-    "tomllib", "urllib.request", "wandb", "yaml", "zipfile",
+    "ast", "asyncio", "concurrent.futures", "dataclasses", "docker", "importlib.metadata",
+    "inspect", "logging", "packaging", "random", "rich", "shutil", "tempfile", "tomllib",
+    "urllib.request", "urllib3", "wandb", "yaml", "zipfile",
 }  # fmt: skip
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from launch_action.core.at_once import Ahead
 from launch_action.core.base import BaseRecord
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import StoreError
 from launch_action.core.image import Descriptor, Manifest
 from launch_action.core.job import JobDocument, read_job
 from launch_action.core.plan import LaunchPlan
-from launch_action.core.ports import Content, Reporter
+from launch_action.core.ports import Content, Reporter, read_blob
 from launch_action.core.reference import Tag
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobFiles, JobVersion, Recording, built_of
@@ -31,7 +31,7 @@ class Built:
     """
 
     images: tuple[Descriptor, ...]
-    frozen: bytes
+    frozen: bytes | Descriptor  # the requirements as exact lines, or the blob that has them
     runtime: str = ""
 
 
@@ -74,20 +74,19 @@ class Launch:
 def execute(plan: LaunchPlan, world: World) -> Launch:
     """Build, record, and only then move the aliases. Raises the error of the stage that failed."""
     store = JobStore(world.content)
-    with ThreadPoolExecutor(1) as ahead:
-        # Seldom in vain, and asked for in the time that resolving the base takes anyway.
-        previous = ahead.submit(store.previous, plan.previous)
+    # Seldom in vain, and asked for in the time that resolving the base takes anyway.
+    with Ahead(lambda: store.meet(plan.previous)) as met:
         with world.reporter.phase("base"):
             prepared = world.prepare()
+        met.result()
     key = plan.build.build_key(tuple(base.identity for base in prepared.bases))
     world.announce({"metadata": {"build_key": key, "base": [b.document() for b in prepared.bases]}})
     with world.reporter.phase("look up"):
-        found = None if plan.build.fresh else store.find_build(key)
+        found, earlier = _look_up(plan, store, key)
     known = found is not None and found.commit == plan.source.commit
     with _beside(None if known else world.check_source):
         if found is None:
             with world.reporter.phase("build"):
-                earlier = previous.result()
                 if not plan.allow_rename:
                     # Before anything is uploaded into another's place.
                     store.check_name(plan.job_name)
@@ -96,12 +95,31 @@ def execute(plan: LaunchPlan, world: World) -> Launch:
             world.reporter.info(
                 f"build key {key[:16]} is in {world.content.name}: nothing is built"
             )
-            document, frozen = store.job_files(found)
-            runtime = read_job(document, world.content.name).runtime
-            built = Built(found.images, frozen, runtime)
+            built = _known(plan, store, found)
     world.announce({"metadata": {"built_from_source": list(built_of(built.images))}})
     with world.reporter.phase("record"):
         return _record(plan, world, store, _Made(key, prepared.bases, built, found))
+
+
+def _look_up(
+    plan: LaunchPlan, store: JobStore, key: str
+) -> tuple[JobVersion | None, tuple[Manifest, ...]]:
+    """A version with this build key; the images of earlier ones, where there may be none."""
+    if plan.build.fresh:
+        return None, store.previous(plan.previous)
+    commit = plan.source.commit
+    if store.met_build(key, commit):
+        return store.find_build(key, commit), ()
+    with Ahead(lambda: store.previous(plan.previous)) as previous:
+        return store.find_build(key), previous.result()
+
+
+def _known(plan: LaunchPlan, store: JobStore, found: JobVersion) -> Built:
+    """What is built already; its document is read only where nothing else tells its Python."""
+    if plan.build.builder == "layers":
+        return Built(found.images, store.frozen(found))
+    document, frozen = store.job_files(found)
+    return Built(found.images, frozen, read_job(document, store.content.name).runtime)
 
 
 @contextmanager
@@ -110,13 +128,9 @@ def _beside(work: Callable[[], None] | None) -> Iterator[None]:
     if work is None:
         yield
         return
-    pool = ThreadPoolExecutor(1)
-    try:
-        done = pool.submit(work)
-        yield
-        done.result()
-    finally:
-        pool.shutdown(wait=False)  # a block that failed waits for nothing
+    done = Ahead(work)  # not by `with`: a block that failed waits for nothing
+    yield
+    done.result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +147,8 @@ class _Made:
 
 def _record(plan: LaunchPlan, world: World, store: JobStore, made: _Made) -> Launch:
     document = job_document(plan, made.key, made.bases, made.built)
+    frozen = made.built.frozen
+    lines, stored = (b"", frozen) if isinstance(frozen, Descriptor) else (frozen, None)
     recorded = store.record(
         Recording(
             job_name=plan.job_name,
@@ -141,7 +157,8 @@ def _record(plan: LaunchPlan, world: World, store: JobStore, made: _Made) -> Lau
             created=plan.created,
             build_key=made.key,
             images=made.built.images,
-            files=JobFiles(document.render(), made.built.frozen),
+            files=JobFiles(document.render(), lines),
+            frozen=stored,
             attestations=_attestations(plan, world, store, made),
         ),
         allow_rename=plan.allow_rename,
@@ -167,9 +184,9 @@ def _attestations(
             earlier = named
     from launch_action.core.attesting import Attested, attestations
 
-    known = Attested(
-        made.built.images, made.bases, made.built.frozen, made.key, reused=made.cache_hit
-    )
+    frozen = made.built.frozen
+    lines = read_blob(world.content, frozen) if isinstance(frozen, Descriptor) else frozen
+    known = Attested(made.built.images, made.bases, lines, made.key, reused=made.cache_hit)
     return attestations(plan, world.content, known, earlier)
 
 

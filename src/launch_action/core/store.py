@@ -7,11 +7,11 @@ a writer is killed, and the same command run again completes.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import BinaryIO, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import BinaryIO
 
 from launch_action.core.artifact import is_plain
+from launch_action.core.at_once import at_once
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import RegistryError, StoreError
 from launch_action.core.image import EMPTY, Descriptor, Manifest
@@ -37,12 +37,8 @@ from launch_action.core.version import (
 )
 
 LATEST = Tag("latest")
-_AT_ONCE = 8
 _SAMPLE = 16
 _TEXT_LIMIT = 16 * 1024 * 1024
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +59,28 @@ class JobStore:
         self._plain = False  # whether jobs are kept in the form that every registry takes
         self._met = False  # whether some were looked for, for the sake of their names
         self._manifests: dict[Digest, Manifest] = {}  # seen here: what a digest names stays so
+        self._named: dict[str, JobVersion | None] = {}  # what tags named when last seen here
+        self._written: set[Digest] = set()  # versions that were not there before
+        self._unknown_keys: set[str] = set()  # build keys that no version had
 
-    def find_build(self, build_key: str) -> JobVersion | None:
-        """The newest version with this build key; None as well when part of it is missing."""
-        found = self._version(key_tag(build_key))
-        if found is None or found.build_key != build_key or not found.images or not found.job:
+    def meet(self, tags: Sequence[Tag]) -> None:
+        """Read what these tags name, unless that was done; it is used wherever it serves."""
+        at_once(self._met_version, tags)
+
+    def met_build(self, build_key: str, commit: str) -> JobVersion | None:
+        """The version with this build key and commit, if it is among those that were met."""
+        met = (version for version in self._named.values() if version)
+        return next((v for v in met if (v.build_key, v.commit) == (build_key, commit)), None)
+
+    def find_build(self, build_key: str, commit: str = "") -> JobVersion | None:
+        """The newest version with this build key; one of this commit where such a one was met.
+
+        None as well when part of it is missing.
+        """
+        found = self.met_build(build_key, commit) or self._version(key_tag(build_key))
+        if found is None or found.build_key != build_key or not self._is_complete(found):
+            self._unknown_keys.add(build_key)
             return None
-        if None in _at_once(self._manifest, [d.digest for d in (*found.images, found.job)]):
-            return None
-        self._complete.add(found.digest)
-        self._plain = is_plain(self._manifests[found.job.digest])
         return found
 
     def load(self, selector: str) -> JobVersion:
@@ -88,6 +96,13 @@ class JobStore:
         files = self._texts(version, self._job_layers(version), DOCUMENT_TITLE, FROZEN_TITLE)
         return files[0], files[1]
 
+    def frozen(self, version: JobVersion) -> Descriptor:
+        """The blob of a version's frozen requirements."""
+        found = self._job_layers(version).get(FROZEN_TITLE)
+        if found is None:
+            raise self._lost(version, FROZEN_TITLE)
+        return found
+
     def files(self, version: JobVersion) -> JobFiles:
         """Everything of a version's job manifest; the code archive by its descriptor."""
         layers = self._job_layers(version)
@@ -102,7 +117,7 @@ class JobStore:
 
     def images(self, version: JobVersion) -> tuple[Manifest, ...]:
         """The image manifests of a version, a platform each."""
-        found = _at_once(self._manifest, [image.digest for image in version.images])
+        found = at_once(self._manifest, [image.digest for image in version.images])
         for image, manifest in zip(version.images, found, strict=True):
             if manifest is None:
                 raise self._lost(version, f"image {image.digest}")
@@ -125,14 +140,14 @@ class JobStore:
             )
 
     def record(self, recording: Recording, *, allow_rename: bool = False) -> Recorded:
-        """Store a version unless it is there; no alias is moved."""
+        """Store a version, under its build key's tag, unless it is there; no alias is moved."""
         made = make_version(recording, plain=self._plain)
         version = read_version(made.index)
         if version.digest in self._complete or self._is_stored(made):
             return Recorded(version, written=False)
         if not allow_rename:
             self.check_name(recording.job_name)
-        _at_once(self._put_blob, made.blobs)
+        at_once(self._put_blob, made.blobs)
         try:
             self.content.put_manifest(made.job)
         except RegistryError as error:
@@ -140,18 +155,29 @@ class JobStore:
                 raise
             self._plain = True
             return self.record(recording, allow_rename=allow_rename)
-        self.content.put_manifest(made.index)
+        if version.build_key:
+            self._move(version, [key_tag(version.build_key)])
+        else:
+            self.content.put_manifest(made.index)
+        self._written.add(version.digest)
         return Recorded(version, written=True)
 
     def point(self, version: JobVersion, aliases: Sequence[Tag]) -> None:
-        """Move aliases, and the tag of the build key, to a version that is stored."""
+        """Move aliases, and the tag of the build key, to a version that is stored.
+
+        An alias that named it already when it was read here is left as it is.
+        """
         for alias in aliases:
             if hidden(alias):
                 raise StoreError(
                     f"not an alias: {alias!r}", hint="tags of this form are the store's own"
                 )
-        key = (key_tag(version.build_key),) if version.build_key else ()
-        self._move(version, tuple(dict.fromkeys((*key, *aliases))))
+        # What was there before had its aliases before, as a rule: to ask is to write nothing.
+        if version.digest not in self._written:
+            self.meet(aliases)
+        keyed = version.build_key and version.digest not in self._complete
+        wanted = dict.fromkeys((*([key_tag(version.build_key)] if keyed else ()), *aliases))
+        self._move(version, [tag for tag in wanted if self._named.get(tag) != version])
 
     def aliases(self, version: JobVersion) -> tuple[Tag, ...]:
         """The aliases that reach a version, sorted."""
@@ -172,6 +198,7 @@ class JobStore:
 
         `nonce` must be another one for every call: deleting a tombstone deletes all its tags.
         """
+        self._named.pop(tag, None)
         found = self.content.get_manifest(tag)
         if found is None:
             return False
@@ -201,6 +228,7 @@ class JobStore:
             )
         self._complete.clear()
         self._manifests.clear()
+        self._named.clear()
         handed_on = self._hand_on_key(version, [found for _, found in tagged])
         if not self.content.delete_manifest(version.digest):
             for place, tag in enumerate(tag for tag in mine if tag != handed_on):
@@ -215,12 +243,14 @@ class JobStore:
 
         Their descriptors are those of the index, with what it says of each.
         """
-        versions = [found for found in _at_once(self._version, list(tags)) if found]
+        versions = [found for found in at_once(self._met_version, list(tags)) if found]
         images: dict[Digest, Descriptor] = {}
         for version in versions:
             for image in version.images:
                 images.setdefault(image.digest, image)
-        found = _at_once(self._manifest, list(images))
+        # Their job manifests as well: what they name need not be looked for when it is needed.
+        jobs = dict.fromkeys(version.job.digest for version in versions if version.job)
+        found = at_once(self._manifest, [*images, *jobs])[: len(images)]
         return tuple(replace(one, descriptor=images[one.descriptor.digest]) for one in found if one)
 
     def find(self, tag: Tag) -> JobVersion | None:
@@ -237,9 +267,14 @@ class JobStore:
         """The version behind a tag; None for no tag, a tombstone, and what is no version."""
         found = self.content.get_manifest(tag)
         try:
-            return self._read(found) if found else None
+            version = self._read(found) if found else None
         except StoreError:
-            return None
+            version = None
+        self._named[tag] = version
+        return version
+
+    def _met_version(self, tag: Tag) -> JobVersion | None:
+        return self._named[tag] if tag in self._named else self._version(tag)
 
     def _read(self, index: Manifest) -> JobVersion:
         version = read_version(index)
@@ -252,7 +287,7 @@ class JobStore:
         if self._version(LATEST) is None:
             # Tags of build keys first: they are versions, whatever else lies in the repository.
             tags = sorted(self._tags(hidden_too=True), key=lambda tag: not tag.startswith("key-"))
-            _at_once(self._version, tags[:_SAMPLE])
+            at_once(self._version, tags[:_SAMPLE])
 
     def _tags(self, *, hidden_too: bool) -> list[Tag]:
         return [Tag(tag) for tag in self.content.tags() if hidden_too or not hidden(tag)]
@@ -260,7 +295,7 @@ class JobStore:
     def _tagged(self, *, hidden_too: bool) -> list[tuple[Tag, JobVersion]]:
         """The tags that reach a version, each with it."""
         tags = self._tags(hidden_too=hidden_too)
-        versions = _at_once(self._version, tags)
+        versions = at_once(self._version, tags)
         return [(tag, found) for tag, found in zip(tags, versions, strict=True) if found]
 
     def _job_layers(self, version: JobVersion) -> dict[str, Descriptor]:
@@ -276,7 +311,7 @@ class JobStore:
         for title in (DOCUMENT_TITLE, FROZEN_TITLE):
             if title not in layers:
                 raise self._lost(version, title)
-        return _at_once(lambda title: read_blob(self.content, layers[title], _TEXT_LIMIT), titles)
+        return at_once(lambda title: read_blob(self.content, layers[title], _TEXT_LIMIT), titles)
 
     def _lost(self, version: JobVersion, what: str) -> StoreError:
         return StoreError(
@@ -286,7 +321,20 @@ class JobStore:
 
     def _is_stored(self, made: MadeVersion) -> bool:
         """Whether index and job manifest are there; they were stored after all they name."""
+        if read_version(made.index).build_key in self._unknown_keys:
+            return False
         return all(self._manifest(m.descriptor.digest) for m in (made.index, made.job))
+
+    def _is_complete(self, version: JobVersion) -> bool:
+        """Whether a version has an image, and all its manifests are there."""
+        if not version.images or not version.job:
+            return False
+        named = [one.digest for one in (*version.images, version.job)]
+        if None in at_once(self._manifest, named):
+            return False
+        self._complete.add(version.digest)
+        self._plain = is_plain(self._manifests[version.job.digest])
+        return True
 
     def _put_blob(self, blob: tuple[Descriptor, bytes]) -> None:
         descriptor, data = blob
@@ -296,7 +344,8 @@ class JobStore:
         if isinstance(self.content, Tagging):
             self.content.put_tagged(version.index, tags)
         else:
-            _at_once(lambda tag: self.content.put_manifest(version.index, tag), tags)
+            at_once(lambda tag: self.content.put_manifest(version.index, tag), tags)
+        self._named |= dict.fromkeys(tags, version)
 
     def _bury(self, tag: Tag, nonce: str) -> None:
         tombstone = make_tombstone(nonce)
@@ -326,11 +375,3 @@ class JobStore:
 
 def _opened(data: bytes) -> BinaryIO:
     return io.BytesIO(data)
-
-
-def _at_once(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """The function of every item, in their order; requests to a registry overlap."""
-    if len(items) < 2:
-        return [function(item) for item in items]
-    with ThreadPoolExecutor(min(len(items), _AT_ONCE)) as pool:
-        return list(pool.map(function, items))

@@ -79,6 +79,7 @@ class Recording:
 
     `created` is the commit's time, `2024-05-01T12:00:00Z`. `remote` and `commit` are empty where
     the source has none, `build_key` (64 hexadecimal digits) and `images` where nothing was built.
+    `frozen` names the frozen requirements where they are stored, in place of those of `files`.
     """
 
     job_name: str
@@ -89,6 +90,7 @@ class Recording:
     images: tuple[Descriptor, ...]
     files: JobFiles
     attestations: tuple[Descriptor, ...] = ()
+    frozen: Descriptor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def make_version(recording: Recording, *, plain: bool = False) -> MadeVersion:
     """
     _check(recording)
     annotations = _annotations(recording)
-    layers = (*_layers(recording.files), *_wheel_lists(recording.images))
+    layers = (*_layers(recording), *_wheel_lists(recording.images))
     files = [layer for layer, _ in layers]
     config, job = (
         make_plain(files, annotations) if plain else make_artifact(JOB_ARTIFACT, files, annotations)
@@ -303,21 +305,23 @@ def _annotations(recording: Recording) -> dict[str, str]:
     return {key: value for key, value in found.items() if value}
 
 
-def _layers(files: JobFiles) -> tuple[tuple[Descriptor, bytes | None], ...]:
-    """The layers of a job manifest; None where the blob is stored by the caller."""
-    texts = (
-        (DOCUMENT_TITLE, WANDB_JOB, files.document),
-        (FROZEN_TITLE, FROZEN, files.frozen),
-        (SCHEMA_TITLE, SCHEMA, files.schema),
-    )
-    layers: list[tuple[Descriptor, bytes | None]] = [
-        (Descriptor.of(data, kind).annotated({TITLE: title}), data)
-        for title, kind, data in texts
-        if data is not None
-    ]
+def _layers(recording: Recording) -> tuple[tuple[Descriptor, bytes | None], ...]:
+    """The layers of a job manifest; None where the blob is stored already."""
+    files, frozen = recording.files, recording.frozen
+    layers = [_text(DOCUMENT_TITLE, WANDB_JOB, files.document)]
+    if frozen is not None:
+        layers.append((frozen.annotated({TITLE: FROZEN_TITLE}), None))
+    else:
+        layers.append(_text(FROZEN_TITLE, FROZEN, files.frozen))
+    if files.schema is not None:
+        layers.append(_text(SCHEMA_TITLE, SCHEMA, files.schema))
     if files.code:
         layers.append((files.code.annotated({TITLE: CODE_TITLE, **files.code.annotations}), None))
     return tuple(layers)
+
+
+def _text(title: str, kind: str, data: bytes) -> tuple[Descriptor, bytes | None]:
+    return Descriptor.of(data, kind).annotated({TITLE: title}), data
 
 
 def _wheel_lists(images: tuple[Descriptor, ...]) -> tuple[tuple[Descriptor, None], ...]:

@@ -28,6 +28,7 @@ from launch_action.oci.transport import CHUNK, Meter
 from launch_action.oci.upload import Upload
 
 _TAGS_PER_PAGE = 1000
+_WORTH_ASKING = 1024 * 1024  # bytes: at 100 Mbit/s a round trip to a distant registry
 _MOST_PAGES = 10_000
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 _CANNOT = frozenset({400, 404, 405})
@@ -96,9 +97,14 @@ class RegistryContent:
         *,
         progress: Progress | None = None,
     ) -> Moved:
-        """Store a blob unless it is there. `progress` is told the bytes of each chunk sent, and a
-        negative number when an attempt begins anew."""
-        if self.has_blob(descriptor.digest):
+        """Store a blob unless it is known to be there.
+
+        `progress` is told the bytes of each chunk sent, and a negative number when an attempt
+        begins anew.
+        """
+        # To ask for a small one costs about as much as to send it, and it is seldom there.
+        asked = descriptor.size > _WORTH_ASKING or descriptor.digest in self._present
+        if asked and self.has_blob(descriptor.digest):
             return "present"
         self._send(descriptor, lambda: _reading(source), progress)
         return "sent"
@@ -236,7 +242,10 @@ class RegistryContent:
                 return None
             return read_manifest(answer, reference, what)
 
-        return persist(attempt, host.patience, host.note)
+        found = persist(attempt, host.patience, host.note)
+        if found and host is self._origin:
+            self._present |= _named_by(found)
+        return found
 
     def _tag_page(self, path: str) -> tuple[set[str], str]:
         request = Request(
@@ -260,6 +269,14 @@ class RegistryContent:
         )
         answer, data = self._origin.document(request, self._meter)
         return answer.status, error_codes(data)
+
+
+def _named_by(manifest: Manifest) -> set[Digest]:
+    """The blobs of a manifest: a registry that has it keeps them."""
+    try:
+        return {one.digest for one in (manifest.config(), *manifest.layers())}
+    except RegistryError:  # an index, or another tool's document, which whoever wants it judges
+        return set()
 
 
 @contextmanager

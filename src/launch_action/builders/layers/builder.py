@@ -7,7 +7,6 @@ from the local cache. The rest is made and sent by several threads at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BufferedReader, BytesIO
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -50,6 +49,7 @@ from launch_action.core.reference import Digest
 from launch_action.core.version import BUILT, WHEELS, naming_wheels
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
     from pathlib import Path
 
     from launch_action.builders.layers.packages import Packages
@@ -281,6 +281,8 @@ def _wait(futures: Iterable[Future[T]]) -> list[T]:
 
 
 def _done(layer: MadeLayer) -> Future[MadeLayer]:
+    from concurrent.futures import Future
+
     future: Future[MadeLayer] = Future()
     future.set_result(layer)
     return future
@@ -289,6 +291,8 @@ def _done(layer: MadeLayer) -> Future[MadeLayer]:
 @contextmanager
 def _pool(name: str) -> Iterator[ThreadPoolExecutor]:
     """Threads of which none is left when the block is; what they did not begin is not done."""
+    from concurrent.futures import ThreadPoolExecutor
+
     pool = ThreadPoolExecutor(_THREADS, thread_name_prefix=name)
     try:
         yield pool

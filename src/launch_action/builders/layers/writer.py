@@ -6,9 +6,8 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from launch_action.builders.layers.archive import Chunks, Entry, Spliced
 from launch_action.builders.layers.codec import GZIP, RUN, Codec
@@ -19,6 +18,9 @@ from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError
 from launch_action.core.image import Descriptor, Layer, fingerprint
 from launch_action.core.reference import Digest
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 # Part of the format, like everything in CODEC: from this size on a member of a zip is spliced,
 # below it goes into the run of headers and small files around it. A member of its own costs about
@@ -77,6 +79,8 @@ def _compressors(codec: Codec) -> AbstractContextManager[ThreadPoolExecutor | No
     count = min(len(os.sched_getaffinity(0)), _MOST)
     if codec.splices or count == 1:
         return nullcontext()
+    from concurrent.futures import ThreadPoolExecutor
+
     return ThreadPoolExecutor(count, thread_name_prefix="compress")
 
 

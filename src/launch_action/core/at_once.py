@@ -1,0 +1,81 @@
+"""Calls that overlap, for requests to a registry: what waits need not wait in turn.
+
+By plain threads: `concurrent.futures` takes `logging` along, which is slow to import for a run that
+asks a registry six things.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+_MOST = 8
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def at_once(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """The function of every item, in their order, up to eight at a time.
+
+    The first failure is raised when all that had begun have ended; nothing more is begun then.
+    """
+    waiting = iter(range(len(items)))
+    done: dict[int, R] = {}
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        for place in waiting:
+            if failed:
+                return
+            try:
+                done[place] = function(items[place])
+            except BaseException as error:  # raised below, in the thread that waits
+                failed.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(min(len(items), _MOST) - 1)]
+    for thread in threads:
+        thread.start()
+    work()
+    for thread in threads:
+        thread.join()
+    if failed:
+        raise failed[0]
+    return [done[place] for place in range(len(items))]
+
+
+class Ahead(Generic[R]):
+    """A call that goes on beside what is done in the block; at the block's end it has ended."""
+
+    def __init__(self, function: Callable[[], R]) -> None:
+        self._function = function
+        self._done: list[R] = []
+        self._failed: list[BaseException] = []
+        self._thread = threading.Thread(target=self._work)
+        self._thread.start()
+
+    def result(self) -> R:
+        """What the call gave, when it has. Raises what it raised."""
+        self._thread.join()
+        if self._failed:
+            raise self._failed[0]
+        return self._done[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._thread.join()
+
+    def _work(self) -> None:
+        try:
+            self._done.append(self._function())
+        except BaseException as error:  # raised by `result`, in the thread that asks
+            self._failed.append(error)
