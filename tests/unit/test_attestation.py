@@ -78,7 +78,8 @@ WHEELS = (
     InstalledWheel(
         "torch", "2.1+cu121", "torch-2.1+cu121.whl", "https://pytorch.example.org/t.whl", SHA
     ),
-    InstalledWheel("built-here", "3"),
+    InstalledWheel("built-here", "3", built="https://files.example.org/built-here-3.tar.gz"),
+    InstalledWheel("own", "1", built="."),
 )
 CONTENTS = Contents(
     "job-train", SOURCE, "2024-05-01T12:00:00Z", image_descriptor("a"), (BASE.record,), WHEELS
@@ -151,7 +152,11 @@ def test_a_wheel_has_its_purl_its_digest_and_where_it_came_from() -> None:
     assert numpy["externalRefs"][0]["referenceLocator"] == "pkg:pypi/numpy@1.26.4"
     where = package(document, "local")["downloadLocation"]
     assert where == f"git+{SOURCE.remote}@{COMMIT}#jobs/train/wheels/local-1.0.whl"
-    assert package(document, "built-here")["downloadLocation"] == "NOASSERTION"
+    built = package(document, "built-here")
+    assert built["downloadLocation"] == "NOASSERTION"
+    assert built["sourceInfo"] == "built from https://files.example.org/built-here-3.tar.gz"
+    own = package(document, "own")["sourceInfo"]
+    assert own == f"built from git+{SOURCE.remote}@{COMMIT}#jobs/train"
 
 
 def test_the_image_stands_on_its_base_and_holds_its_wheels() -> None:
@@ -222,6 +227,8 @@ def test_provenance_says_what_was_asked_for_and_what_went_in() -> None:
     assert wanted[1]["uri"].startswith("pkg:oci/python@sha256%3A")
     assert {"name": "numpy-1.26.4-cp311.whl", "uri": "https://files.example.org/numpy.whl",
             "digest": {"sha256": SHA}} in wanted  # fmt: skip
+    of_source = [one["uri"] for one in wanted if one["name"] == "source of built-here"]
+    assert of_source == ["https://files.example.org/built-here-3.tar.gz"]
     assert found["runDetails"]["builder"] == {"id": "https://ci/workflow@main"}
     assert found["runDetails"]["metadata"] == {"invocationId": "https://ci/runs/1"}
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from launch_action.core.attest import Attest
 from launch_action.core.image import UNKNOWN_PLATFORM
 from launch_action.core.purl import deb_purl, oci_purl, pypi_purl
-from launch_action.core.sbom import Contents, git_location, wheel_location
+from launch_action.core.sbom import Contents, built_from, git_location, wheel_location
 
 if TYPE_CHECKING:
     from launch_action.core.dockerfile_plan import DockerfilePlan
@@ -87,6 +87,8 @@ def _dependencies(contents: Contents) -> Iterator[dict[str, Any]]:
     for wheel in contents.wheels:
         uri = wheel_location(wheel, source) or pypi_purl(wheel.name, wheel.version)
         yield _named(wheel.filename or wheel.name, uri, wheel.sha256)
+        if built := built_from(wheel, source):
+            yield _named(f"source of {wheel.name}", built, "")
     for system in (base.system for base in contents.bases if base.system):
         for name, version, architecture, sha256 in system.packages:
             purl = deb_purl(system.vendor, system.suite, name, version, architecture)

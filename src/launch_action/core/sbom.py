@@ -6,6 +6,7 @@ image of the same commit gives the same document: no clock, nothing random.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -81,10 +82,19 @@ def git_location(source: GitSource, path: str = "") -> str:
 
 def wheel_location(wheel: InstalledWheel, source: GitSource) -> str:
     """Where a wheel came from: its address, or its file in the commit; empty when not known."""
-    if wheel.path:
-        folder = f"{source.build_context}/" if source.build_context else ""
-        return git_location(source, folder + wheel.path)
-    return wheel.url
+    return _in_commit(wheel.path, source) if wheel.path else wheel.url
+
+
+def built_from(wheel: InstalledWheel, source: GitSource) -> str:
+    """What a wheel was built from: an address, or a place in the commit; else empty."""
+    if not wheel.built or "://" in wheel.built:
+        return wheel.built
+    return _in_commit(wheel.built, source)
+
+
+def _in_commit(path: str, source: GitSource) -> str:
+    inside = posixpath.normpath(posixpath.join(source.build_context, path))
+    return git_location(source, "" if inside == "." else inside)
 
 
 def unique_wheels(wheels: Sequence[InstalledWheel]) -> tuple[InstalledWheel, ...]:
@@ -127,7 +137,7 @@ def _base(number: int, base: BaseRecord, contents: Contents) -> dict[str, Any]:
 
 
 def _wheel(wheel: InstalledWheel, source: GitSource) -> dict[str, Any]:
-    return _package(
+    found = _package(
         _wheel_id(wheel),
         wheel.name,
         version=wheel.version,
@@ -137,6 +147,8 @@ def _wheel(wheel: InstalledWheel, source: GitSource) -> dict[str, Any]:
         purl=pypi_purl(wheel.name, wheel.version),
         purpose="LIBRARY",
     )
+    built = built_from(wheel, source)
+    return found | ({"sourceInfo": f"built from {built}"} if built else {})
 
 
 def _system(base: BaseRecord) -> Iterator[dict[str, Any]]:
