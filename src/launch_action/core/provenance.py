@@ -63,6 +63,7 @@ def _options(contents: Contents, plan: Build) -> dict[str, Any]:
                 "dependencies": plan.dependencies.main,
                 "cutoff": plan.cutoff,
                 "compile": plan.compile,
+                "compression": str(plan.compression),
             }
         case "buildkit":
             return {
