@@ -206,10 +206,11 @@ def _dependencies(place: Workplace, context: CommitContext) -> DependencyInputs:
         project=inputs.install_project,
         file=inputs.requirements,
     )
-    if all(one.fixed for one in found.repositories):
+    locked = found.kind in ("uv-lock", "pylock")
+    if locked or not found.repositories:
         return found
     if place.untrusted:
-        names = ", ".join(one.place for one in found.repositories if not one.fixed)
+        names = ", ".join(one.place for one in found.repositories)
         raise BuildError(
             f"an untrusted event reads no git repository: {names}",
             hint="require a released version; a push to the repository builds from source",

@@ -224,7 +224,7 @@ def _indexes(document: Mapping[str, Any], locked: Locked, content: bytes) -> Ite
 
 
 def _priority(sources: Sequence[Mapping[str, Any]], name: str) -> str:
-    one = next(source for source in sources if source.get("name") == name)
+    one = next((one for one in sources if str(one.get("name", "")) == name), {})
     return "default" if one.get("default") is True else str(one.get("priority", "primary"))
 
 

@@ -67,7 +67,8 @@ def _hashes(
     package: Mapping[str, Any], elsewhere: Mapping[str, Any], content: bytes
 ) -> tuple[str, ...]:
     files = package.get("files", elsewhere.get(str(package.get("name")), ()))
-    found = (one.get("hash") for one in files if isinstance(one, Mapping))
+    listed = files if isinstance(files, list) else ()
+    found = (one.get("hash") for one in listed if isinstance(one, Mapping))
     hashes = tuple(one.lower() for one in found if isinstance(one, str))
     if not hashes and table(package, "source").get("type", "legacy") in ("legacy", "file", "url"):
         name = str(package.get("name"))
