@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from launch_action.builders.layers.base import Base, resolve_base
 from launch_action.builders.layers.builder import LayersBuilder
+from launch_action.builders.layers.interpreters import Machine
 from launch_action.core.base import BaseFacts, BaseReference
 from launch_action.core.image import Platform
 from launch_action.core.inputs import Inputs
@@ -45,6 +46,7 @@ def _layers(place: Workplace, looked: Looked) -> LayersBuilder:
         partial(_packages, place, looked),
         place.cache,
         place.reporter,
+        Machine(place.cache, place.environment, Path(looked.checkout.repository.top)).interpreters,
     )
 
 

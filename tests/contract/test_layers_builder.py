@@ -2,70 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.bases import AMD64, Remembered
+from support.bases import Remembered
+from support.plans import FACTS, PLAN, Empty
 
 from launch_action.builders.layers.base import Base
 from launch_action.builders.layers.builder import LayersBuilder
+from launch_action.builders.layers.interpreters import Interpreter
 from launch_action.builders.layers.packages import Packages
 from launch_action.builders.layers.writer import FORMAT
 from launch_action.cache import Cache
-from launch_action.core.base import BaseFacts, BaseReference, PythonFacts, RegistryBase
+from launch_action.core.base import BaseFacts, BaseReference, PythonFacts
 from launch_action.core.compression import DEFAULT, Compression
-from launch_action.core.context import TreeFile
-from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.image import OCI_LAYER_GZIP, OCI_LAYER_ZSTD, Manifest, Platform
-from launch_action.core.layers_plan import LayersPlan
-from launch_action.core.python_version import PythonChoice
-from launch_action.core.reference import Reference
 from launch_action.oci.layout import LayoutContent
 
-FACTS = BaseFacts(
-    name="python:3.11-slim",
-    identity="sha256:" + "1" * 64,
-    platform=AMD64,
-    python=PythonFacts("3.11.8", "/usr/local/bin/python3.11"),
-    libc="glibc",
-    libc_version="2.36",
-    created="2024-01-01T00:00:00Z",
-)
 NEWER = replace(
     FACTS,
     identity="sha256:" + "2" * 64,
     python=PythonFacts("3.11.9", "/usr/local/bin/python3.11"),
 )
 REBUILT = replace(FACTS, identity="sha256:" + "3" * 64)
-PLAN = LayersPlan(
-    builder="layers",
-    reason="",
-    platforms=(AMD64,),
-    base=RegistryBase(Reference.parse("python:3.11-slim")),
-    python=PythonChoice("3.11", ""),
-    dependencies=DependencyInputs("none"),
-    dependency_key="d",
-    cutoff=None,
-    entrypoint=("python", "train.py"),
-    files=(),
-    content="",
-    compile=False,
-    recipe="r",
-)
 
 
-class Empty:
-    """A build context without files."""
-
-    files: tuple[TreeFile, ...] = ()
-
-    def read(self, path: str) -> bytes | None:
-        return None
-
-    def contents(self, files: Iterable[TreeFile]) -> Iterator[tuple[TreeFile, Iterator[bytes]]]:
-        return iter(())
+def none(minor: str) -> Iterator[Interpreter]:
+    """The interpreters of a machine without one."""
+    return iter(())
 
 
 class Machine:
@@ -91,7 +57,7 @@ class Machine:
         def base(_: BaseReference, platform: Platform, python: str, /) -> Base:
             return Base(facts)
 
-        builder = LayersBuilder(Empty(), base, packages, self.cache, reporter)
+        builder = LayersBuilder(Empty(), base, packages, self.cache, reporter, none)
         built = builder.prepare(replace(PLAN, compression=compression)).build(self.target, previous)
         found = self.target.get_manifest(built.images[0].digest)
         assert found

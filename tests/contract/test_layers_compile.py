@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 import io
 import marshal
+import os
 import random
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -18,20 +20,21 @@ from types import CodeType
 from typing import Any
 
 import pytest
-from support.bases import AMD64
 from support.layers import content, layer_of
 from support.wheels import WheelMaker, rich
 
 from launch_action.builders.layers import bytecode_worker
 from launch_action.builders.layers.archive import Entry, LayerRecipe
 from launch_action.builders.layers.bytecode import Compiler
-from launch_action.builders.layers.bytecode_python import compiled_version, find_python
+from launch_action.builders.layers.bytecode_layers import bytecode_recipes
 from launch_action.builders.layers.bytecode_workers import MAX_SOURCE
 from launch_action.builders.layers.environment import Supply, Tree, environment_recipes
-from launch_action.builders.layers.record import Row, read_record
+from launch_action.builders.layers.interpreters import Interpreter, Machine
+from launch_action.builders.layers.record import Row
+from launch_action.builders.layers.scheme import Scheme
 from launch_action.builders.layers.unpack import extract
 from launch_action.cache import Cache
-from launch_action.core.base import BaseFacts, PythonFacts
+from launch_action.core.base import PythonFacts
 from launch_action.core.errors import BuildError
 
 VERSION = ".".join(map(str, sys.version_info[:3]))
@@ -68,6 +71,12 @@ def pinned(maker: WheelMaker, directory: Path) -> Pinned:
     return Pinned(maker.name, maker.version, maker.name.ljust(64, "0"), maker.write(directory))
 
 
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[Compiler]:
+    with compiler(tmp_path / "spool") as made:
+        yield made
+
+
 def compiler(spool: Path, version: str = VERSION, python: str = sys.executable) -> Compiler:
     spool.mkdir(exist_ok=True)
     return Compiler(version, lambda: Path(python), spool)
@@ -77,21 +86,36 @@ def no_tree(wheels: Sequence[Pinned]) -> AbstractContextManager[Tree]:
     raise AssertionError(wheels)
 
 
-def recipes(wheels: Sequence[tuple[Pinned, int]], **also: Any) -> tuple[LayerRecipe, ...]:
-    supply: Supply[Pinned] = Supply(lambda wheel: wheel.path, no_tree)
-    made = environment_recipes(
-        wheels, PythonFacts(VERSION, BASE), replace(supply, **also), prefix="/opt/venv"
-    )
-    return tuple(recipe for recipe, _ in made)
+SUPPLY: Supply[Pinned] = Supply(lambda wheel: wheel.path, no_tree)
+
+
+def layers(
+    wheels: Sequence[tuple[Pinned, int]],
+    one: Compiler,
+    supply: Supply[Pinned] = SUPPLY,
+    room: int = 10,
+) -> list[tuple[LayerRecipe, LayerRecipe | None]]:
+    """The layers of wheels, each with the layer of its bytecode."""
+    made = environment_recipes(wheels, PythonFacts(VERSION, BASE), supply, prefix="/opt/venv")
+    below = [inside for _, inside in made]
+    scheme = Scheme("/opt/venv", MINOR)
+    found = bytecode_recipes(below, scheme, supply, one, room=room)
+    return [(recipe, compiled) for (recipe, _), compiled in zip(made, found, strict=True)]
+
+
+def compiled(*args: Any, **also: Any) -> list[LayerRecipe]:
+    """The layers of bytecode alone."""
+    return [recipe for _, recipe in layers(*args, **also) if recipe]
 
 
 def entries(recipe: LayerRecipe) -> dict[str, tuple[Entry, bytes]]:
-    """Read while the layer is in the making: bytecode is gone afterwards."""
+    """Read while the layer is in the making: a wheel's files are gone afterwards."""
     return {entry.path: (entry, content(entry)) for entry in recipe.entries()}
 
 
 def bytecode(recipe: LayerRecipe) -> dict[str, bytes]:
-    return {path: data for path, (_, data) in entries(recipe).items() if path.endswith(".pyc")}
+    """The files of a layer of bytecode."""
+    return {path: data for path, (found, data) in entries(recipe).items() if found.kind == "file"}
 
 
 def codes(code: CodeType) -> list[CodeType]:
@@ -112,66 +136,102 @@ def library() -> dict[str, bytes]:
 
 # A process that has interned every word of some files, and run much else.
 SPOILED = """
-import argparse, asyncio, re, sys
-texts = [open(path, encoding="latin-1").read() for path in sys.argv[2:]]
+import re, sys
+texts = [open(path, encoding="latin-1").read() for path in sys.argv[3:]]
 words = [sys.intern(word) for text in texts for word in [*re.findall(r"\\w+", text), *text.split()]]
 codes = [compile(text.encode("latin-1"), "past.py", "exec") for text in texts]
-exec(compile(open(sys.argv[1]).read(), sys.argv[1], "exec"))
+program, sys.argv = sys.argv[1], sys.argv[1:3]
+sys.path.insert(0, "")
+exec(compile(open(program).read(), program, "exec"))
 """
 
 
-def answers(sources: Sequence[tuple[str, bytes]], *past: Path) -> dict[str, bytes]:
+def answers(
+    python: Interpreter, sources: Sequence[tuple[str, bytes]], *past: Path
+) -> dict[str, bytes]:
     """What one process of the worker makes of these sources, in this order, after its `past`."""
     asked = bytearray()
     for path, source in sources:
         asked += len(path.encode()).to_bytes(4, "little") + len(source).to_bytes(4, "little")
         asked += path.encode() + source
-    program = ["-c", SPOILED, WORKER, *past] if past else [WORKER]
-    command = [sys.executable, "-I", "-S", "-W", "ignore", *program]
-    out = io.BytesIO(subprocess.run(command, input=asked, capture_output=True, check=True).stdout)
+    program: list[str | Path] = [WORKER, python.version]
+    if past:
+        program = ["-c", SPOILED, *program, *past]
+    command: list[str | Path] = [python.executable, "-s", "-S", "-W", "ignore", *program]
+    environment = {"PYTHONHASHSEED": "0", "PYTHONPATH": ""}
+    out = io.BytesIO(
+        subprocess.run(
+            command, input=asked, capture_output=True, check=True, env=environment
+        ).stdout
+    )
     found = {path: out.read(int.from_bytes(out.read(4), "little")) for path, _ in sources}
     assert not out.read()
     return found
 
 
+def interpreters() -> list[Interpreter]:
+    """One of each minor version that this machine has; its own at least."""
+    with tempfile.TemporaryDirectory() as folder:
+        machine = Machine(Cache(Path(folder)), os.environ, Path("/nowhere"))
+        found = [next(machine.interpreters(f"3.{minor}"), None) for minor in range(8, 15)]
+        return [one for one in found if one]
+
+
 # ---- the same every time ------------------------------------------------------------------------
 
 
-def test_bytecode_does_not_depend_on_what_the_process_did_before() -> None:
+@pytest.mark.parametrize("python", interpreters(), ids=lambda python: python.version)
+def test_bytecode_does_not_depend_on_what_the_process_did_before(python: Interpreter) -> None:
     sources = list(library().items())
-    clean = answers(sources)
-    assert all(clean.values())
-    root = Path(sysconfig.get_path("stdlib"))
-    assert answers(sources[::-1], *(root / path for path, _ in sources)) == clean
-    for seed in range(3):
-        random.Random(seed).shuffle(sources)
-        assert answers(sources) == clean
+    clean = answers(python, sources)
+    assert sum(map(bool, clean.values())) > len(clean) * 0.8  # some need a later Python
+    assert {data[:4] for data in clean.values() if data} == {magic(python)}
+    random.Random(1).shuffle(sources)
+    assert answers(python, sources) == clean
+    if tuple(map(int, python.version.split(".")[:2])) >= (3, 11):
+        # Before, every module is compiled by a process that did nothing before.
+        root = Path(sysconfig.get_path("stdlib"))
+        assert answers(python, sources[::-1], *(root / path for path, _ in sources)) == clean
+
+
+def magic(python: Interpreter) -> bytes:
+    command = "import sys, importlib.util as u; sys.stdout.buffer.write(u.MAGIC_NUMBER)"
+    return subprocess.run(
+        [python.executable, "-c", command], capture_output=True, check=True
+    ).stdout
 
 
 def test_a_layer_is_the_same_from_another_compiler_and_directory(tmp_path: Path) -> None:
     wheel = pinned(WheelMaker(name="some", files=library()), tmp_path)
     digests = set()
     for name in ("a", "b"):
-        (recipe,) = recipes([(wheel, 1)], compiler=compiler(tmp_path / name))
-        digests.add(layer_of(recipe.entries())[1].digest)
+        with compiler(tmp_path / name) as one:
+            (recipe,) = compiled([(wheel, 1)], one)
+            digests.add(layer_of(recipe.entries())[1].digest)
     assert len(digests) == 1
 
 
-def test_layers_made_at_once_are_those_made_one_after_the_other(tmp_path: Path) -> None:
+def test_layers_made_at_once_are_those_made_one_after_the_other(
+    one: Compiler, tmp_path: Path
+) -> None:
     files = list(library().items())
     wheels = [
         (pinned(WheelMaker(name=name, files=dict(files[n::4])), tmp_path), HEAVY)
         for n, name in enumerate(("one", "two", "three", "four"))
     ]
-    found = recipes(wheels, compiler=compiler(tmp_path / "spool"))
+    found = compiled(wheels, one)
     alone = [layer_of(recipe.entries())[1].digest for recipe in found]
-    with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda recipe: layer_of(recipe.entries())[1].digest, found))
+    with (
+        compiler(tmp_path / "other") as other,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        again = compiled(wheels, other)
+        together = list(pool.map(lambda recipe: layer_of(recipe.entries())[1].digest, again))
     assert together == alone
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert list((tmp_path / "other").iterdir()) == []
 
 
-def test_an_installed_tree_has_the_same_bytecode(tmp_path: Path) -> None:
+def test_an_installed_tree_has_the_same_bytecode(one: Compiler, tmp_path: Path) -> None:
     from uv import find_uv_bin
 
     @contextmanager
@@ -185,16 +245,21 @@ def test_an_installed_tree_has_the_same_bytecode(tmp_path: Path) -> None:
         yield Tree(tree, sys.executable)
 
     wheel = Pinned("rich-demo", "2.5", "r" * 64, rich(tmp_path))
-    one = compiler(tmp_path / "spool")
-    _, spliced = recipes([(wheel, HEAVY)], compiler=one)
-    _, tree = recipes([(wheel, HEAVY)], compiler=one, wheel=None, tree=by_uv)
-    assert layer_of(spliced.entries())[1].diff_id == layer_of(tree.entries())[1].diff_id
+    _, (wheels, spliced) = layers([(wheel, HEAVY)], one)
+    _, (tree, installed) = layers([(wheel, HEAVY)], one, Supply(None, by_uv))
+    assert spliced
+    assert installed
+    assert wheels.key != tree.key
+    assert spliced.key == installed.key
+    assert layer_of(spliced.entries())[1].digest == layer_of(installed.entries())[1].digest
 
 
 # ---- what is compiled ---------------------------------------------------------------------------
 
 
-def test_modules_are_compiled_and_tests_and_what_is_no_module_are_not(tmp_path: Path) -> None:
+def test_modules_are_compiled_and_tests_and_what_is_no_module_are_not(
+    one: Compiler, tmp_path: Path
+) -> None:
     files = {
         "a/__init__.py": b"",
         "a/b.py": MODULE,
@@ -207,22 +272,32 @@ def test_modules_are_compiled_and_tests_and_what_is_no_module_are_not(tmp_path: 
         "a/not-a-name.py": b"",
         "a/coded.py": b"# coding: latin-1\nx = '\xe9'\n",
         "a/huge.py": b"#" * (MAX_SOURCE + 1),
+        "a/__pycache__/b.cpython-39.pyc": b"of the wheel's own",
         "demo-1.0.data/scripts/run.py": b"#!python\n",
         "demo-1.0.data/data/share/x.py": b"",
         "demo-1.0.data/purelib/pure.py": b"",
     }
-    (recipe,) = recipes(
-        [(pinned(WheelMaker(files=files), tmp_path), 1)], compiler=compiler(tmp_path / "spool")
-    )
+    (recipe,) = compiled([(pinned(WheelMaker(files=files), tmp_path), 1)], one)
     found = bytecode(recipe)
     names = ("__pycache__/pure", "__pycache__/test", "a/__pycache__/__init__", "a/__pycache__/b",
              "a/__pycache__/coded")  # fmt: skip
-    assert sorted(found) == sorted(f"{PACKAGES}/{name}.{TAG}.pyc" for name in names)
+    assert sorted(path for path, data in found.items() if data) == paths(*names)
+    # What cannot be compiled hides what is below.
+    empty = ("huge", "nul", "old", "template")
+    assert sorted(path for path, data in found.items() if not data) == paths(
+        *(f"a/__pycache__/{name}" for name in empty)
+    )
 
 
-def test_the_file_is_hash_based_unchecked_and_names_the_path_in_the_image(tmp_path: Path) -> None:
+def paths(*names: str) -> list[str]:
+    return sorted(f"{PACKAGES}/{name}.{TAG}.pyc" for name in names)
+
+
+def test_the_file_is_hash_based_unchecked_and_names_the_path_in_the_image(
+    one: Compiler, tmp_path: Path
+) -> None:
     wheel = pinned(WheelMaker(files={"a/b.py": MODULE}), tmp_path)
-    (recipe,) = recipes([(wheel, 1)], compiler=compiler(tmp_path / "spool"))
+    (recipe,) = compiled([(wheel, 1)], one)
     (data,) = bytecode(recipe).values()
     assert data[:4] == importlib.util.MAGIC_NUMBER
     assert int.from_bytes(data[4:8], "little") == 0b01
@@ -232,91 +307,172 @@ def test_the_file_is_hash_based_unchecked_and_names_the_path_in_the_image(tmp_pa
     assert {code.co_filename for code in found} == {f"/{PACKAGES}/a/b.py"}
 
 
-def test_the_record_lists_the_bytecode_with_hash_and_size(tmp_path: Path) -> None:
-    wheel = Pinned("rich-demo", "2.5", "r" * 64, rich(tmp_path))
-    _, recipe = recipes([(wheel, HEAVY)], compiler=compiler(tmp_path / "spool"))
-    found = entries(recipe)
-    record = f"{PACKAGES}/rich_demo-2.5.dist-info/RECORD"
-    rows = read_record(found[record][1].decode())
-    listed = {f"{PACKAGES}/{path}": row for path, row in rows.items() if path.endswith(".pyc")}
-    assert len(listed) == 5
-    assert listed == {p: Row.of(data) for p, (_, data) in found.items() if p.endswith(".pyc")}
-    assert list(rows) == sorted(rows, key=str.encode)
-    files = [path for path, (entry, _) in found.items() if entry.kind == "file"]
-    assert len(rows) == len(files)
-    assert {found[path][0].mode for path in listed} == {0o644}
+def test_every_entry_is_root_s_and_has_its_directories(one: Compiler, tmp_path: Path) -> None:
+    (recipe,) = compiled([(pinned(WheelMaker(files={"a/b.py": MODULE}), tmp_path), 1)], one)
+    found = [entry for entry, _ in entries(recipe).values()]
+    assert {(e.kind, e.mode, e.uid, e.gid) for e in found} == {
+        ("directory", 0o755, 0, 0), ("file", 0o644, 0, 0),
+    }  # fmt: skip
+    assert [e.path for e in found][-3:] == [
+        f"{PACKAGES}/a", f"{PACKAGES}/a/__pycache__", *paths("a/__pycache__/b"),
+    ]  # fmt: skip
 
 
-def test_without_a_compiler_there_is_no_bytecode(tmp_path: Path) -> None:
-    wheel = pinned(WheelMaker(files={"a/b.py": MODULE}), tmp_path)
-    (recipe,) = recipes([(wheel, 1)])
-    assert not [path for path in entries(recipe) if "__pycache__" in path]
+# ---- layers -------------------------------------------------------------------------------------
 
 
-def test_where_two_packages_have_one_module_the_seen_one_alone_has_bytecode(tmp_path: Path) -> None:
-    one = WheelMaker(name="one", files={"same.py": b"X = 1\n", "empty.py": b""})
-    two = WheelMaker(name="two", files={"same.py": b"no python\n", "empty.py": b""})
-    told: list[str] = []
-    (recipe,) = recipes(
-        [(pinned(one, tmp_path), 1), (pinned(two, tmp_path), 1)],
-        compiler=compiler(tmp_path / "spool"), warn=told.append,
-    )  # fmt: skip
-    assert list(bytecode(recipe)) == [f"{PACKAGES}/__pycache__/empty.{TAG}.pyc"]
-    assert told == [
-        f"one and two both install '{PACKAGES}/same.py', with different content: two's is used"
+def test_layers_of_wheels_are_what_the_wheels_alone_make_them(
+    one: Compiler, tmp_path: Path
+) -> None:
+    wheels = [(pinned(rich_maker(name), tmp_path), size) for name, size in SIZES]
+    pure = environment_recipes(wheels, PythonFacts(VERSION, BASE), SUPPLY, prefix="/opt/venv")
+    with_bytecode = [recipe for recipe, _ in layers(wheels, one)]
+    assert [recipe.key for recipe in with_bytecode] == [recipe.key for recipe, _ in pure]
+    for recipe in with_bytecode:
+        assert not [path for path in entries(recipe) if "__pycache__" in path]
+
+
+SIZES = (("one", HEAVY), ("two", 1), ("three", HEAVY), ("four", 2))
+
+
+def rich_maker(name: str) -> WheelMaker:
+    return WheelMaker(name=name, files={f"{name}/__init__.py": MODULE})
+
+
+def test_each_heavy_wheel_has_bytecode_of_its_own_and_the_light_ones_together(
+    one: Compiler, tmp_path: Path
+) -> None:
+    wheels = [(pinned(rich_maker(name), tmp_path), size) for name, size in SIZES]
+    found = compiled(wheels, one)
+    assert [recipe.title for recipe in found] == [
+        f"bytecode of {what}, by Python {VERSION}"
+        for what in ("2 packages", "one 1.0", "three 1.0")
     ]
+    inside = [[path.split("/")[-3] for path in bytecode(recipe)] for recipe in found]
+    assert inside == [["four", "two"], ["one"], ["three"]]
+
+
+@pytest.mark.parametrize(("room", "expected"), [
+    (1, [["four", "one", "three", "two"]]),
+    (2, [["four", "one", "two"], ["three"]]),
+    (3, [["four", "two"], ["one"], ["three"]]),
+])  # fmt: skip
+def test_without_room_the_lowest_layers_bytecode_is_one_layer(
+    room: int, expected: list[list[str]], one: Compiler, tmp_path: Path
+) -> None:
+    wheels = [(pinned(rich_maker(name), tmp_path), size) for name, size in SIZES]
+    found = compiled(wheels, one, room=room)
+    assert [[path.split("/")[-3] for path in bytecode(recipe)] for recipe in found] == expected
+
+
+def test_an_environment_without_wheels_has_no_bytecode(one: Compiler) -> None:
+    assert compiled([], one) == []
+
+
+def test_of_two_light_packages_with_one_module_the_seen_one_alone_is_compiled(
+    one: Compiler, tmp_path: Path
+) -> None:
+    first = WheelMaker(name="one", files={"same.py": b"X = 1\n", "empty.py": b""})
+    second = WheelMaker(name="two", files={"same.py": b"no python\n", "empty.py": b""})
+    (recipe,) = compiled([(pinned(first, tmp_path), 1), (pinned(second, tmp_path), 1)], one)
+    found = bytecode(recipe)
+    assert list(found) == paths("__pycache__/empty", "__pycache__/same")
+    assert not found[paths("__pycache__/same")[0]]
+
+
+@pytest.mark.parametrize("winner", [b"X = 2\n", b"X = 2\n" + b"#" * MAX_SOURCE])
+def test_the_bytecode_that_is_seen_is_that_of_the_source_that_is_seen(
+    winner: bytes, one: Compiler, tmp_path: Path
+) -> None:
+    makers = (("one", b"X = 1\n"), ("two", winner))
+    wheels = [
+        (pinned(WheelMaker(name=name, files={"same.py": source}), tmp_path), HEAVY)
+        for name, source in makers
+    ]
+    root = unpacked(layers(wheels, one), tmp_path)
+    assert imported(root, "import same; print(same.X)").stdout == "2\n"
 
 
 # ---- who uses it --------------------------------------------------------------------------------
 
 
-def test_the_interpreter_takes_the_bytecode_and_compiles_nothing(tmp_path: Path) -> None:
+def unpacked(found: Sequence[tuple[LayerRecipe, LayerRecipe | None]], folder: Path) -> Path:
+    root = folder / "root"
+    wheels, compiled = zip(*found, strict=True)
+    for recipe in (*wheels, *filter(None, compiled)):
+        extract(io.BytesIO(layer_of(recipe.entries())[0]), root)
+    return root
+
+
+def imported(root: Path, program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [root / "opt/venv/bin/python", "-I", "-v", "-c", program],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+
+def test_the_interpreter_takes_the_bytecode_and_compiles_nothing(
+    one: Compiler, tmp_path: Path
+) -> None:
     wheel = pinned(WheelMaker(files={"a/__init__.py": b"", "a/b.py": MODULE}), tmp_path)
-    (recipe,) = recipes([(wheel, 1)], compiler=compiler(tmp_path / "spool"))
-    root = tmp_path / "root"
-    extract(io.BytesIO(layer_of(recipe.entries())[0]), root)
+    root = unpacked(layers([(wheel, 1)], one), tmp_path)
     source = root / PACKAGES / "a/b.py"
     source.write_bytes(MODULE.replace(b"VALUE = 1", b"VALUE = 2"))  # unchecked: nobody looks
 
-    done = subprocess.run(
-        [root / "opt/venv/bin/python", "-I", "-v", "-c",
-         "import a.b; print(a.b.VALUE, a.b.where())"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    done = imported(root, "import a.b; print(a.b.VALUE, a.b.where())")
     assert done.stdout == f"1 {source}\n"
     assert f"matches {source}" in done.stderr
     assert "wrote" not in done.stderr
     assert len(list((source.parent / "__pycache__").iterdir())) == 2
 
 
+def test_a_package_is_uninstalled_with_its_bytecode(one: Compiler, tmp_path: Path) -> None:
+    wheel = pinned(WheelMaker(files={"a/__init__.py": b"", "a/b.py": MODULE}), tmp_path)
+    root = unpacked(layers([(wheel, 1)], one), tmp_path)
+    from uv import find_uv_bin
+
+    subprocess.run(
+        [find_uv_bin(), "pip", "uninstall", "--no-config", "--python",
+         root / "opt/venv/bin/python", "demo"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    assert not (root / PACKAGES / "a").exists()
+
+
 # ---- keys ---------------------------------------------------------------------------------------
 
 
-def test_the_key_tells_whether_and_by_which_version_a_layer_is_compiled(tmp_path: Path) -> None:
-    wheels = [(pinned(WheelMaker(name="one"), tmp_path), size) for size in (HEAVY,)]
+def test_the_key_tells_which_version_compiled_and_needs_no_interpreter(tmp_path: Path) -> None:
+    wheels = [(pinned(WheelMaker(name="one"), tmp_path), HEAVY)]
     wheels += [(pinned(WheelMaker(name="two"), tmp_path), 1)]
 
     def unused() -> Path:
         raise AssertionError("a key needs no interpreter")
 
     def keys(version: str) -> set[str]:
-        made = Compiler(version, unused, tmp_path) if version else None
-        return {recipe.key for recipe in recipes(wheels, compiler=made)}
+        return {recipe.key for recipe in compiled(wheels, Compiler(version, unused, tmp_path))}
 
-    assert len(keys("") | keys("3.11.8") | keys("3.11.9")) == 6
+    assert len(keys("3.11.8") | keys("3.11.9")) == 4
     assert keys("3.11.9") == keys("3.11.9")
 
 
-# ---- the interpreter ----------------------------------------------------------------------------
+# ---- the compiler -------------------------------------------------------------------------------
 
 
-def test_the_exact_interpreter_is_found(tmp_path: Path) -> None:
-    assert find_python(VERSION, Cache(tmp_path)) == Path(sys.executable)
-
-
-def test_another_patch_release_does_not_serve(tmp_path: Path) -> None:
-    with pytest.raises(BuildError, match=rf"Python {MINOR}\.99 .* this machine has {VERSION} \("):
-        find_python(f"{MINOR}.99", Cache(tmp_path))
+def test_what_was_compiled_for_one_platform_is_not_compiled_for_another(tmp_path: Path) -> None:
+    python, starts = tmp_path / "python", tmp_path / "starts"
+    python.write_text(f'#!/bin/sh\necho >> {starts}\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    wheel = pinned(WheelMaker(files=library()), tmp_path)
+    amd64, arm64 = (replace(wheel, sha256=name * 64) for name in "ab")
+    with compiler(tmp_path / "spool", python=str(python)) as one:
+        first, second = (compiled([(wheel, 1)], one)[0] for wheel in (amd64, arm64))
+        assert first.key != second.key
+        found = bytecode(first)
+        assert all(found.values())
+        started = starts.read_text()
+        assert bytecode(second) == found
+    assert starts.read_text() == started
 
 
 def test_an_interpreter_that_is_nowhere_is_looked_for_once(tmp_path: Path) -> None:
@@ -327,52 +483,31 @@ def test_an_interpreter_that_is_nowhere_is_looked_for_once(tmp_path: Path) -> No
         raise BuildError("nowhere", hint="install it")
 
     wheels = [(pinned(WheelMaker(name=name), tmp_path), HEAVY) for name in ("one", "two")]
-    _, *heavy = recipes(wheels, compiler=Compiler(VERSION, nowhere, tmp_path))
-    for recipe in heavy:
-        with pytest.raises(BuildError, match="nowhere"):
-            entries(recipe)
+    with Compiler(VERSION, nowhere, tmp_path) as one:
+        for recipe in compiled(wheels, one):
+            with pytest.raises(BuildError, match="nowhere"):
+                entries(recipe)
     assert len(looks) == 1
 
 
-def test_an_interpreter_is_found_where_runners_keep_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("python", ["/bin/false", sys.executable])
+def test_a_compiler_that_dies_or_is_another_is_told_with_the_module(
+    python: str, tmp_path: Path
 ) -> None:
-    """In place of another version stands a program that says to be one."""
-    fake = tmp_path / f"Python/{MINOR}.98/x64/bin/python{MINOR}"
-    fake.parent.mkdir(parents=True)
-    fake.write_text(f"#!/bin/sh\necho cpython\necho {MINOR}.98\n")
-    fake.chmod(0o755)
-    monkeypatch.setenv("RUNNER_TOOL_CACHE", str(tmp_path))
-    assert find_python(f"{MINOR}.98", Cache(tmp_path / "cache")) == fake
-
-
-def facts(version: str) -> BaseFacts:
-    python = PythonFacts(version, "/usr/bin/python")
-    return BaseFacts("acme/base", "sha256:0", AMD64, python, "glibc", "2.36", "", {})
-
-
-def test_a_base_that_does_not_tell_the_patch_release_is_refused() -> None:
-    with pytest.raises(BuildError, match=r"acme/base does not say which patch release of .*3\.12"):
-        compiled_version(facts("3.12"))
-    assert compiled_version(facts("3.12.4")) == "3.12.4"
-
-
-def test_a_python_whose_bytecode_is_not_the_same_every_time_is_refused() -> None:
-    with pytest.raises(BuildError, match=r"no bytecode for Python 3\.10\.13"):
-        compiled_version(facts("3.10.13"))
-
-
-def test_a_compiler_that_dies_is_told_with_the_module(tmp_path: Path) -> None:
     wheel = pinned(WheelMaker(files={"a/b.py": MODULE}), tmp_path)
-    (recipe,) = recipes([(wheel, 1)], compiler=compiler(tmp_path / "spool", python="/bin/false"))
-    with pytest.raises(BuildError, match=rf"the compiler of Python {VERSION} died of .*a/b\.py"):
-        entries(recipe)
+    with compiler(tmp_path / "spool", version=f"{MINOR}.99", python=python) as one:
+        (recipe,) = compiled([(wheel, 1)], one)
+        with pytest.raises(BuildError, match=rf"Python {MINOR}\.99 died of .*a/b\.py") as caught:
+            entries(recipe)
+    assert "--no-compile" in caught.value.hint
 
 
-def test_a_source_that_is_not_what_the_wheel_says_is_not_compiled(tmp_path: Path) -> None:
+def test_a_source_that_is_not_what_the_wheel_says_is_not_compiled(
+    one: Compiler, tmp_path: Path
+) -> None:
     maker = WheelMaker(
         files={"a/b.py": MODULE}, record={"a/b.py": f"{Row.of(b'x').hash},{len(MODULE)}"}
     )
-    (recipe,) = recipes([(pinned(maker, tmp_path), 1)], compiler=compiler(tmp_path / "spool"))
+    (recipe,) = compiled([(pinned(maker, tmp_path), 1)], one)
     with pytest.raises(BuildError, match=r"demo-1\.0.*'a/b\.py' is damaged"):
         entries(recipe)

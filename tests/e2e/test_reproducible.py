@@ -67,8 +67,11 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> None:
 
 
 def test_another_directory_user_time_zone_and_umask(
-    reference: dict[str, Any], tmp_path: Path, python_base_layout: Path
+    machine: Machine, tmp_path: Path, python_base_layout: Path
 ) -> None:
+    """And another Python, as that user may have: without bytecode it has no part in the image."""
+    given = (*options_for(python_base_layout), "--no-compile")
+    reference = build(machine, checkout(tmp_path / "checkout"), *given)
     # pytest's directories are for this user alone, and so may the base's be.
     place = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
     place.chmod(0o755)
@@ -82,18 +85,18 @@ def test_another_directory_user_time_zone_and_umask(
             "TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "2", "LANG": "C", "LC_ALL": "C",
             "USER": "somebody", "SOURCE_DATE_EPOCH": "1", "HOSTNAME": "other",
         }  # fmt: skip
-        machine = Machine(root, also=also | needed, program=program)
-        machine.environment()
+        another = Machine(root, also=also | needed, program=program)
+        another.environment()
         work = checkout(place / "another checkout")
         for folder in (root, root / "home", root / "tmp"):
             folder.chmod(0o777)
         other = (*NOBODY, *as_user()) if os.geteuid() == 0 else as_user()
-        found = build(machine, work, *options_for(base), before=other)
+        found = build(another, work, *options_for(base), "--no-compile", before=other)
 
         same(found, reference)
         assert found["cache_hit"] is False
         if os.geteuid() == 0:
-            owners = {path.stat().st_uid for path in files_below(machine.store)}
+            owners = {path.stat().st_uid for path in files_below(another.store)}
             assert owners == {65534}, "the other user built it"
     finally:
         shutil.rmtree(place)

@@ -153,7 +153,6 @@ def test_the_recipe_depends_on_content_and_not_on_commit_name_or_place() -> None
         {"inputs": replace(INPUTS, entry_point="python -u train.py")},
         {"inputs": replace(INPUTS, base_image="deb:bookworm")},
         {"inputs": replace(INPUTS, platform=("linux/arm64",))},
-        {"inputs": replace(INPUTS, compile=True)},
         {"inputs": replace(INPUTS, resolve_date="2024-01-01")},
         {"project": replace(PROJECT, digest="d2")},
         {"project": replace(PROJECT, python=PythonChoice("3.11", "--python"))},
@@ -169,6 +168,14 @@ def test_the_recipe_depends_on_content_and_not_on_commit_name_or_place() -> None
 )
 def test_everything_that_decides_the_image_is_in_the_recipe(changed: dict[str, object]) -> None:
     assert made(**changed).build.recipe != made().build.recipe  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_what_compiles_is_chosen_later_and_in_the_build_key(wanted: bool) -> None:
+    build = made().build
+
+    assert made(replace(INPUTS, compile=wanted)).build.recipe == build.recipe
+    assert build.build_key(("base", "python")) != build.build_key(("base",))
 
 
 def test_the_base_is_in_the_build_key() -> None:

@@ -95,7 +95,7 @@ def plan_dockerfile(
         recipe=fingerprint(
             "recipe", FORMAT, "buildkit", project.digest, [str(p) for p in platforms],
             generated.recipe if generated else hashlib.sha256(dockerfile.content).hexdigest(),
-            _identity(options), str(compression),
+            _identity(options), str(compression), generated and generated.compile is not False,
         ),
         generated=generated,
         compression=compression,

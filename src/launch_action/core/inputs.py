@@ -127,8 +127,8 @@ INPUTS: tuple[Input, ...] = (
           "lines", metavar="CACHE"),
     Input("check", "Report what BuildKit's checks say of the Dockerfile, at its lines.", "boolean",
           default="false"),
-    Input("compile", "Put bytecode in the dependency layers (needs Python of the target's exact version).",
-          "boolean", default="false"),
+    Input("compile", "Put the packages' bytecode in layers of its own: `true`, `false`, or `auto` (when this "
+          "machine has the Python for it).", "tristate", default="auto"),
     Input("compression", "Compression of the layers: `gzip`, `gzip:1` to `gzip:12`, `zstd`, `zstd:1` to `zstd:19` "
           "(zstd needs Docker 23, containerd 1.5 or later where the image is pulled).",
           default="gzip", metavar="KIND[:LEVEL]"),
@@ -247,7 +247,7 @@ class Inputs:
     cache_from: tuple[str, ...] = ()
     cache_to: tuple[str, ...] = ()
     check: bool = False
-    compile: bool = False
+    compile: bool | None = None
     compression: str = "gzip"
     platform: tuple[str, ...] = ()
     resolve_date: str = ""

@@ -41,6 +41,15 @@ class Prepared(Protocol):
     @property
     def bases(self) -> tuple[BaseRecord, ...]: ...
 
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What of this machine's decides the images, as a part of the build key."""
+        ...
+
+    def over(self, previous: tuple[Manifest, ...]) -> Prepared:
+        """This build with the choices that make the most of earlier images."""
+        ...
+
     def build(self, target: Content, previous: tuple[Manifest, ...]) -> Built:
         """Put the images into the target, without tags. Raises BuildError or RegistryError."""
         ...
@@ -79,10 +88,14 @@ def execute(plan: LaunchPlan, world: World) -> Launch:
         with world.reporter.phase("base"):
             prepared = world.prepare()
         met.result()
-    key = plan.build.build_key(tuple(base.identity for base in prepared.bases))
-    world.announce({"metadata": {"build_key": key, "base": [b.document() for b in prepared.bases]}})
+    key = _build_key(plan, prepared)
     with world.reporter.phase("look up"):
         found, earlier = _look_up(plan, store, key)
+        if found is None:
+            prepared = prepared.over(earlier)
+            before, key = key, _build_key(plan, prepared)
+            found = store.find_build(key) if key != before else None
+    world.announce({"metadata": {"build_key": key, "base": [b.document() for b in prepared.bases]}})
     known = found is not None and found.commit == plan.source.commit
     with _beside(None if known else world.check_source):
         if found is None:
@@ -131,6 +144,11 @@ def _beside(work: Callable[[], None] | None) -> Iterator[None]:
     done = Ahead(work)  # not by `with`: a block that failed waits for nothing
     yield
     done.result()
+
+
+def _build_key(plan: LaunchPlan, prepared: Prepared) -> str:
+    identities = tuple(base.identity for base in prepared.bases)
+    return plan.build.build_key((*identities, *prepared.choices))
 
 
 @dataclass(frozen=True, slots=True)

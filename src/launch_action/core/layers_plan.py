@@ -24,7 +24,11 @@ RECIPE_FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class LayersPlan:
-    """What decides the image's content. `recipe` identifies all of it but the base's bytes."""
+    """What decides the image's content.
+
+    `recipe` identifies all of it but the base's bytes and the Python that compiles. `compile` is
+    None where nobody said.
+    """
 
     builder: Literal["layers"]
     reason: str
@@ -37,7 +41,7 @@ class LayersPlan:
     entrypoint: tuple[str, ...]
     files: tuple[TreeFile, ...]
     content: str
-    compile: bool
+    compile: bool | None
     recipe: str
     compression: Compression = DEFAULT
 
@@ -47,7 +51,7 @@ class LayersPlan:
         return False
 
     def build_key(self, identities: tuple[str, ...]) -> str:
-        """The build key, once the bases of the platforms are resolved; 64 hexadecimal digits."""
+        """The build key, once bases and compiler are known; 64 hexadecimal digits."""
         return fingerprint(self.recipe, identities)
 
 
@@ -68,7 +72,7 @@ def plan_layers(
     recipe = fingerprint(
         "recipe", RECIPE_FORMAT, "layers", situation.builder_format, project.digest,
         dependency_key, project.python.version, _base_name(base), [str(p) for p in platforms],
-        entrypoint, inputs.compile, str(compression),
+        entrypoint, str(compression),
     )  # fmt: skip
     return LayersPlan(
         builder="layers",

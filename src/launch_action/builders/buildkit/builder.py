@@ -117,6 +117,14 @@ class BuildkitBuild:
     def bases(self) -> tuple[BaseRecord, ...]:
         return tuple(base.record for base in self.found)
 
+    @property
+    def choices(self) -> tuple[str, ...]:
+        return ()
+
+    def over(self, previous: tuple[Manifest, ...]) -> BuildkitBuild:  # noqa: ARG002
+        """Earlier images decide nothing: a Dockerfile is built as it is."""
+        return self
+
     def build(self, target: Content, previous: tuple[Manifest, ...]) -> Built:
         """Build, and put the images into the target, without tags."""
         with ExitStack() as stack:
@@ -190,7 +198,8 @@ class BuildkitBuild:
             generated.entrypoint,
             import_paths(generated.files),
             wheels=posixpath.join("wheels", one) if installs else "",
-            compile_bytecode=generated.compile,
+            # By the image's own Python, which is always there.
+            compile_bytecode=generated.compile is not False,
         )
         return os.fsencode(text)
 

@@ -67,10 +67,10 @@ class LayerRecipe:
     """A layer that can be made: its key decides its bytes, so a known key needs no making.
 
     `key` is 64 hexadecimal digits: format version, codec version and everything `entries` uses.
-    `role` is base, dependency or code; `title` is for people (`numpy 1.26.4`).
+    `role` is base, dependency, bytecode or code; `title` is for people (`numpy 1.26.4`).
     """
 
     key: str
-    role: Literal["base", "dependency", "code"]
+    role: Literal["base", "dependency", "bytecode", "code"]
     title: str
     entries: Callable[[], Iterator[Entry]]

@@ -7,12 +7,21 @@ from the local cache. The rest is made and sent by several threads at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from io import BufferedReader, BytesIO
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from launch_action.builders.layers.archive import CONTENT_VERSION, LayerRecipe
 from launch_action.builders.layers.base import Base
+from launch_action.builders.layers.bytecode_choice import (
+    Choice,
+    check,
+    choose,
+    open_compiler,
+    settle,
+)
 from launch_action.builders.layers.code import code_recipe, import_paths
 from launch_action.builders.layers.codec import Codec, codec_of
 from launch_action.builders.layers.image import (
@@ -21,6 +30,7 @@ from launch_action.builders.layers.image import (
     make_config,
     make_manifest,
 )
+from launch_action.builders.layers.interpreters import Interpreter
 from launch_action.builders.layers.known import (
     StoredLayers,
     cached_layer,
@@ -28,9 +38,11 @@ from launch_action.builders.layers.known import (
     note_layer,
     note_set,
 )
+from launch_action.builders.layers.observed import Modules, Observed
 from launch_action.builders.layers.writer import FORMAT, write_layer
 from launch_action.cache import Cache
-from launch_action.core.base import BaseRecord, BaseReference
+from launch_action.core.at_once import Ahead
+from launch_action.core.base import BaseFacts, BaseRecord, BaseReference, PythonFacts
 from launch_action.core.context import Context
 from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.errors import BuildError
@@ -50,9 +62,9 @@ from launch_action.core.version import BUILT, WHEELS, naming_wheels
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
-    from pathlib import Path
 
-    from launch_action.builders.layers.packages import Packages
+    from launch_action.builders.layers.bytecode import Compiler
+    from launch_action.builders.layers.packages import PackagedRecipe, Packages
 
 # Each: making waits for the processor and the index, sending for the registry.
 _THREADS = 6
@@ -71,6 +83,7 @@ class LayersBuilder:
     """A Builder (core.launch) for one build context.
 
     `packages` is called only when something is to be resolved: what it needs is slow to import.
+    `interpreters` gives those of this machine that may compile for an X.Y.
     """
 
     context: Context
@@ -78,40 +91,82 @@ class LayersBuilder:
     packages: Callable[[], Packages]
     cache: Cache
     reporter: Reporter
+    interpreters: Callable[[str], Iterator[Interpreter]]
 
     def prepare(self, plan: LayersPlan) -> LayersBuild:
         """Resolve the base of every platform. Raises BuildError or RegistryError."""
-        bases = tuple(self.base(plan.base, p, plan.python.version) for p in plan.platforms)
-        return LayersBuild(self, plan, bases)
+        wanted = plan.compile if plan.dependencies.kind != "none" else False
+        minor = plan.python.version
+        # Programs may have to be asked, in the time that the base takes.
+        with Ahead(lambda: tuple(self.interpreters(minor)) if wanted is not False else ()) as here:
+            bases = tuple(self.base(plan.base, p, minor) for p in plan.platforms)
+        found = here.result()
+        return LayersBuild(self, plan, bases, found, choose(wanted, bases[0].facts.python, found))
 
 
 @dataclass(frozen=True, slots=True)
 class LayersBuild:
-    """A build whose bases are resolved."""
+    """A build whose bases are resolved, and the Python chosen that compiles, if it is `here`."""
 
     builder: LayersBuilder
     plan: LayersPlan
     resolved: tuple[Base, ...]
+    here: tuple[Interpreter, ...]
+    choice: Choice
 
     @property
     def bases(self) -> tuple[BaseRecord, ...]:
         return tuple(base.facts.record for base in self.resolved)
 
+    @property
+    def _python(self) -> PythonFacts:
+        """The target's: of one minor version on every platform."""
+        return self.resolved[0].facts.python
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        return (self.choice.key,) if self.choice.key else ()
+
+    def over(self, previous: tuple[Manifest, ...]) -> LayersBuild:
+        """The same with the Python that compiled the earlier images, where that saves compiling."""
+        stored = StoredLayers.read(previous)
+
+        def is_known(choice: Choice) -> bool:
+            keys = (dependencies_key(self.plan, base.facts, choice) for base in self.resolved)
+            return all(stored.complete(key) for key in keys)
+
+        chosen = settle(self.choice, stored.compilers, self._python, self.here, is_known)
+        return replace(self, choice=chosen)
+
     def build(self, target: Content, previous: tuple[Manifest, ...]) -> Built:
         """Put an image per platform into the target, without tags."""
+        builder = self.builder
+        check(self.choice, self.plan.compile, self._python.minor, builder.reporter)
         stored, codec = StoredLayers.read(previous), codec_of(self.plan.compression)
         images, lines = [], set[str]()
-        for base in self.resolved:
-            with _pool("send") as senders, _pool("make") as makers:
-                image = _Image(
-                    self.builder, self.plan, base, target, stored, makers, senders, codec
-                )
-                descriptor, packages = image.build()
-            images.append(descriptor)
-            lines |= set(packages)
-        self.builder.cache.trim()
+        with ExitStack() as stack:
+            compiler = cache(lambda: open_compiler(self.choice, builder.cache, stack))
+            for base in self.resolved:
+                with _pool("send") as senders, _pool("make") as makers:
+                    image = _Image(self, base, target, stored, makers, senders, codec, compiler)
+                    descriptor, packages = image.build()
+                images.append(descriptor)
+                lines |= set(packages)
+        builder.cache.trim()
         frozen = "".join(f"{line}\n" for line in sorted(lines, key=str.lower))
         return Built(tuple(images), frozen.encode())
+
+
+def dependencies_key(plan: LayersPlan, facts: BaseFacts, choice: Choice) -> str:
+    """What decides the dependency layers: of the base only its interpreter and its libc.
+
+    The interpreter to the patch release: it is in the environment, and markers may ask for it.
+    """
+    key = fingerprint(
+        FORMAT, CONTENT_VERSION, plan.dependency_key, plan.cutoff, choice.key, str(facts.platform),
+        facts.libc, facts.libc_version, facts.python.executable, facts.python.version,
+    )  # fmt: skip
+    return codec_of(plan.compression).key(key)
 
 
 @dataclass(slots=True)
@@ -121,17 +176,29 @@ class _Image:
     `wheels` names the list of the wheels in it, `resolved` is that list where it was made here.
     """
 
-    builder: LayersBuilder
-    plan: LayersPlan
+    of: LayersBuild
     base: Base
     target: Content
     stored: StoredLayers
     makers: ThreadPoolExecutor
     senders: ThreadPoolExecutor
     codec: Codec
+    compiler: Callable[[], Compiler | None]
     sent: dict[Digest, Future[None]] = field(default_factory=dict)
     wheels: Descriptor | None = None
     resolved: bytes = b""
+
+    @property
+    def builder(self) -> LayersBuilder:
+        return self.of.builder
+
+    @property
+    def plan(self) -> LayersPlan:
+        return self.of.plan
+
+    @property
+    def key(self) -> str:
+        return dependencies_key(self.plan, self.base.facts, self.of.choice)
 
     def build(self) -> tuple[Descriptor, tuple[str, ...]]:
         """The manifest's descriptor, and the requirement lines of what is installed."""
@@ -140,45 +207,52 @@ class _Image:
         made = [self.makers.submit(self._provide, recipe) for recipe in self.base.recipes]
         code = self.makers.submit(self._provide, code_recipe(self.builder.context, self.plan.files))
         dependencies = self._dependencies()
-        layers = [*_wait(made), *_wait(dependencies), code.result()]
+        layers = [*_wait(made), *dependencies, code.result()]
         descriptor = self._finish(layers)
         return descriptor, tuple(line for layer in layers for line in layer.packages)
 
-    def _dependencies(self) -> list[Future[MadeLayer]]:
+    def _dependencies(self) -> list[MadeLayer]:
         """The dependency layers, in order; nothing is resolved where the whole set is known."""
-        key = self._dependencies_key()
+        key = self.key
         stored = self.stored.sets.get(key)
         if stored is not None and stored.complete:
             self.wheels = stored.wheels
-            return [_done(layer) for layer in stored.layers]
+            return list(stored.layers)
         known = cached_set(self.builder.cache, key)
         cached = [self._known(k) for k in known.layers] if known else []
         if known and all(cached):
             self._list(known.wheels)
-            return [_done(layer) for layer in cached if layer]
+            return [layer for layer in cached if layer]
         made = self._resolved()
-        note_set(self.builder.cache, key, _wait(made), self.resolved)
+        note_set(self.builder.cache, key, made, self.resolved)
         self._list(self.resolved)
         return made
 
-    def _resolved(self) -> list[Future[MadeLayer]]:
+    def _resolved(self) -> list[MadeLayer]:
         """The dependency layers by way of the index; by uv alone where only uv has its login."""
         from launch_action.builders.layers.download import OnlyUvCan
 
         try:
-            futures = self._submit(by_uv=False)
-            _wait(futures)
+            pairs = _wait(self._submit(by_uv=False))
         except OnlyUvCan as refused:
             self.builder.reporter.info(f"{refused}: uv fetches and installs")
-            futures = self._submit(by_uv=True)
-        return futures
+            pairs = _wait(self._submit(by_uv=True))
+        # Bytecode above all wheels: with and without it, engines share what is below.
+        return [*(layer for layer, _ in pairs), *(layer for _, layer in pairs if layer)]
 
-    def _submit(self, *, by_uv: bool) -> list[Future[MadeLayer]]:
+    def _submit(self, *, by_uv: bool) -> list[Future[tuple[MadeLayer, MadeLayer | None]]]:
         below = len(self.base.layers) + len(self.base.recipes)
         packages = self.builder.packages()
-        recipes = packages.recipes(self.plan, self.base.facts, below, by_uv=by_uv)
+        recipes = packages.recipes(self.plan, self.base.facts, below, self.compiler(), by_uv=by_uv)
         self.resolved = packages.listed(recipes)
-        return [self.makers.submit(self._provide, one.recipe, one.packages) for one in recipes]
+        return [self.makers.submit(self._packaged, one) for one in recipes]
+
+    def _packaged(self, one: PackagedRecipe) -> tuple[MadeLayer, MadeLayer | None]:
+        """A layer of wheels, and that of their bytecode if they have modules."""
+        layer = self._provide(one.recipe, one.packages)
+        if one.bytecode is None or (layer.modules == 0 and not one.shared):
+            return layer, None
+        return layer, self._provide(one.bytecode)
 
     def _list(self, wheels: bytes) -> None:
         """See that the list of the wheels is in the target, for the version to name it."""
@@ -191,19 +265,6 @@ class _Image:
 
     def _put(self, descriptor: Descriptor, data: bytes) -> None:
         self.target.put_blob(descriptor, lambda: _opened(data))
-
-    def _dependencies_key(self) -> str:
-        """What decides the dependency layers: of the base only its interpreter and its libc.
-
-        The interpreter to the patch release: it is in the environment, and markers may ask for it.
-        """
-        facts, plan = self.base.facts, self.plan
-        key = fingerprint(
-            FORMAT, CONTENT_VERSION, plan.dependency_key, plan.cutoff, plan.compile,
-            str(facts.platform), facts.libc, facts.libc_version, facts.python.executable,
-            facts.python.version,
-        )  # fmt: skip
-        return self.codec.key(key)
 
     def _take(self, layer: Layer) -> None:
         """See that a layer of the base is in the target."""
@@ -255,15 +316,17 @@ class _Image:
     def _make(self, recipe: LayerRecipe, packages: tuple[str, ...]) -> None:
         cache = self.builder.cache
         with cache.write("layers", recipe.key) as path, path.open("wb") as out:
-            written = write_layer(recipe.entries(), out, self.codec)
-        layer = MadeLayer(written.layer, recipe.key, recipe.role, recipe.title, packages)
+            modules = Modules(recipe.entries())
+            written = write_layer(modules, out, self.codec)
+        count = modules.count if recipe.role == "dependency" else -1
+        layer = MadeLayer(written.layer, recipe.key, recipe.role, recipe.title, packages, count)
         note_layer(cache, layer)
 
     def _finish(self, layers: Sequence[MadeLayer]) -> Descriptor:
         """The config beside the layers, the manifest after all of them."""
         facts = self.base.facts
         spec = ImageSpec(
-            self.plan.entrypoint, import_paths(self.plan.files), self._dependencies_key()
+            self.plan.entrypoint, import_paths(self.plan.files), self.key, self.of.choice.version
         )
         config = make_config(facts, self.base.layers, layers, spec)
         self._put(Descriptor.of(config, OCI_CONFIG), config)
@@ -280,14 +343,6 @@ def _wait(futures: Iterable[Future[T]]) -> list[T]:
     return [future.result() for future in futures]
 
 
-def _done(layer: MadeLayer) -> Future[MadeLayer]:
-    from concurrent.futures import Future
-
-    future: Future[MadeLayer] = Future()
-    future.set_result(layer)
-    return future
-
-
 @contextmanager
 def _pool(name: str) -> Iterator[ThreadPoolExecutor]:
     """Threads of which none is left when the block is; what they did not begin is not done."""
@@ -302,17 +357,3 @@ def _pool(name: str) -> Iterator[ThreadPoolExecutor]:
 
 def _opened(data: bytes) -> BytesIO:
     return BytesIO(data)
-
-
-class Observed(BufferedReader):
-    """A file that tells how much of it was read."""
-
-    def __init__(self, file: BufferedReader, advance: Callable[[int], None]) -> None:
-        super().__init__(file.raw)
-        self._inner = file  # kept, for it closes what we read from when it goes
-        self._advance = advance
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(size)
-        self._advance(len(data))
-        return data

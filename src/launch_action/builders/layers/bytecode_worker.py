@@ -1,9 +1,10 @@
-"""Compiles modules to bytecode, as a program of its own: for the target's Python, 3.11 or later.
+"""Compiles modules to bytecode, as a program of its own: by any CPython from 3.8 on.
 
-Imported by nobody. It reads requests from standard input until its end and answers each on standard
-output. A request is two lengths (4 bytes each, little-endian), the module's path in the image and
-its source; an answer is a length and the `.pyc` file, or 0 where the source does not compile.
-Source of the format: PEP 552 (unchecked hash-based pycs). Only built-in modules are imported.
+Imported by nobody. Its argument is the version that it must be run by. It reads requests from
+standard input until its end and answers each on standard output. A request is two lengths (4 bytes
+each, little-endian), the module's path in the image and its source; an answer is a length and the
+`.pyc` file, or 0 where the source does not compile. Source of the format: PEP 552 (unchecked
+hash-based pycs). Only built-in modules are imported.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import _imp
 import gc
 import marshal
+import posix
 import sys
 from _frozen_importlib_external import MAGIC_NUMBER
 
@@ -22,6 +24,10 @@ if TYPE_CHECKING:  # the modules `types` and `typing` are not built in
 _HASH_BASED = (1).to_bytes(4, "little")
 _KEY = int.from_bytes(MAGIC_NUMBER, "little")
 _CODE = type((lambda: 0).__code__)
+# Before, nothing of the code tells what is shared by accident, and a set is in the order of hashes,
+# for which PYTHONHASHSEED must be given.
+_TELLING = sys.version_info >= (3, 11)
+_LEVELS = {"alpha": "a", "beta": "b", "candidate": "rc"}
 # What does not compile here does not at the import either, which is when its user is told.
 _WRONG = (SyntaxError, ValueError, OverflowError, RecursionError)
 
@@ -35,7 +41,7 @@ def bytecode(path: str, source: bytes) -> bytes:
     """The content of the `.pyc` file, the same in every process; empty if it cannot be compiled."""
     try:
         code = compile(source, path, "exec", dont_inherit=True, optimize=0)
-        if is_ambiguous(code):
+        if _TELLING and is_ambiguous(code):
             # Until it is replaced, the first code holds every string that the second interns.
             code = compile(source, path, "exec", dont_inherit=True, optimize=0)
     except _WRONG:
@@ -71,17 +77,50 @@ def is_ambiguous(code: CodeType) -> bool:
     )
 
 
+def version() -> str:
+    """The running Python, `X.Y.Z` or `X.Y.ZrcN`; empty for another than CPython with its lock."""
+    if sys.implementation.name != "cpython" or sys.abiflags:
+        return ""
+    major, minor, micro, level, serial = sys.version_info
+    suffix = f"{_LEVELS[level]}{serial}" if level in _LEVELS else ""
+    return f"{major}.{minor}.{micro}{suffix}"
+
+
+def answer(path: bytes, source: bytes) -> None:
+    """Write the length and the content of a module's bytecode to standard output."""
+    found = bytecode(path.decode("utf-8"), source)
+    data = len(found).to_bytes(4, "little") + found
+    while data:
+        data = data[posix.write(1, data) :]
+
+
+def answer_apart(path: bytes, source: bytes) -> bool:
+    """Answer from a process that has compiled nothing before; whether it did."""
+    child = posix.fork()
+    if not child:
+        answer(path, source)
+        posix._exit(0)  # noqa: SLF001 - as os._exit, without the module os
+    return posix.waitpid(child, 0)[1] == 0
+
+
 def main() -> None:
     """Answer requests until there are no more."""
+    if version() != sys.argv[1]:
+        sys.exit(f"this is Python {version()}, not {sys.argv[1]}")
+    if not sys.flags.isolated:
+        del sys.path[0]  # where this program is: nothing there is a module of a codec
     gc.disable()  # code refers to nothing that refers to it
-    requests, answers = sys.stdin.buffer, sys.stdout.buffer
-    while lengths := requests.read(8):
+    requests = sys.stdin.buffer
+    while True:
+        lengths = requests.read(8)
+        if not lengths:
+            return
         path = requests.read(int.from_bytes(lengths[:4], "little"))
         source = requests.read(int.from_bytes(lengths[4:], "little"))
-        found = bytecode(path.decode("utf-8"), source)
-        answers.write(len(found).to_bytes(4, "little"))
-        answers.write(found)
-        answers.flush()
+        if _TELLING:
+            answer(path, source)
+        elif not answer_apart(path, source):
+            sys.exit("a module was too much")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,10 @@ from launch_action.core.errors import BuildError
 
 # Sources above this are tables, which take hundreds of times their size to compile.
 MAX_SOURCE = 4 << 20
+# What bytecode is like must not depend on our environment: not on PYTHON* variables, and before
+# 3.11 on one hash seed, which isolation would not let through.
+_ISOLATED = ("-I", "-S", "-W", "ignore")
+_SEEDED = ("-s", "-S", "-W", "ignore")
 _PROGRAM = Path(__file__).with_name("bytecode_worker.py")
 _SECONDS = 120
 # A dozen processes compile faster than anything else of a build can keep up with.
@@ -28,7 +32,10 @@ class Workers:
     """As many processes as there are processors; each is started when there is work for it."""
 
     def __init__(self, python: Path, version: str) -> None:
-        self._command = [str(python), "-I", "-S", "-W", "ignore", str(_PROGRAM)]
+        old = tuple(map(int, version.split(".")[:2])) < (3, 11)
+        options = _SEEDED if old else _ISOLATED
+        self._command = [str(python), *options, str(_PROGRAM), version]
+        self._environment = process.environment(PYTHONHASHSEED="0")
         self._version = version
         self._own = threading.local()
         self._started = ExitStack()
@@ -64,7 +71,8 @@ class Workers:
     def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
         """Of this thread's own process."""
         if not hasattr(self._own, "pipes"):
-            child = self._started.enter_context(process.talk(self._command))
+            talk = process.talk(self._command, cwd=Path("/"), env=self._environment)
+            child = self._started.enter_context(talk)
             self._own.pipes = (child.stdin, child.stdout)
         found: tuple[IO[bytes], IO[bytes]] = self._own.pipes
         return found
@@ -85,5 +93,5 @@ class Workers:
     def _died(self, path: str, how: str = "died of") -> BuildError:
         return BuildError(
             f"the compiler of Python {self._version} {how} {path!r}",
-            hint="build without --compile",
+            hint="build with --no-compile",
         )

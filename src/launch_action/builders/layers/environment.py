@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from launch_action.builders.layers.archive import CONTENT_VERSION, Entry, LayerRecipe
-from launch_action.builders.layers.bytecode import FORMAT as BYTECODE_FORMAT
-from launch_action.builders.layers.bytecode import Compiler
 from launch_action.builders.layers.grouping import conflicts, group, merge, summary
 from launch_action.builders.layers.install import wheel_entries
 from launch_action.builders.layers.installed import installed, installed_entries
@@ -52,13 +50,12 @@ class Supply(Generic[W]):
     """How a wheel gets here: as a file, or (where that is None or cannot be spliced) installed.
 
     `wheel` gives a wheel's file, its SHA-256 checked. `tree` installs wheels in a place of its own
-    that is removed when the block ends. With a `compiler` the layers have bytecode. `warn` is told
-    of light wheels that replace each other's files, when their layer is made.
+    that is removed when the block ends. `warn` is told of light wheels that replace each other's
+    files, when their layer is made.
     """
 
     wheel: Callable[[W], Path] | None
     tree: Callable[[Sequence[W]], AbstractContextManager[Tree]]
-    compiler: Compiler | None = None
     warn: Callable[[str], object] | None = None
 
 
@@ -128,27 +125,23 @@ def _shared(
 
 def _lane(supply: Supply[W]) -> str:
     # The same files either way, but compressed by another hand: other bytes, so another key.
-    lane = "wheel" if supply.wheel else "tree"
-    if supply.compiler is None:
-        return lane
-    return f"{lane}, bytecode {BYTECODE_FORMAT} of {supply.compiler.version}"
+    return "wheel" if supply.wheel else "tree"
 
 
 def _written(
     ours: Sequence[Entry], wheels: Sequence[W], scheme: Scheme, supply: Supply[W]
 ) -> Iterator[Entry]:
     with ExitStack() as stack:
-        parts = [_entries(wheel, scheme, supply, stack) for wheel in wheels]
+        parts = [wheel_files(wheel, scheme, supply, stack) for wheel in wheels]
         if supply.warn:
             names = (wheel.name for wheel in wheels)
             for line in summary(conflicts(tuple(zip(names, parts, strict=True)))):
                 supply.warn(line)
-        if supply.compiler and wheels:
-            parts = stack.enter_context(supply.compiler.session()).add(parts, scheme)
         yield from with_parents(sorted_entries(merge((*parts, ours))))
 
 
-def _entries(wheel: W, scheme: Scheme, supply: Supply[W], stack: ExitStack) -> list[Entry]:
+def wheel_files(wheel: W, scheme: Scheme, supply: Supply[W], stack: ExitStack) -> list[Entry]:
+    """The files of a wheel at their places; they may be read until `stack` is closed."""
     if supply.wheel:
         found = _read(wheel, supply.wheel(wheel))
         if found.spliceable:

@@ -25,8 +25,11 @@ LAYER_KEY = "dev.launch-action.layer.key"
 LAYER_ROLE = "dev.launch-action.layer.role"
 LAYER_DIFF_ID = "dev.launch-action.layer.diff-id"
 LAYER_PACKAGES = "dev.launch-action.layer.packages"
+LAYER_MODULES = "dev.launch-action.layer.modules"
 LAYER_TITLE = "org.opencontainers.image.title"
 DEPENDENCIES_KEY = "dev.launch-action.dependencies.key"
+# The exact Python that compiled the layers of bytecode.
+BYTECODE = "dev.launch-action.bytecode.python"
 LIBC = "dev.launch-action.libc"
 BASE_NAME = "org.opencontainers.image.base.name"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
@@ -47,17 +50,23 @@ class ImageSpec:
     entrypoint: tuple[str, ...]
     import_paths: tuple[str, ...]
     dependencies_key: str
+    bytecode: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class MadeLayer:
-    """A layer of ours with what it was made from; `packages` are requirement lines, sorted."""
+    """A layer of ours with what it was made from.
+
+    `packages` are requirement lines, sorted; `modules` is how many Python files a layer of wheels
+    has, or -1 where that was not counted.
+    """
 
     layer: Layer
     key: str
     role: str
     title: str
     packages: tuple[str, ...] = ()
+    modules: int = -1
 
     def annotated(self) -> Descriptor:
         """The descriptor as a manifest names it: it carries what the layer was made from."""
@@ -67,6 +76,8 @@ class MadeLayer:
             LAYER_DIFF_ID: str(self.layer.diff_id),
             LAYER_TITLE: self.title,
         }
+        if self.modules >= 0:
+            found[LAYER_MODULES] = str(self.modules)
         if self.packages:
             found[LAYER_PACKAGES] = "\n".join(self.packages)
         return self.layer.descriptor.annotated(found)
@@ -83,7 +94,12 @@ def read_layer(descriptor: Descriptor) -> MadeLayer | None:
         found.get(LAYER_ROLE, ""),
         found.get(LAYER_TITLE, ""),
         tuple(filter(None, found.get(LAYER_PACKAGES, "").split("\n"))),
+        _count(found.get(LAYER_MODULES, "")),
     )
+
+
+def _count(text: str) -> int:
+    return int(text) if text.isdecimal() and text.isascii() else -1
 
 
 def make_config(
@@ -137,6 +153,7 @@ def make_manifest(
                 LIBC: f"{base.libc} {base.libc_version}",
                 BASE_DIGEST: base.identity,
                 BASE_NAME: base.name,
+                **({BYTECODE: spec.bytecode} if spec.bytecode else {}),
             },
         }
     )

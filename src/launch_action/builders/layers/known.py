@@ -9,7 +9,12 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from launch_action.builders.layers.image import DEPENDENCIES_KEY, MadeLayer, read_layer
+from launch_action.builders.layers.image import (
+    BYTECODE,
+    DEPENDENCIES_KEY,
+    MadeLayer,
+    read_layer,
+)
 from launch_action.cache import Cache
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError, RegistryError
@@ -39,13 +44,21 @@ class CachedSet:
     wheels: bytes
 
 
+# Of the layers that a set of dependencies comes to.
+DEPENDENCY_ROLES = ("dependency", "bytecode")
+
+
 @dataclass(frozen=True, slots=True)
 class StoredLayers:
-    """Layers that the target repository holds, by key; dependency sets by their key."""
+    """Layers that the target repository holds, by key; dependency sets by their key.
+
+    `compilers` are the versions of Python that compiled them, the first image's first.
+    """
 
     layers: Mapping[str, MadeLayer]
     sets: Mapping[str, KnownSet]
     digests: frozenset[Digest]
+    compilers: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, manifests: Iterable[Manifest]) -> StoredLayers:
@@ -53,16 +66,22 @@ class StoredLayers:
         layers: dict[str, MadeLayer] = {}
         sets: dict[str, KnownSet] = {}
         digests: set[Digest] = set()
+        compilers = []
         for manifest in manifests:
             named = manifest.layers()
             found = [layer for layer in map(_read, named) if layer]
             digests |= {layer.digest for layer in named}
             layers |= {layer.key: layer for layer in found}
+            compilers.append(manifest.annotations().get(BYTECODE, ""))
             key = manifest.annotations().get(DEPENDENCIES_KEY)
             if key:
-                dependencies = tuple(layer for layer in found if layer.role == "dependency")
+                dependencies = tuple(layer for layer in found if layer.role in DEPENDENCY_ROLES)
                 sets[key] = KnownSet(dependencies, wheels_of(manifest.descriptor))
-        return cls(layers, sets, frozenset(digests))
+        return cls(layers, sets, frozenset(digests), tuple(filter(None, compilers)))
+
+    def complete(self, key: str) -> bool:
+        """Whether everything of this set of dependencies is there."""
+        return key in self.sets and self.sets[key].complete
 
 
 def cached_layer(cache: Cache, key: str) -> tuple[MadeLayer, Path] | None:
@@ -91,6 +110,7 @@ def note_layer(cache: Cache, made: MadeLayer) -> None:
                     "role": made.role,
                     "title": made.title,
                     "packages": made.packages,
+                    "modules": made.modules,
                 }
             )
         )
@@ -121,8 +141,8 @@ def _read(descriptor: Descriptor) -> MadeLayer | None:
 
 
 def _from_note(found: Mapping[str, object], key: str) -> MadeLayer:
-    size, packages = found["size"], found["packages"]
-    if not isinstance(size, int) or not isinstance(packages, list):
+    size, packages, modules = found["size"], found["packages"], found["modules"]
+    if not isinstance(size, int) or not isinstance(modules, int) or not isinstance(packages, list):
         raise TypeError(key)
     descriptor = Descriptor(str(found["type"]), Digest(str(found["digest"])), size)
     return MadeLayer(
@@ -131,4 +151,5 @@ def _from_note(found: Mapping[str, object], key: str) -> MadeLayer:
         str(found["role"]),
         str(found["title"]),
         tuple(str(line) for line in packages),
+        modules,
     )

@@ -15,13 +15,15 @@ from pathlib import Path
 
 from launch_action.builders.layers.archive import LayerRecipe
 from launch_action.builders.layers.bytecode import Compiler
-from launch_action.builders.layers.bytecode_python import compiled_version, find_python
+from launch_action.builders.layers.bytecode_layers import bytecode_recipes
 from launch_action.builders.layers.download import Downloader, OnlyUvCan
 from launch_action.builders.layers.environment import Supply, Tree, environment_recipes
+from launch_action.builders.layers.grouping import MAX_LAYERS
 from launch_action.builders.layers.image import VENV
 from launch_action.builders.layers.index_auth import read_logins
 from launch_action.builders.layers.lock import LockedWheel, Resolution
 from launch_action.builders.layers.resolve import Uv, find_uv, resolve
+from launch_action.builders.layers.scheme import Scheme
 from launch_action.builders.layers.source_wheels import SourceBuilder
 from launch_action.builders.layers.target import Target
 from launch_action.builders.layers.uv_install import install_tree
@@ -42,11 +44,17 @@ _CONNECTIONS = 8
 
 @dataclass(frozen=True, slots=True)
 class PackagedRecipe:
-    """A dependency layer to be made, with what it installs, and the requirement lines of that."""
+    """A dependency layer to be made, with what it installs, and the requirement lines of that.
+
+    `bytecode` is the layer of its bytecode, if it is compiled, and of that of the layers after it
+    that have none, if there are such: then it is `shared`.
+    """
 
     recipe: LayerRecipe
     packages: tuple[str, ...]
     wheels: tuple[InstalledWheel, ...] = ()
+    bytecode: LayerRecipe | None = None
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +72,19 @@ class Packages:
     trusted: bool = True
 
     def recipes(
-        self, plan: LayersPlan, base: BaseFacts, below: int, *, by_uv: bool = False
+        self,
+        plan: LayersPlan,
+        base: BaseFacts,
+        below: int,
+        compiler: Compiler | None = None,
+        *,
+        by_uv: bool = False,
     ) -> tuple[PackagedRecipe, ...]:
         """The dependency layers on a base of `below` layers, lowest first.
 
         With `by_uv` uv fetches and installs, for indexes whose login only it has. Raises
         BuildError; a recipe whose wheel needs such a login raises OnlyUvCan when it is made.
         """
-        compiler = self._compiler(base) if plan.compile else None
         target = Target(base.python.version, base.platform, base.libc, base.libc_version)
         inputs = plan.dependencies
         uv = Uv(find_uv(), self.cache.directory("uv"), self.environment)
@@ -81,25 +94,47 @@ class Packages:
         with self.reporter.phase("resolve"):
             found = self._resolve(plan, target, uv, downloader)
         self.reporter.info(f"{len(found.wheels)} packages for {target}")
+        supply = Supply(
+            None if by_uv else self._fetcher(downloader),
+            _installer(inputs, target, uv, downloader),
+            self.reporter.warning,
+        )
+        return self._layered(found, base, supply, below, compiler)
+
+    def _layered(
+        self,
+        found: Resolution,
+        base: BaseFacts,
+        supply: Supply[LockedWheel],
+        below: int,
+        compiler: Compiler | None,
+    ) -> tuple[PackagedRecipe, ...]:
+        # Besides: the code, and bytecode, which has what room is left. Wheels are not moved by it.
+        others = below + 2
         recipes = environment_recipes(
             [(wheel, wheel.size or 0) for wheel in found.wheels],
             base.python,
-            Supply(
-                None if by_uv else self._fetcher(downloader),
-                _installer(inputs, target, uv, downloader),
-                compiler,
-                self.reporter.warning,
-            ),
+            supply,
             prefix=f"/{VENV}",
-            other_layers=below + 1,
+            other_layers=others,
             alone=_of_the_commit(found),
         )
+        compiled: Sequence[LayerRecipe | None] = [None] * len(recipes)
+        if compiler:
+            scheme = Scheme(f"/{VENV}", base.python.minor)
+            room = MAX_LAYERS - others - len(recipes) + 1
+            layers = [wheels for _, wheels in recipes]
+            compiled = bytecode_recipes(layers, scheme, supply, compiler, room=room)
         lines = dict(zip((w.name for w in _by_name(found)), found.frozen, strict=True))
         return tuple(
             PackagedRecipe(
-                recipe, tuple(lines[wheel.name] for wheel in wheels), tuple(map(_installed, wheels))
+                recipe,
+                tuple(lines[wheel.name] for wheel in wheels),
+                tuple(map(_installed, wheels)),
+                bytecode,
+                shared=None in compiled,
             )
-            for recipe, wheels in recipes
+            for (recipe, wheels), bytecode in zip(recipes, compiled, strict=True)
         )
 
     def listed(self, recipes: Sequence[PackagedRecipe]) -> bytes:
@@ -175,12 +210,6 @@ class Packages:
                     f"{source.requested!r}: {source.revision} is recorded, and another day may "
                     "give another; require it yourself to pin it"
                 )
-
-    def _compiler(self, base: BaseFacts) -> Compiler:
-        version = compiled_version(base)
-        # Beside the layers, so that a full disk is told of as the cache's.
-        spool = self.cache.directory("layers")
-        return Compiler(version, lambda: find_python(version, self.cache), spool)
 
     def _fetcher(self, downloader: Downloader) -> Callable[[LockedWheel], Path]:
         def fetch(wheel: LockedWheel) -> Path:
