@@ -493,3 +493,15 @@ def test_each_registry_has_its_own_mirrors_with_their_own_logins(
             assert read_blob(mirrored, only) == b"only the origin has this"
             assert any(f"asking {server.address} instead" in note for note in notes)
             assert job.get_manifest("v1") is None, "a job version is never read from a mirror"
+
+
+def test_a_blob_is_mounted_from_a_mirror_in_the_same_registry(server: Running) -> None:
+    """As in an account with a pull-through cache of its own."""
+    there = Registries(Logins()).open(server.repository("cache/library/python"), writable=True)
+    layer = put(there, DATA)
+    registries = Registries(Logins(), mirrors=(f"http://{server.address}/cache",))
+    base = registries.open(Repository.parse("python"), mirrored=True)
+    target = registries.open(server.repository("acme/on-a-mirror"), writable=True)
+
+    assert target.copy_blob(layer, base) == "mounted"
+    assert read_blob(target, layer) == DATA

@@ -116,8 +116,9 @@ class RegistryContent:
         if self.has_blob(descriptor.digest):
             return "present"
         session: str | None = ""
-        if isinstance(origin, RegistryContent) and self._neighbour(origin):
-            session = self._upload(descriptor).mount(origin.repository.path)
+        near = self._near(origin) if isinstance(origin, RegistryContent) else ""
+        if near:
+            session = self._upload(descriptor).mount(near)
         if session is None:
             self._present.add(descriptor.digest)
             return "mounted"
@@ -200,9 +201,12 @@ class RegistryContent:
         path = f"/v2/{self._path}/{place}"
         return Request(method, path, doing, self._read, frozenset(accepted))
 
-    def _neighbour(self, origin: RegistryContent) -> bool:
-        mine, other = self.repository, origin.repository
-        return mine.registry == other.registry and mine.path != other.path
+    def _near(self, origin: RegistryContent) -> str:
+        """The path in this registry that another repository's content has, its own or a mirror's;
+        empty for none."""
+        mine = self.repository
+        paths = (h.prefix + origin._path for h in origin._hosts if h.name == mine.registry)
+        return next((path for path in paths if path != mine.path), "")
 
     def _upload(self, descriptor: Descriptor) -> Upload:
         return Upload(self._origin, self.name, self._path, self._write, descriptor, self._meter)
