@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2] / "src"
 PACKAGE = "launch_action"
 COMMON = ("process", "cache", "engine")
-EDGES = ("git", "oci", "builders", "runners", "github", "report")
+EDGES = ("git", "code", "oci", "builders", "runners", "github", "report")
 SHELL = (
     "cli", "action", "streams", "wiring", "looking", "building", "launching", "running", "doctor",
     "__main__", "run_plan", "sources", "stored_jobs", "job_cli", "job_commands", "job_text",
