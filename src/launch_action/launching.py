@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from launch_action.building import prepare
+from launch_action.code_archive import store_archive
 from launch_action.core.dataclass import replace
 from launch_action.core.entrypoint import parse_entrypoint
 from launch_action.core.launch import Announce, World, execute, image_digest
@@ -96,16 +97,23 @@ def exit_code(result: RunResult) -> int:
 
 def world(place: Workplace, looked: Looked, content: Content, announce: Announce) -> World:
     """The effects that executing a plan needs."""
-    check = partial(check_commit, place, looked.checkout)
-    return World(prepare(place, looked), content, place.reporter, announce, check)
+    checkout, code = looked.checkout, looked.code
+    return World(
+        prepare(place, looked),
+        content,
+        place.reporter,
+        announce,
+        check_source=partial(check_commit, place, checkout) if checkout else lambda: None,
+        archive=partial(store_archive, code, content, place) if code else None,
+    )
 
 
 def source_metadata(looked: Looked) -> Mapping[str, Any]:
     """What `metadata` says of the source and the build, before anything is built."""
     decided = looked.plan
     return {
-        "remote": decided.source.remote,
-        "commit": decided.source.commit,
+        "remote": decided.remote or None,
+        "commit": decided.commit or None,
         "build_context": decided.source.build_context,
         "script": decided.script,
         "entrypoint": list(decided.build.entrypoint),

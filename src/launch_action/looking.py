@@ -33,8 +33,7 @@ from launch_action.core.python_version import (
     choose_python,
 )
 from launch_action.core.situation import Project, Situation
-from launch_action.git.tree import CommitContext, open_context
-from launch_action.sources import open_checkout
+from launch_action.sources import SourceContext, open_source
 from launch_action.wiring import Workplace, in_actions, situation
 
 if TYPE_CHECKING:
@@ -46,11 +45,15 @@ SUITE_PYTHON = {"bookworm": "3.11", "trixie": "3.13", "jammy": "3.10", "noble": 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What was read of the checkout, and the plan that it came to."""
+    """What was read of the source, and the plan that it came to.
 
-    checkout: Checkout
+    `code` is all of a directory, where the source is one.
+    """
+
+    checkout: Checkout | None
     context: Context
     plan: LaunchPlan
+    code: Context | None = None
 
 
 @contextmanager
@@ -63,17 +66,17 @@ def look(place: Workplace, *, run: bool) -> Iterator[Looked]:
     place.import_ahead()
     build_context = _build_context(place)
     with ExitStack() as stack:
-        checkout = stack.enter_context(open_checkout(place, build_context))
-        context = stack.enter_context(open_context(checkout, build_context))
+        source = stack.enter_context(open_source(place, build_context))
+        context = stack.enter_context(source.context(build_context))
         choice = _choose_dockerfile(place, context)
         if choice and choice.folder:
             build_context = posixpath.join(build_context, choice.folder)
-            context = stack.enter_context(open_context(checkout, build_context))
+            context = stack.enter_context(source.context(build_context))
         project = read_project(place, context, build_context, choice)
-        decided = plan(place.inputs, checkout, project, place_situation(place), run=run)
+        decided = plan(place.inputs, source.origin, project, place_situation(place), run=run)
         for warning in decided.warnings:
             place.reporter.warning(warning)
-        yield Looked(checkout, context, decided)
+        yield Looked(source.checkout, context, decided, source.code)
 
 
 def place_situation(place: Workplace) -> Situation:
@@ -128,14 +131,14 @@ def _build_context(place: Workplace) -> str:
     return "" if normal == "." else normal
 
 
-def _choose_dockerfile(place: Workplace, context: CommitContext) -> DockerfileChoice | None:
+def _choose_dockerfile(place: Workplace, context: SourceContext) -> DockerfileChoice | None:
     paths = {file.path for file in context.files}
     return choose_dockerfile(place.inputs, paths, parse_entrypoint(place.inputs.entry_point))
 
 
 def read_project(
     place: Workplace,
-    context: CommitContext,
+    context: SourceContext,
     build_context: str,
     choice: DockerfileChoice | None = None,
 ) -> Project:
@@ -164,7 +167,7 @@ def read_project(
     )
 
 
-def _selected(context: CommitContext, ignore: str = ".dockerignore") -> tuple[TreeFile, ...]:
+def _selected(context: SourceContext, ignore: str = ".dockerignore") -> tuple[TreeFile, ...]:
     """The files after the rules of an ignore file; raises SourceError where content is missing."""
     rules = context.read(ignore)
     files = select(context.files, rules.decode("utf-8", "surrogateescape") if rules else None)
@@ -173,7 +176,7 @@ def _selected(context: CommitContext, ignore: str = ".dockerignore") -> tuple[Tr
 
 
 def _read_dependencies(
-    place: Workplace, context: CommitContext, build_context: str, files: tuple[TreeFile, ...]
+    place: Workplace, context: SourceContext, build_context: str, files: tuple[TreeFile, ...]
 ) -> Project:
     inputs = place.inputs
     dependencies = _dependencies(place, context)
@@ -196,7 +199,7 @@ def _read_dependencies(
     )
 
 
-def _dependencies(place: Workplace, context: CommitContext) -> DependencyInputs:
+def _dependencies(place: Workplace, context: SourceContext) -> DependencyInputs:
     """What is declared, branches and tags of repositories at the commits they are at now."""
     inputs = place.inputs
     found = read_dependencies(
@@ -243,7 +246,7 @@ def _link_warning(context: Context, files: tuple[TreeFile, ...]) -> tuple[str, .
     return (f"symbolic links point outside the build context and stay as they are: {shown}{more}",)
 
 
-def _folders(context: CommitContext, build_context: str) -> Iterator[tuple[str, Reader]]:
+def _folders(context: SourceContext, build_context: str) -> Iterator[tuple[str, Reader]]:
     """The build context, then each directory above it up to the repository's root."""
     yield build_context, context.read
     folder = build_context
@@ -252,7 +255,7 @@ def _folders(context: CommitContext, build_context: str) -> Iterator[tuple[str, 
         yield folder, _outer(context, folder)
 
 
-def _outer(context: CommitContext, folder: str) -> Reader:
+def _outer(context: SourceContext, folder: str) -> Reader:
     found = context.outer(*(posixpath.join(folder, name) for name in FILES))
     return lambda name: found.get(posixpath.join(folder, name))
 

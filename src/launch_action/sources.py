@@ -1,21 +1,27 @@
-"""Opens the source of a job: a remote's commit, or the checkout that the program stands in."""
+"""Opens the source of a job: a remote's commit, a directory, or the checkout around us."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from launch_action.core.checkout import Checkout
-from launch_action.core.dataclass import replace
+from launch_action.core.context import Context, TreeFile
+from launch_action.core.dataclass import dataclass, replace
+from launch_action.core.directory import Directory
+from launch_action.core.dockerignore import select
 from launch_action.core.errors import InputError, SourceError
 from launch_action.git.checkout import inspect
+from launch_action.git.tree import open_context
 from launch_action.wiring import Workplace, in_actions
 
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
 
+    from launch_action.code.directory import DirectoryContext
     from launch_action.git.transfer import Access
     from launch_action.github.environment import GitHubContext
 
@@ -24,8 +30,79 @@ _TEMPORARY = "launch-action-source-"
 _CHECK_TIMEOUT = 30.0
 
 
+class SourceContext(Context, Protocol):
+    """A build context that also tells of what stands above it."""
+
+    def check(self, files: Iterable[TreeFile]) -> None:
+        """Raise SourceError for the first file whose content is known not to be there."""
+        ...
+
+    def outer(self, *paths: str) -> dict[str, bytes]:
+        """The regular files among `paths`, which count from the source's root."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An opened source: what the plan must know of it, and its build contexts.
+
+    `code` is all of a directory, whose files are recorded with the job.
+    """
+
+    origin: Checkout | Directory
+    context: Callable[[str], AbstractContextManager[SourceContext]]
+    code: DirectoryContext | None = None
+
+    @property
+    def checkout(self) -> Checkout | None:
+        return self.origin if isinstance(self.origin, Checkout) else None
+
+
 @contextmanager
-def open_checkout(place: Workplace, build_context: str) -> Iterator[Checkout]:
+def open_source(place: Workplace, build_context: str) -> Iterator[Source]:
+    """The source that the inputs name; of a remote only `build_context` need be there.
+
+    Raises InputError and SourceError.
+    """
+    uri = place.inputs.uri
+    if uri and not _is_address(uri):
+        yield _directory(place, uri)
+        return
+    with _open_checkout(place, build_context) as checkout:
+        yield Source(checkout, partial(open_context, checkout))
+
+
+def _is_address(uri: str) -> bool:
+    from launch_action.core.git_address import is_git_address
+
+    return is_git_address(uri)
+
+
+def _directory(place: Workplace, uri: str) -> Source:
+    from launch_action.code.directory import DirectoryContext, directory_of, open_directory
+
+    inputs = place.inputs
+    if inputs.git_hash:
+        raise InputError(
+            f"input 'git-hash' is of a git repository, and 'uri' names the directory {uri!r}",
+            hint="leave one of them out; a checkout's commit is built without --uri",
+        )
+    root = directory_of(uri)
+    with place.reporter.phase("read"):
+        found = open_directory(root, allowed=inputs.allow_file, transfer=place.reporter.transfer)
+    ignored = found.read(".dockerignore")
+    text = ignored.decode("utf-8", "surrogateescape") if ignored else None
+    code = DirectoryContext(root, select(found.files, text))
+    return Source(Directory(root.name, code.files), partial(_below, code), code)
+
+
+@contextmanager
+def _below(code: DirectoryContext, build_context: str) -> Iterator[SourceContext]:
+    yield code.below(build_context)
+
+
+@contextmanager
+def _open_checkout(place: Workplace, build_context: str) -> Iterator[Checkout]:
     """The checkout to build: of `--uri`, else the one around the directory.
 
     On a pull request that is the commit which a person pushed, unless `pr-commit` is `merge`: the

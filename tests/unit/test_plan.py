@@ -70,7 +70,7 @@ def test_a_job_is_named_and_recorded_without_the_credential_of_its_remote() -> N
     found = made()
 
     assert found.job_name == "job-https___github.com_acme_mono-train.py"
-    assert found.source.remote == "https://github.com/acme/mono.git"
+    assert found.remote == "https://github.com/acme/mono.git"
     assert "token" not in repr(describe(found))
 
 

@@ -40,8 +40,14 @@ class DirectoryContext:
     it is read again is a SourceError. Safe for several threads.
     """
 
-    def __init__(self, root: Path, files: Iterable[TreeFile]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        files: Iterable[TreeFile],
+        outer: Callable[..., dict[str, bytes]] | None = None,
+    ) -> None:
         self.root = root
+        self._outer = outer
         self._files = tuple(files)
         self._by_path = {file.path: file for file in self._files}
 
@@ -82,10 +88,12 @@ class DirectoryContext:
         moved = (
             TreeFile(file.path[len(start) :], file.kind, file.content, file.size) for file in inside
         )
-        return DirectoryContext(self.root / directory, moved)
+        return DirectoryContext(self.root / directory, moved, self.outer)
 
     def outer(self, *paths: str) -> dict[str, bytes]:
-        """The regular files among `paths`."""
+        """The regular files among `paths`, which count from the source's root."""
+        if self._outer:
+            return self._outer(*paths)
         wanted = [p for p in paths if p in self._by_path and self._by_path[p].kind != "symlink"]
         return {path: self.read(path) or b"" for path in wanted}
 

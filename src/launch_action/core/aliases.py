@@ -16,10 +16,10 @@ _RESERVED = re.compile(r"latest|pr-[0-9]+|sha-.*|key-.*|branch-.*")
 
 
 def default_aliases(
-    checkout: Checkout, situation: Situation, asked: Sequence[str]
+    checkout: Checkout | None, situation: Situation, asked: Sequence[str]
 ) -> tuple[Tag, ...]:
-    """`sha-<commit>` always; then what the event or the checkout is about; then what was asked."""
-    found = [f"sha-{checkout.commit}"]
+    """`sha-<commit>` of a commit; then what the event or the checkout is about; then the asked."""
+    found = [f"sha-{checkout.commit}"] if checkout else []
     if situation.pull_request is not None:
         found.append(f"pr-{situation.pull_request}")
     else:
@@ -31,7 +31,7 @@ def default_aliases(
     return tuple(dict.fromkeys(tags))
 
 
-def previous_aliases(checkout: Checkout, situation: Situation) -> tuple[Tag, ...]:
+def previous_aliases(checkout: Checkout | None, situation: Situation) -> tuple[Tag, ...]:
     """The versions whose layers may serve: `latest`, the branch's and the base branch's."""
     branch, _ = _ref(checkout, situation)
     pull = f"pr-{situation.pull_request}" if situation.pull_request is not None else ""
@@ -54,10 +54,12 @@ def _asked_alias(text: str) -> Tag:
     return tag
 
 
-def _ref(checkout: Checkout, situation: Situation) -> tuple[str, str]:
+def _ref(checkout: Checkout | None, situation: Situation) -> tuple[str, str]:
     """Branch and tag that this is about: the event's where it says, else the checkout's."""
-    return situation.event_branch or checkout.branch or "", situation.event_tag
+    own = (checkout.branch if checkout else None) or ""
+    return situation.event_branch or own, situation.event_tag
 
 
-def _default_branch(checkout: Checkout, situation: Situation) -> str:
-    return situation.default_branch or checkout.default_branch or ""
+def _default_branch(checkout: Checkout | None, situation: Situation) -> str:
+    own = (checkout.default_branch if checkout else None) or ""
+    return situation.default_branch or own

@@ -25,7 +25,7 @@ from launch_action.core.materials import InstalledWheel, read_wheels, wheels_of_
 from launch_action.core.plan import LaunchPlan
 from launch_action.core.ports import Content, read_blob
 from launch_action.core.provenance import slsa_provenance
-from launch_action.core.sbom import Contents, spdx_document, unique_wheels
+from launch_action.core.sbom import Contents, Source, spdx_document, unique_wheels
 from launch_action.core.version import JobVersion, wheels_of
 
 _PREDICATES = {"sbom": SPDX, "provenance": SLSA}
@@ -41,6 +41,8 @@ class Attested:
     frozen: bytes
     build_key: str
     reused: bool
+    source: Source
+    created: str
 
 
 def attestations(
@@ -64,7 +66,7 @@ def _holds(content: Content, version: JobVersion, wanted: frozenset[str]) -> boo
 def _make(plan: LaunchPlan, content: Content, made: Attested, image: Descriptor) -> MadeAttestation:
     bases = tuple(base for base in made.bases if base.platform in (None, image.platform))
     wheels = unique_wheels(_wheels(content, image, made.frozen))
-    contents = Contents(plan.job_name, plan.source, plan.created, image, bases, wheels)
+    contents = Contents(plan.job_name, made.source, made.created, image, bases, wheels)
     return make_attestation(image, plan.job_name, _statements(plan, plan.attest, contents, made))
 
 

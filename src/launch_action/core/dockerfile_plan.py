@@ -8,7 +8,6 @@ from typing import Literal
 
 from launch_action.core.base import RegistryBase
 from launch_action.core.build_options import BuildOptions
-from launch_action.core.checkout import Checkout
 from launch_action.core.compression import DEFAULT, Compression
 from launch_action.core.context import TreeFile
 from launch_action.core.dataclass import dataclass
@@ -69,17 +68,17 @@ class DockerfilePlan:
 
 def plan_dockerfile(
     inputs: Inputs,
-    checkout: Checkout,
+    moment: int,
     project: Project,
     situation: Situation,
     entrypoint: tuple[str, ...],
 ) -> DockerfilePlan:
-    """Decide a Dockerfile build. Raises InputError."""
+    """Decide a Dockerfile build; `moment` as for `plan_layers`. Raises InputError."""
     dockerfile, options = project.dockerfile, project.options or BuildOptions()
     assert dockerfile is not None  # noqa: S101  - the caller's condition, for the type checker
     generated = None
     if not dockerfile.path:
-        generated = plan_layers(inputs, checkout, project, situation, entrypoint)
+        generated = plan_layers(inputs, moment, project, situation, entrypoint)
     platforms = chosen_platforms(inputs, situation)
     compression = Compression.parse(inputs.compression)
     return DockerfilePlan(

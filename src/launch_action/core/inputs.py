@@ -51,8 +51,8 @@ class Input:
 INPUTS: tuple[Input, ...] = (
     Input("job", "Run this existing job version, as `run JOB` does, and build nothing.",
           flags=("-j",), commands=("launch",), metavar="JOB"),
-    Input("uri", "Where the source is: address of a git repository (https, ssh, or host:path); "
-          "default the checkout.", flags=("-u",), metavar="URI"),
+    Input("uri", "Where the source is: address of a git repository (https, ssh, or host:path), or a "
+          "directory, which is recorded as it is; default the checkout.", flags=("-u",), metavar="URI"),
     Input("git-hash", "Branch, tag or commit of the source; default the remote's HEAD, or the checkout's.",
           flags=("-g", "--git-version"), metavar="REF"),
     Input("pr-commit", "Commit of a pull request: `head`, which a person pushed, or GitHub's `merge`.",
@@ -64,6 +64,8 @@ INPUTS: tuple[Input, ...] = (
           "default the ssh agent.", secret=True, metavar="FILE"),
     Input("ssh-known-hosts", "File with the host keys that ssh trusts; default the user's own.",
           metavar="FILE"),
+    Input("allow-file", "File of a directory that is recorded although it looks like a credential.", "list",
+          metavar="PATH"),
     Input("check-remote", "Refuse a commit that its remote lacks; `auto` only warns when the remote "
           "cannot be asked.", "tristate", default="auto"),
     Input("entry-point", "Command that starts the job, such as `python train.py`.",
@@ -187,7 +189,7 @@ INPUTS: tuple[Input, ...] = (
 
 # Inputs that action.yml, which holds at most 30, takes in `build-options` alone.
 NOT_IN_ACTION = frozenset({
-    "uri", "git-hash", "pr-commit", "git-username", "ssh-known-hosts", "check-remote",
+    "uri", "git-hash", "pr-commit", "git-username", "ssh-known-hosts", "allow-file", "check-remote",
     "job-name-style", "requirements", "extras", "groups", "install-project", "compile",
     "compression", "resolve-date", "name", "registry-mirror", "registry-ca", "insecure-registry",
     "require-clean", "allow-rename", "config", "sbom", "provenance", "resource-args", "args",
@@ -214,6 +216,7 @@ class Inputs:
     git_token: str = ""
     ssh_key: str = ""
     ssh_known_hosts: str = ""
+    allow_file: tuple[str, ...] = ()
     check_remote: bool | None = None
     entry_point: str = ""
     job_name: str = ""

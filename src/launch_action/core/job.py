@@ -10,12 +10,14 @@ import json
 from collections.abc import Mapping
 from typing import Any, assert_never
 
-from launch_action.core.dataclass import dataclass, field
+from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.errors import StoreError
 from launch_action.core.image import parse_object
 from launch_action.core.reference import Digest
 
 OWN_KEY = "_launch_action"
+# W&B's own scheme stands for what lies on its server; ours lies beside the document.
+ARTIFACT_SCHEME = "launch-action-artifact://"
 # W&B's smallest reader that knows `dockerfile` and `build_context`, and every other document.
 _VERSION_WITH_CONTEXT = "0.17.0"
 _VERSION = "v0"
@@ -39,6 +41,20 @@ class CodeSource:
     artifact: str
     build_context: str = ""
     dockerfile: str = ""
+
+
+def at_digest(source: GitSource | CodeSource, digest: Digest) -> GitSource | CodeSource:
+    """The source with its artifact named to the digest of its archive."""
+    if isinstance(source, GitSource):
+        return source
+    return replace(source, artifact=f"{ARTIFACT_SCHEME}{source.artifact}@{digest}")
+
+
+def artifact_name(artifact: str) -> str:
+    """The name of an artifact that `at_digest` named; of another one, W&B's, nothing."""
+    if not artifact.startswith(ARTIFACT_SCHEME):
+        return ""
+    return artifact.removeprefix(ARTIFACT_SCHEME).partition("@")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from launch_action.core.base import BaseRecord
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import StoreError
 from launch_action.core.image import Descriptor, Manifest
-from launch_action.core.job import JobDocument, read_job
+from launch_action.core.job import CodeSource, GitSource, JobDocument, at_digest, read_job
 from launch_action.core.plan import LaunchPlan
 from launch_action.core.ports import Content, Reporter, read_blob
 from launch_action.core.reference import Tag
@@ -69,6 +69,8 @@ class World:
     announce: Announce
     check_source: Callable[[], None] = lambda: None
     """Raises SourceError when nobody else could get what is about to be recorded."""
+    archive: Callable[[], Descriptor] | None = None
+    """Puts the files of a directory into the content, as one archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def execute(plan: LaunchPlan, world: World) -> Launch:
             before, key = key, _build_key(plan, prepared)
             found = store.find_build(key) if key != before else None
     world.announce({"metadata": {"build_key": key, "base": [b.document() for b in prepared.bases]}})
-    known = found is not None and found.commit == plan.source.commit
+    known = not plan.commit or (found is not None and found.commit == plan.commit)
     with _beside(None if known else world.check_source):
         if found is None:
             with world.reporter.phase("build"):
@@ -111,7 +113,8 @@ def execute(plan: LaunchPlan, world: World) -> Launch:
             built = _known(plan, store, found)
     world.announce({"metadata": {"built_from_source": list(built_of(built.images))}})
     with world.reporter.phase("record"):
-        return _record(plan, world, store, _Made(key, prepared.bases, built, found))
+        code = world.archive() if world.archive else None
+        return _record(plan, world, store, _Made(key, prepared.bases, built, found, code))
 
 
 def _look_up(
@@ -120,7 +123,7 @@ def _look_up(
     """A version with this build key; the images of earlier ones, where there may be none."""
     if plan.build.fresh:
         return None, store.previous(plan.previous)
-    commit = plan.source.commit
+    commit = plan.commit
     if store.met_build(key, commit):
         return store.find_build(key, commit), ()
     with Ahead(lambda: store.previous(plan.previous)) as previous:
@@ -157,6 +160,7 @@ class _Made:
     bases: tuple[BaseRecord, ...]
     built: Built
     found: JobVersion | None  # the version that the images were taken from
+    code: Descriptor | None = None  # the archive of a directory's files
 
     @property
     def cache_hit(self) -> bool:
@@ -164,18 +168,18 @@ class _Made:
 
 
 def _record(plan: LaunchPlan, world: World, store: JobStore, made: _Made) -> Launch:
-    document = job_document(plan, made.key, made.bases, made.built)
+    document = job_document(plan, made)
     frozen = made.built.frozen
     lines, stored = (b"", frozen) if isinstance(frozen, Descriptor) else (frozen, None)
     recorded = store.record(
         Recording(
             job_name=plan.job_name,
-            remote=plan.source.remote,
-            commit=plan.source.commit,
-            created=plan.created,
+            remote=plan.remote,
+            commit=plan.commit,
+            created=_created(plan, made),
             build_key=made.key,
             images=made.built.images,
-            files=JobFiles(document.render(), lines),
+            files=JobFiles(document.render(), lines, code=made.code),
             frozen=stored,
             attestations=_attestations(plan, world, store, made),
         ),
@@ -188,6 +192,15 @@ def _record(plan: LaunchPlan, world: World, store: JobStore, made: _Made) -> Lau
     return Launch(version, document, made.cache_hit)
 
 
+def _source(plan: LaunchPlan, made: _Made) -> GitSource | CodeSource:
+    return at_digest(plan.source, made.code.digest) if made.code else plan.source
+
+
+def _created(plan: LaunchPlan, made: _Made) -> str:
+    """A directory has no time of its own: recorded again on another day it is what it was."""
+    return made.found.created if made.found and not plan.commit else plan.created
+
+
 def _attestations(
     plan: LaunchPlan, world: World, store: JobStore, made: _Made
 ) -> tuple[Descriptor, ...]:
@@ -196,22 +209,29 @@ def _attestations(
     if not plan.attest.wanted:
         return earlier.attestations if earlier and plan.attest.open else ()
     # Another commit may have the build key's tag by now.
-    if made.found and not (earlier and earlier.attestations):
-        named = store.find(Tag(f"sha-{plan.source.commit}"))
+    if plan.commit and made.found and not (earlier and earlier.attestations):
+        named = store.find(Tag(f"sha-{plan.commit}"))
         if named and _same(plan, named) and named.build_key == made.key:
             earlier = named
     from launch_action.core.attesting import Attested, attestations
 
     frozen = made.built.frozen
-    lines = read_blob(world.content, frozen) if isinstance(frozen, Descriptor) else frozen
-    known = Attested(made.built.images, made.bases, lines, made.key, reused=made.cache_hit)
+    known = Attested(
+        images=made.built.images,
+        bases=made.bases,
+        frozen=read_blob(world.content, frozen) if isinstance(frozen, Descriptor) else frozen,
+        build_key=made.key,
+        reused=made.cache_hit,
+        source=_source(plan, made),
+        created=_created(plan, made),
+    )
     return attestations(plan, world.content, known, earlier)
 
 
 def _same(plan: LaunchPlan, version: JobVersion) -> bool:
     """Whether a version is of the plan's job, source and commit."""
-    mine = (plan.job_name, plan.source.remote, plan.source.commit, plan.created)
-    return mine == (version.job_name, version.remote, version.commit, version.created)
+    mine = (plan.job_name, plan.remote, plan.commit)
+    return mine == (version.job_name, version.remote, version.commit)
 
 
 def _version_outputs(
@@ -237,13 +257,11 @@ def image_digest(version: JobVersion) -> str:
     return str(version.images[0].digest if len(version.images) == 1 else version.digest)
 
 
-def job_document(
-    plan: LaunchPlan, key: str, bases: tuple[BaseRecord, ...], built: Built
-) -> JobDocument:
+def job_document(plan: LaunchPlan, made: _Made) -> JobDocument:
     """The job document of a plan whose images are known; images are named by digest."""
-    build = plan.build
+    build, built, key, bases = plan.build, made.built, made.key, made.bases
     return JobDocument(
-        source=plan.source,
+        source=_source(plan, made),
         entrypoint=build.entrypoint,
         runtime=built.runtime or build.python.version,
         own={

@@ -7,7 +7,6 @@ from typing import Literal
 
 from launch_action.core import dependencies
 from launch_action.core.base import BaseReference, LayoutBase, RegistryBase, parse_base
-from launch_action.core.checkout import Checkout
 from launch_action.core.compression import DEFAULT, Compression
 from launch_action.core.context import TreeFile
 from launch_action.core.dataclass import dataclass
@@ -57,16 +56,19 @@ class LayersPlan:
 
 def plan_layers(
     inputs: Inputs,
-    checkout: Checkout,
+    moment: int,
     project: Project,
     situation: Situation,
     entrypoint: tuple[str, ...],
 ) -> LayersPlan:
-    """Decide a build without a Dockerfile. Raises InputError."""
+    """Decide a build without a Dockerfile; `moment` is the source's, in seconds since 1970.
+
+    Raises InputError.
+    """
     reason = "asked for" if inputs.builder == "layers" else "no Dockerfile asked for"
     base = _base(inputs, project.python)
     platforms = chosen_platforms(inputs, situation)
-    until = _cutoff(inputs, checkout, project, situation)
+    until = _cutoff(inputs, moment, project, situation)
     dependency_key = _dependency_key(inputs, project, situation, until)
     compression = Compression.parse(inputs.compression)
     recipe = fingerprint(
@@ -92,15 +94,11 @@ def plan_layers(
     )
 
 
-def _cutoff(
-    inputs: Inputs, checkout: Checkout, project: Project, situation: Situation
-) -> str | None:
+def _cutoff(inputs: Inputs, moment: int, project: Project, situation: Situation) -> str | None:
     declared = project.dependencies
     today = datetime.fromtimestamp(situation.now, UTC).date()
     pinned = declared.pinned or declared.kind == "none"
-    return dependencies.cutoff(
-        checkout.commit_time, inputs.resolve_date or None, today, pinned=pinned
-    )
+    return dependencies.cutoff(moment, inputs.resolve_date or None, today, pinned=pinned)
 
 
 def _dependency_key(

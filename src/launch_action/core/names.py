@@ -84,6 +84,20 @@ def wandb_git_job_name(url: str, script: str) -> str:
     return safe_name(f"job-{recorded_remote(url)}_{script}")
 
 
+def code_artifact_name(directory: str, script: str) -> str:
+    """`code-<directory>_<script>`: what the code of a directory is recorded under.
+
+    >>> code_artifact_name("quickstart", "main.py")
+    'code-quickstart_main.py'
+    """
+    return safe_name(f"code-{directory}/{script}")
+
+
+def code_job_name(artifact: str) -> str:
+    """`job-<code-artifact-name>`."""
+    return safe_name(f"job-{artifact}")
+
+
 def image_job_name(reference: Reference) -> str:
     """`job-<image-name>`; Docker Hub's short names stay short, as W&B spells them.
 

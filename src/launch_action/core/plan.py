@@ -9,13 +9,16 @@ from launch_action.core.aliases import default_aliases, previous_aliases
 from launch_action.core.attest import Attest, choose_attestations
 from launch_action.core.checkout import Checkout
 from launch_action.core.dataclass import dataclass
+from launch_action.core.directory import Directory
 from launch_action.core.dockerfile_choice import PLAIN, WANDB, below_folder
 from launch_action.core.entrypoint import parse_entrypoint, script_of
 from launch_action.core.errors import InputError, SourceError
 from launch_action.core.inputs import Inputs
-from launch_action.core.job import GitSource
+from launch_action.core.job import CodeSource, GitSource
 from launch_action.core.layers_plan import LayersPlan, plan_layers, timestamp
 from launch_action.core.names import (
+    code_artifact_name,
+    code_job_name,
     git_job_name,
     recorded_remote,
     safe_name,
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from launch_action.core.dockerfile_plan import DockerfilePlan
 
     BuildPlan = LayersPlan | DockerfilePlan
+
+DAY = 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +60,8 @@ class LaunchPlan:
 
     job_name: str
     script: str
-    source: GitSource
-    commit_time: int
+    source: GitSource | CodeSource
+    moment: int
     store: StorePlan
     build: BuildPlan
     aliases: tuple[Tag, ...]
@@ -68,15 +73,24 @@ class LaunchPlan:
 
     @property
     def created(self) -> str:
-        """The commit's time, RFC 3339 in UTC."""
-        return timestamp(self.commit_time)
+        """The commit's time, or the day a directory was recorded, RFC 3339 in UTC."""
+        return timestamp(self.moment)
+
+    @property
+    def remote(self) -> str:
+        """The git remote, empty for code."""
+        return self.source.remote if isinstance(self.source, GitSource) else ""
+
+    @property
+    def commit(self) -> str:
+        """The commit, empty for code."""
+        return self.source.commit if isinstance(self.source, GitSource) else ""
 
     def steps(self) -> tuple[Step, ...]:
         """The plan as a list of steps."""
         store = self.store
-        commit = self.source.commit[:12]
         found = [
-            Step("source", f"{self.source.remote} at {commit}, {self._context()}"),
+            Step("source", f"{self._origin()}, {self._context()}"),
             Step("job", f"{self.job_name}, entry point {' '.join(self.build.entrypoint)}"),
             *_build_steps(self.build),
             Step("push" if store.kind == "registry" else "store", store.name),
@@ -86,6 +100,15 @@ class LaunchPlan:
             found.append(Step("attest", ", ".join(self.attest.wanted)))
         return (*found, Step("run", "the job version")) if self.run else tuple(found)
 
+    def _origin(self) -> str:
+        match self.source:
+            case GitSource():
+                return f"{self.source.remote} at {self.source.commit[:12]}"
+            case CodeSource():
+                return f"artifact {self.source.artifact}"
+            case _:
+                assert_never(self.source)
+
     def _context(self) -> str:
         files = self.build.files
         place = f"directory {self.source.build_context}" if self.source.build_context else "root"
@@ -93,27 +116,30 @@ class LaunchPlan:
 
 
 def plan(
-    inputs: Inputs, checkout: Checkout, project: Project, situation: Situation, *, run: bool
+    inputs: Inputs,
+    origin: Checkout | Directory,
+    project: Project,
+    situation: Situation,
+    *,
+    run: bool,
 ) -> LaunchPlan:
     """Decide everything. Raises InputError, SourceError or BuildError."""
-    _check_clean(inputs, checkout)
+    checkout = origin if isinstance(origin, Checkout) else None
+    if checkout:
+        _check_clean(inputs, checkout)
+    moment = checkout.commit_time if checkout else situation.now - situation.now % DAY
     entrypoint = parse_entrypoint(inputs.entry_point)
     # The job's name does not depend on where its Dockerfile makes the context begin.
     script = script_of(entrypoint, _asked_context(project))
     found = project.dockerfile
     entrypoint = below_folder(entrypoint, found.folder if found else "")
-    build = plan_build(inputs, checkout, project, situation, entrypoint)
-    name, name_warnings = _job_name(inputs, checkout, script)
+    build = plan_build(inputs, moment, project, situation, entrypoint)
+    name, name_warnings = _job_name(inputs, origin, script)
     return LaunchPlan(
         job_name=name,
         script=script,
-        source=GitSource(
-            recorded_remote(checkout.remote),
-            checkout.commit,
-            project.build_context,
-            found.path if found else "",
-        ),
-        commit_time=checkout.commit_time,
+        source=_source(inputs, origin, project, script),
+        moment=moment,
         store=_store(inputs, situation, name),
         build=build,
         aliases=default_aliases(checkout, situation, inputs.alias),
@@ -121,7 +147,7 @@ def plan(
         allow_rename=inputs.allow_rename,
         run=run,
         warnings=(
-            *_checkout_warnings(checkout),
+            *(_checkout_warnings(checkout) if checkout else ()),
             *name_warnings,
             *_dockerfile_warning(inputs, project),
             *_script_warning(entrypoint, project),
@@ -133,18 +159,18 @@ def plan(
 
 def plan_build(
     inputs: Inputs,
-    checkout: Checkout,
+    moment: int,
     project: Project,
     situation: Situation,
     entrypoint: tuple[str, ...],
 ) -> BuildPlan:
     """The part of the plan that decides the image. Raises InputError."""
     if project.dockerfile is None:
-        return plan_layers(inputs, checkout, project, situation, entrypoint)
+        return plan_layers(inputs, moment, project, situation, entrypoint)
     # Imported where it is used: most jobs have no Dockerfile.
     from launch_action.core.dockerfile_plan import plan_dockerfile
 
-    return plan_dockerfile(inputs, checkout, project, situation, entrypoint)
+    return plan_dockerfile(inputs, moment, project, situation, entrypoint)
 
 
 def _build_steps(build: BuildPlan) -> list[Step]:
@@ -202,14 +228,41 @@ def _listed(paths: tuple[str, ...]) -> str:
     return shown + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
 
 
-def _job_name(inputs: Inputs, checkout: Checkout, script: str) -> tuple[str, tuple[str, ...]]:
+def _source(
+    inputs: Inputs, origin: Checkout | Directory, project: Project, script: str
+) -> GitSource | CodeSource:
+    dockerfile = project.dockerfile.path if project.dockerfile else ""
+    match origin:
+        case Checkout():
+            remote = recorded_remote(origin.remote)
+            return GitSource(remote, origin.commit, project.build_context, dockerfile)
+        case Directory():
+            artifact = _artifact(inputs, origin, script)
+            return CodeSource(artifact, project.build_context, dockerfile)
+        case _:
+            assert_never(origin)
+
+
+def _artifact(inputs: Inputs, directory: Directory, script: str) -> str:
+    """The name of a code artifact: design 3.2."""
+    if directory.artifact:
+        return directory.artifact
+    given = safe_name(inputs.job_name) if inputs.job_name else ""
+    return safe_name(f"code-{given}") if given else code_artifact_name(directory.name, script)
+
+
+def _job_name(
+    inputs: Inputs, origin: Checkout | Directory, script: str
+) -> tuple[str, tuple[str, ...]]:
     if inputs.job_name:
         name = safe_name(inputs.job_name)
         if name == inputs.job_name:
             return name, ()
         return name, (f"job name {inputs.job_name!r} is recorded as {name!r}",)
+    if isinstance(origin, Directory):
+        return code_job_name(_artifact(inputs, origin, script)), ()
     make = wandb_git_job_name if inputs.job_name_style == "wandb" else git_job_name
-    return make(checkout.remote, script), ()
+    return make(origin.remote, script), ()
 
 
 def _store(inputs: Inputs, situation: Situation, job_name: str) -> StorePlan:

@@ -11,8 +11,16 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from launch_action.core.attest import Attest
 from launch_action.core.image import UNKNOWN_PLATFORM
+from launch_action.core.job import CodeSource, GitSource
 from launch_action.core.purl import deb_purl, oci_purl, pypi_purl
-from launch_action.core.sbom import Contents, built_from, git_location, wheel_location
+from launch_action.core.sbom import (
+    Contents,
+    Source,
+    built_from,
+    git_location,
+    source_version,
+    wheel_location,
+)
 
 if TYPE_CHECKING:
     from launch_action.core.dockerfile_plan import DockerfilePlan
@@ -42,15 +50,21 @@ def slsa_provenance(
 def _parameters(contents: Contents, plan: Build, build_key: str) -> dict[str, Any]:
     source = contents.source
     return {
-        "source": {
-            "remote": source.remote,
-            "commit": source.commit,
-            "buildContext": source.build_context,
-        },
+        "source": {**_origin(source), "buildContext": source.build_context},
         "entryPoint": list(plan.entrypoint),
         "buildKey": build_key,
         "options": {"platform": str(contents.image.platform), **_options(contents, plan)},
     }
+
+
+def _origin(source: Source) -> dict[str, str]:
+    match source:
+        case GitSource():
+            return {"remote": source.remote, "commit": source.commit}
+        case CodeSource():
+            return {"artifact": source.artifact}
+        case _:
+            assert_never(source)
 
 
 def _options(contents: Contents, plan: Build) -> dict[str, Any]:
@@ -79,8 +93,7 @@ def _options(contents: Contents, plan: Build) -> dict[str, Any]:
 
 def _dependencies(contents: Contents) -> Iterator[dict[str, Any]]:
     source = contents.source
-    location = git_location(source) or f"git+file:@{source.commit}"
-    yield {"name": "source", "uri": location, "digest": {"gitCommit": source.commit}}
+    yield _materials(source)
     for base in contents.bases:
         platform = base.platform or contents.image.platform or UNKNOWN_PLATFORM
         purl = oci_purl(base.name, base.identity, platform) if base.sha256 else ""
@@ -94,6 +107,18 @@ def _dependencies(contents: Contents) -> Iterator[dict[str, Any]]:
         for name, version, architecture, sha256 in system.packages:
             purl = deb_purl(system.vendor, system.suite, name, version, architecture)
             yield _named(name, purl, sha256)
+
+
+def _materials(source: Source) -> dict[str, Any]:
+    match source:
+        case GitSource():
+            location = git_location(source) or f"git+file:@{source.commit}"
+            return {"name": "source", "uri": location, "digest": {"gitCommit": source.commit}}
+        case CodeSource():
+            digest = source_version(source).removeprefix("sha256:")
+            return _named("source", source.artifact, digest)
+        case _:
+            assert_never(source)
 
 
 def _named(name: str, uri: str, sha256: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from launch_action.core.base import BaseRecord
 from launch_action.core.dataclass import dataclass
 from launch_action.core.image import UNKNOWN_PLATFORM, Descriptor, fingerprint
-from launch_action.core.job import GitSource
+from launch_action.core.job import CodeSource, GitSource, artifact_name
 from launch_action.core.materials import InstalledWheel
 from launch_action.core.purl import deb_purl, oci_purl, pypi_purl
 
@@ -26,6 +26,8 @@ _IMAGE, _SOURCE, _BASE = "SPDXRef-Image", "SPDXRef-Source", "SPDXRef-Base"
 _NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9.]")
 _SCP = re.compile(r"(?P<login>[^/@]+@[^/:]+|[^/:@]+):(?P<path>[^/].*|/.*)")
 
+Source = GitSource | CodeSource
+
 
 @dataclass(frozen=True, slots=True)
 class Contents:
@@ -35,7 +37,7 @@ class Contents:
     """
 
     job_name: str
-    source: GitSource
+    source: Source
     created: str
     image: Descriptor
     bases: tuple[BaseRecord, ...]
@@ -65,12 +67,21 @@ def spdx_document(contents: Contents, tool: str) -> dict[str, Any]:
     return {**found, "documentNamespace": NAMESPACE + fingerprint(found)}
 
 
-def git_location(source: GitSource, path: str = "") -> str:
+def source_version(source: Source) -> str:
+    """The commit, or the digest of the archive that the code was recorded as."""
+    if isinstance(source, GitSource):
+        return source.commit
+    return source.artifact.partition("@")[2]
+
+
+def git_location(source: Source, path: str = "") -> str:
     """A commit, or a file of it, as a download location (SPDX 2.3, 7.7); empty for a local one.
 
     >>> git_location(GitSource("git@github.com:acme/mono.git", "0" * 4), "a.whl")
     'git+ssh://git@github.com/acme/mono.git@0000#a.whl'
     """
+    if isinstance(source, CodeSource):
+        return ""  # it lies beside the image, under no address of its own
     remote, scp = source.remote, _SCP.fullmatch(source.remote)
     if "://" not in remote:
         if not scp:
@@ -80,19 +91,19 @@ def git_location(source: GitSource, path: str = "") -> str:
     return f"{scheme}{remote}@{source.commit}" + (f"#{path}" if path else "")
 
 
-def wheel_location(wheel: InstalledWheel, source: GitSource) -> str:
+def wheel_location(wheel: InstalledWheel, source: Source) -> str:
     """Where a wheel came from: its address, or its file in the commit; empty when not known."""
     return _in_commit(wheel.path, source) if wheel.path else wheel.url
 
 
-def built_from(wheel: InstalledWheel, source: GitSource) -> str:
+def built_from(wheel: InstalledWheel, source: Source) -> str:
     """What a wheel was built from: an address, or a place in the commit; else empty."""
     if not wheel.built or "://" in wheel.built:
         return wheel.built
     return _in_commit(wheel.built, source)
 
 
-def _in_commit(path: str, source: GitSource) -> str:
+def _in_commit(path: str, source: Source) -> str:
     inside = posixpath.normpath(posixpath.join(source.build_context, path))
     return git_location(source, "" if inside == "." else inside)
 
@@ -106,18 +117,22 @@ def _image(contents: Contents) -> dict[str, Any]:
     return _package(
         _IMAGE,
         contents.job_name,
-        version=contents.source.commit,
+        version=source_version(contents.source),
         sha256=contents.image.digest.hex,
         purpose="CONTAINER",
     )
 
 
-def _source(source: GitSource) -> dict[str, Any]:
-    name = re.split(r"[/:]", source.remote.rstrip("/"))[-1].removesuffix(".git")
+def _source(source: Source) -> dict[str, Any]:
+    version = source_version(source)
+    if isinstance(source, GitSource):
+        name = re.split(r"[/:]", source.remote.rstrip("/"))[-1].removesuffix(".git")
+    else:
+        name = artifact_name(source.artifact)
     return _package(
         _SOURCE,
-        name or source.commit,
-        version=source.commit,
+        name or version,
+        version=version,
         location=git_location(source),
         purpose="SOURCE",
     )
@@ -136,7 +151,7 @@ def _base(number: int, base: BaseRecord, contents: Contents) -> dict[str, Any]:
     )
 
 
-def _wheel(wheel: InstalledWheel, source: GitSource) -> dict[str, Any]:
+def _wheel(wheel: InstalledWheel, source: Source) -> dict[str, Any]:
     found = _package(
         _wheel_id(wheel),
         wheel.name,
