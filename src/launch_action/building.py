@@ -46,7 +46,7 @@ def _layers(place: Workplace, looked: Looked) -> LayersBuilder:
         partial(_packages, place, looked),
         place.cache,
         place.reporter,
-        Machine(place.cache, place.environment, Path(looked.checkout.repository.top)).interpreters,
+        Machine(place.cache, place.environment, looked.top).interpreters,
     )
 
 

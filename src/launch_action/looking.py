@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launch_action.builders.layers.archive import CONTENT_VERSION
@@ -47,8 +48,10 @@ SUITE_PYTHON = {"bookworm": "3.11", "trixie": "3.13", "jammy": "3.10", "noble": 
 class Looked:
     """What was read of the source, and the plan that it came to.
 
-    `code` is all of a directory, where the source is one.
+    `top` is where it lies; `code` is all of a directory, where the source is one.
     """
+
+    top: Path
 
     checkout: Checkout | None
     context: Context
@@ -76,7 +79,7 @@ def look(place: Workplace, *, run: bool) -> Iterator[Looked]:
         decided = plan(place.inputs, source.origin, project, place_situation(place), run=run)
         for warning in decided.warnings:
             place.reporter.warning(warning)
-        yield Looked(source.checkout, context, decided, source.code)
+        yield Looked(source.top, source.checkout, context, decided, source.code)
 
 
 def place_situation(place: Workplace) -> Situation:

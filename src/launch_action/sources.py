@@ -54,6 +54,13 @@ class Source:
     code: DirectoryContext | None = None
 
     @property
+    def top(self) -> Path:
+        """The directory that it lies in."""
+        if isinstance(self.origin, Checkout):
+            return Path(self.origin.top)
+        return self.code.root if self.code else Path()
+
+    @property
     def checkout(self) -> Checkout | None:
         return self.origin if isinstance(self.origin, Checkout) else None
 
