@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from launch_action.core.dataclass import dataclass, field
@@ -109,7 +109,9 @@ class Report:
         """A named part of the work; its seconds are added to `timings` however it ends."""
         started = time.monotonic()
         try:
-            with self.sink.group(name):
+            # What is done at once, for several platforms, has no groups: they would interleave.
+            alone = threading.current_thread() is threading.main_thread()
+            with self.sink.group(name) if alone else nullcontext():
                 yield
         finally:
             took = time.monotonic() - started

@@ -118,7 +118,7 @@ def problems(document: dict[str, Any]) -> list[str]:
         replace(CONTENTS, source=GitSource("git@github.com:acme/mono.git", COMMIT)),
         replace(CONTENTS, source=GitSource("/srv/git/mono", COMMIT)),
         replace(
-            CONTENTS, wheels=wheels_of_lines(b"six==1.16.0\nx @ https://h.example.org/x.whl\n")
+            CONTENTS, wheels=wheels_of_lines(["six==1.16.0", "x @ https://h.example.org/x.whl"])
         ),
     ],
     ids=["registry", "debian", "no wheels", "ssh", "local remote", "lines alone"],

@@ -20,7 +20,8 @@ from launch_action.core.attestation import (
 )
 from launch_action.core.base import BaseRecord
 from launch_action.core.dataclass import dataclass
-from launch_action.core.image import Descriptor
+from launch_action.core.frozen import lines_for
+from launch_action.core.image import UNKNOWN_PLATFORM, Descriptor
 from launch_action.core.materials import InstalledWheel, read_wheels, wheels_of_lines
 from launch_action.core.plan import LaunchPlan
 from launch_action.core.ports import Content, read_blob
@@ -87,7 +88,7 @@ def _statements(
 def _wheels(content: Content, image: Descriptor, frozen: bytes) -> tuple[InstalledWheel, ...]:
     named = wheels_of(image)
     if named is None:
-        return wheels_of_lines(frozen)
+        return wheels_of_lines(lines_for(frozen, image.platform or UNKNOWN_PLATFORM))
     return read_wheels(read_blob(content, named, _LIST_LIMIT))
 
 

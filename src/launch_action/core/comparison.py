@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from launch_action.core.dataclass import dataclass
+from launch_action.core.frozen import parted
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +44,16 @@ def requirement_changes(before: bytes, after: bytes) -> tuple[Change, ...]:
 def packages(frozen: bytes) -> dict[str, str]:
     """Name and version, or URL, of each line of a `requirements.frozen.txt`.
 
+    What is for some machines only has its marker at its name.
+
     >>> packages(b"numpy==2.1.0\\nours @ https://host/ours-1-py3-none-any.whl\\n")
     {'numpy': '2.1.0', 'ours': 'https://host/ours-1-py3-none-any.whl'}
     """
     found = {}
     for line in frozen.decode("utf-8", "replace").splitlines():
-        text = line.strip()
+        text, marker = parted(line)
         if text and not text.startswith("#"):
             joint = " @ " if " @ " in text else "=="
             name, _, version = text.partition(joint)
-            found[name.strip()] = version.strip()
+            found[f"{name.strip()} ; {marker}" if marker else name.strip()] = version.strip()
     return found

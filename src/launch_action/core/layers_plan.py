@@ -142,7 +142,10 @@ def _base_name(base: BaseReference) -> str:
 def chosen_platforms(inputs: Inputs, situation: Situation) -> tuple[Platform, ...]:
     """The platforms to build for, each once, sorted. Raises InputError."""
     wanted = tuple(Platform.parse(text) for text in inputs.platform) or (situation.platform,)
-    unique = tuple(sorted(set(wanted)))
+    unique: tuple[Platform, ...] = ()
+    for one in sorted(set(wanted)):
+        # linux/arm64 and linux/arm64/v8 are one, and an index has one image of each.
+        unique += () if any(other.accepts(one) for other in unique) else (one,)
     for platform in unique:
         if platform.os != "linux":
             raise InputError(

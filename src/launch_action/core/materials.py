@@ -73,10 +73,10 @@ def read_wheels(data: bytes) -> tuple[InstalledWheel, ...]:
         ) from error
 
 
-def wheels_of_lines(frozen: bytes) -> tuple[InstalledWheel, ...]:
+def wheels_of_lines(lines: Iterable[str]) -> tuple[InstalledWheel, ...]:
     """What the lines of `requirements.frozen.txt` tell, where there is no list of wheels."""
     found = []
-    for line in frozen.decode("utf-8", "replace").splitlines():
+    for line in lines:
         name, _, version = line.partition("==")
         named, _, url = line.partition(" @ ")
         if url:

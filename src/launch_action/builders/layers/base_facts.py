@@ -21,7 +21,7 @@ from launch_action.core.image import fingerprint
 from launch_action.core.ports import Content, Reporter
 
 # Part of the cache key of what was read from files.
-_FORMAT = 1
+_FORMAT = 2
 _KIND = "base-facts"
 # The glibc of a suite, for its whole life.
 _SUITE_GLIBC = {
@@ -146,8 +146,10 @@ def _history_libc(history: Sequence[str], labels: Mapping[str, str]) -> Libc | N
         suite = re.search(r"debian\.sh\b.*?'([a-z]+)'", line)
         if suite:
             return Libc("glibc", _SUITE_GLIBC.get(suite[1], DEFAULT_GLIBC))
-        if "alpine-minirootfs-" in line or "apk add" in line:
-            return Libc("musl", DEFAULT_MUSL)
+        alpine = re.search(r"alpine-minirootfs-3\.(\d+)", line)
+        if alpine or "apk add" in line:
+            # Alpine took musl 1.2 in 3.13.
+            return Libc("musl", "1.1" if alpine and int(alpine[1]) < 13 else DEFAULT_MUSL)
         if "apt-get" in line:
             release = labels.get("org.opencontainers.image.version", "")
             suite_name = _UBUNTU_SUITES.get(release, "")

@@ -6,12 +6,11 @@ from the local cache. The rest is made and sent by several threads at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from launch_action.builders.layers.archive import CONTENT_VERSION, LayerRecipe
 from launch_action.builders.layers.base import Base
@@ -39,13 +38,21 @@ from launch_action.builders.layers.known import (
     note_set,
 )
 from launch_action.builders.layers.observed import Modules, Observed
+from launch_action.builders.layers.threads import (
+    Turns,
+    ended_by_failure,
+    once,
+    results,
+    thread_pool,
+)
 from launch_action.builders.layers.writer import FORMAT, write_layer
 from launch_action.cache import Cache
-from launch_action.core.at_once import Ahead
+from launch_action.core.at_once import Ahead, at_once
 from launch_action.core.base import BaseFacts, BaseRecord, BaseReference, PythonFacts
 from launch_action.core.context import Context
-from launch_action.core.dataclass import dataclass, field, replace
+from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import BuildError
+from launch_action.core.frozen import freeze
 from launch_action.core.image import (
     OCI_CONFIG,
     Descriptor,
@@ -65,11 +72,6 @@ if TYPE_CHECKING:
 
     from launch_action.builders.layers.bytecode import Compiler
     from launch_action.builders.layers.packages import PackagedRecipe, Packages
-
-# Each: making waits for the processor and the index, sending for the registry.
-_THREADS = 6
-
-T = TypeVar("T")
 
 
 class BaseSource(Protocol):
@@ -99,7 +101,7 @@ class LayersBuilder:
         minor = plan.python.version
         # Programs may have to be asked, in the time that the base takes.
         with Ahead(lambda: tuple(self.interpreters(minor)) if wanted is not False else ()) as here:
-            bases = tuple(self.base(plan.base, p, minor) for p in plan.platforms)
+            bases = tuple(at_once(lambda p: self.base(plan.base, p, minor), plan.platforms))
         found = here.result()
         return LayersBuild(self, plan, bases, found, choose(wanted, bases[0].facts.python, found))
 
@@ -139,22 +141,27 @@ class LayersBuild:
         return replace(self, choice=chosen)
 
     def build(self, target: Content, previous: tuple[Manifest, ...]) -> Built:
-        """Put an image per platform into the target, without tags."""
+        """Put an image per platform into the target, without tags.
+
+        The images are made at once, and what is the same in several of them is made once.
+        """
         builder = self.builder
         check(self.choice, self.plan.compile, self._python.minor, builder.reporter)
         stored, codec = StoredLayers.read(previous), codec_of(self.plan.compression)
-        images, lines = [], set[str]()
-        with ExitStack() as stack:
-            compiler = cache(lambda: open_compiler(self.choice, builder.cache, stack))
-            for base in self.resolved:
-                with _pool("send") as senders, _pool("make") as makers:
-                    image = _Image(self, base, target, stored, makers, senders, codec, compiler)
-                    descriptor, packages = image.build()
-                images.append(descriptor)
-                lines |= set(packages)
+        sent: dict[Digest, Future[None]] = {}
+        turns = Turns()
+        with ExitStack() as stack, thread_pool("send") as senders, thread_pool("make") as makers:
+            compiler = once(lambda: open_compiler(self.choice, builder.cache, stack))
+            images = [
+                _Image(self, base, target, stored, makers, senders, codec, compiler, turns, sent)
+                for base in self.resolved
+            ]
+            built = at_once(_Image.build, images)
         builder.cache.trim()
-        frozen = "".join(f"{line}\n" for line in sorted(lines, key=str.lower))
-        return Built(tuple(images), frozen.encode())
+        lines = {
+            image.base.facts.platform: found[1] for image, found in zip(images, built, strict=True)
+        }
+        return Built(tuple(descriptor for descriptor, _ in built), freeze(lines))
 
 
 def dependencies_key(plan: LayersPlan, facts: BaseFacts, choice: Choice) -> str:
@@ -173,7 +180,8 @@ def dependencies_key(plan: LayersPlan, facts: BaseFacts, choice: Choice) -> str:
 class _Image:
     """One platform's image in the making; `sent` is what is on its way to the target.
 
-    `wheels` names the list of the wheels in it, `resolved` is that list where it was made here.
+    `sent` and `turns` are the same for the images of all platforms. `wheels` names the list of the
+    wheels in it, `resolved` is that list where it was made here.
     """
 
     of: LayersBuild
@@ -184,7 +192,8 @@ class _Image:
     senders: ThreadPoolExecutor
     codec: Codec
     compiler: Callable[[], Compiler | None]
-    sent: dict[Digest, Future[None]] = field(default_factory=dict)
+    turns: Turns
+    sent: dict[Digest, Future[None]]
     wheels: Descriptor | None = None
     resolved: bytes = b""
 
@@ -202,12 +211,16 @@ class _Image:
 
     def build(self) -> tuple[Descriptor, tuple[str, ...]]:
         """The manifest's descriptor, and the requirement lines of what is installed."""
+        with ended_by_failure(self.makers):
+            return self._build()
+
+    def _build(self) -> tuple[Descriptor, tuple[str, ...]]:
         for layer in self.base.layers:
             self.sent[layer.descriptor.digest] = self.senders.submit(self._take, layer)
         made = [self.makers.submit(self._provide, recipe) for recipe in self.base.recipes]
         code = self.makers.submit(self._provide, code_recipe(self.builder.context, self.plan.files))
         dependencies = self._dependencies()
-        layers = [*_wait(made), *dependencies, code.result()]
+        layers = [*results(made), *dependencies, code.result()]
         descriptor = self._finish(layers)
         return descriptor, tuple(line for layer in layers for line in layer.packages)
 
@@ -233,10 +246,10 @@ class _Image:
         from launch_action.builders.layers.download import OnlyUvCan
 
         try:
-            pairs = _wait(self._submit(by_uv=False))
+            pairs = results(self._submit(by_uv=False))
         except OnlyUvCan as refused:
             self.builder.reporter.info(f"{refused}: uv fetches and installs")
-            pairs = _wait(self._submit(by_uv=True))
+            pairs = results(self._submit(by_uv=True))
         # Bytecode above all wheels: with and without it, engines share what is below.
         return [*(layer for layer, _ in pairs), *(layer for _, layer in pairs if layer)]
 
@@ -277,9 +290,10 @@ class _Image:
     def _provide(self, recipe: LayerRecipe, packages: Sequence[str] = ()) -> MadeLayer:
         """The layer of a recipe, in the target or on its way: known, cached, or made now."""
         recipe = replace(recipe, key=self.codec.key(recipe.key))
-        known = self._known(recipe.key)
-        if known is not None:
-            return known
+        with self.turns.of(recipe.key):
+            return self._known(recipe.key) or self._made(recipe, packages)
+
+    def _made(self, recipe: LayerRecipe, packages: Sequence[str]) -> MadeLayer:
         self._check_sent()
         # In the cache before it is sent: a push that fails is not made again by the next run.
         self._make(recipe, tuple(packages))
@@ -330,29 +344,12 @@ class _Image:
         )
         config = make_config(facts, self.base.layers, layers, spec)
         self._put(Descriptor.of(config, OCI_CONFIG), config)
-        _wait(list(self.sent.values()))
+        results(list(self.sent.values()))
         manifest = make_manifest(facts, self.base.layers, layers, config, spec)
         self.target.put_manifest(manifest)
         found = manifest.descriptor
         image = Descriptor(found.media_type, found.digest, found.size, platform=facts.platform)
         return naming_wheels(image, self.wheels)
-
-
-def _wait(futures: Iterable[Future[T]]) -> list[T]:
-    """The results in order; the first failure is raised."""
-    return [future.result() for future in futures]
-
-
-@contextmanager
-def _pool(name: str) -> Iterator[ThreadPoolExecutor]:
-    """Threads of which none is left when the block is; what they did not begin is not done."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix=name)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _opened(data: bytes) -> BytesIO:

@@ -39,6 +39,8 @@ _WANTED = re.compile(
     "|".join(pattern.pattern for pattern in (_PYTHON, _LIBRARY, _PATCH_LEVEL, _GLIBC, _MUSL))
 )
 _GLIBC_SAYS = re.compile(rb"GNU C Library [^\n]{0,80}?release version (2\.\d+)")
+# musl is its own loader; it keeps its version as a string of its own.
+_MUSL_SAYS = re.compile(rb"\0(1\.\d{1,2})\.\d{1,2}\0")
 _PATCH_SAYS = re.compile(rb'#define\s+PY_VERSION\s+"([0-9.]+)')
 _CONTENT = 8 * 1024 * 1024
 _MAX_LINKS = 40
@@ -134,6 +136,7 @@ def _says(path: str, member: Member) -> str:
     if named and named[1]:
         return named[1]
     pattern = _GLIBC_SAYS if path.endswith("/libc.so.6") else None
+    pattern = _MUSL_SAYS if _MUSL.fullmatch(path) else pattern
     pattern = _PATCH_SAYS if _PATCH_LEVEL.fullmatch(path) else pattern
     says = pattern and pattern.search(member.content(_CONTENT))
     return says[1].decode() if says else ""
@@ -177,8 +180,10 @@ class _Tree:
         """glibc where its library is, although a loader of musl may be there too."""
         real = [path for path in self.files if _GLIBC.fullmatch(path)]
         versions = [self.files[p].version for p in real if self.files[p].version]
-        if any(_MUSL.fullmatch(path) for path in (*self.files, *self.links)) and not versions:
-            return Libc("musl", DEFAULT_MUSL)
+        musl = [path for path in (*self.files, *self.links) if _MUSL.fullmatch(path)]
+        if musl and not versions:
+            says = [self.files[p].version for p in musl if p in self.files]
+            return Libc("musl", min(filter(None, says), key=_numbers, default=DEFAULT_MUSL))
         if not real:
             return None
         return Libc("glibc", min(versions, key=_numbers, default=DEFAULT_GLIBC))

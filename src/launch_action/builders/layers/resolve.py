@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -49,6 +50,7 @@ from launch_action.core.toml_file import normal
 
 _CACHE_KIND = "resolutions"
 _TIMEOUT = 900.0
+_FINDING = threading.Lock()
 
 
 def find_uv() -> Path:
@@ -56,7 +58,9 @@ def find_uv() -> Path:
     try:
         import uv
 
-        return Path(uv.find_uv_bin())
+        # The first to ask `sysconfig` fills it, and who asks meanwhile gets half of it.
+        with _FINDING:
+            return Path(uv.find_uv_bin())
     except (ImportError, FileNotFoundError):
         found = process.which("uv")
     if found is None:
