@@ -121,6 +121,24 @@ def test_an_alpine_image_has_musl(place: Place, tmp_path: Path) -> None:
     assert (facts.libc, facts.libc_version) == ("musl", "1.2")
 
 
+MUSL_SAYS = b"\x7fELF...\0musl libc (x86_64)\nVersion %s\n\0 0 1.5\0/proc/self/fd/\0"
+
+
+@pytest.mark.parametrize(
+    ("loader", "version"),
+    [(MUSL_SAYS + b"1.1.24\0", "1.1"), (MUSL_SAYS + b"1.2.5\0", "1.2"), (b"\x7fELF", "1.2")],
+)
+def test_musl_is_found_in_the_files_with_its_version(
+    place: Place, tmp_path: Path, loader: bytes, version: str
+) -> None:
+    files = {"lib/ld-musl-x86_64.so.1": File(loader, 0o755), **PYTHON}
+    put_image(place.content, [layer(files)], tag="musl", env=("CUDA_VERSION=12.4",))
+
+    facts = place.resolve(tmp_path / "cache", "musl").facts
+
+    assert (facts.libc, facts.libc_version) == ("musl", version)
+
+
 def test_the_platform_is_chosen_from_an_index(place: Place, tmp_path: Path) -> None:
     ours, _ = put_index(place.content, OCI_INDEX)
 

@@ -85,3 +85,14 @@ def test_the_error_names_every_python_there_is() -> None:
 
     with pytest.raises(BuildError, match=r"b has Python 3\.12, 3\.9, not 3\.11"):
         choose_python(found, "3.11", "b", [])
+
+
+@pytest.mark.parametrize(
+    ("alpine", "musl"), [("3.12.12", "1.1"), ("3.13.0", "1.2"), ("3.22.1", "1.2")]
+)
+def test_an_alpine_before_3_13_has_musl_1_1(alpine: str, musl: str) -> None:
+    history = tuple(line.replace("3.20.3", alpine) for line in ALPINE_HISTORY)
+    found = config_findings(config(OFFICIAL_ENV, history))
+
+    assert found
+    assert found.libc == Libc("musl", musl)

@@ -114,7 +114,9 @@ def test_what_an_untrusted_event_resolves_is_not_taken_for_what_a_trusted_one_do
 
 
 def test_the_order_of_platforms_changes_nothing() -> None:
-    one = made(replace(INPUTS, platform=("linux/arm64", "linux/amd64", "linux/x86_64")))
+    one = made(
+        replace(INPUTS, platform=("linux/arm64/v8", "linux/arm64", "linux/amd64", "linux/x86_64"))
+    )
     other = made(replace(INPUTS, platform=("linux/amd64", "linux/arm64")))
 
     assert one.build.recipe == other.build.recipe

@@ -134,7 +134,7 @@ INPUTS: tuple[Input, ...] = (
     Input("compression", "Compression of the layers: `gzip`, `gzip:1` to `gzip:12`, `zstd`, `zstd:1` to `zstd:19` "
           "(zstd needs Docker 23, containerd 1.5 or later where the image is pulled).",
           default="gzip", metavar="KIND[:LEVEL]"),
-    Input("platform", "Platforms of the image, such as `linux/amd64`; default the machine's.",
+    Input("platform", "Platforms of the image, such as `linux/amd64,linux/arm64`; default the machine's.",
           "list", metavar="PLATFORM"),
     Input("resolve-date", "Day that unpinned requirements are resolved as of: `YYYY-MM-DD` or `latest`; "
           "default the commit's.", metavar="DATE"),
