@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
+import venv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -236,3 +239,61 @@ def test_a_private_index_and_its_login_nowhere(tmp_path: Path, job: Job) -> None
             files = [path for path in root.rglob("*") if path.is_file()]
             assert files
             assert all(secret.encode() not in path.read_bytes() for path in files)
+
+
+def odd(name: str, *needs: str, heavy: bool = False, **modules: str) -> WheelMaker:
+    """A wheel with modules that tell who they are of, of more than a MiB if it is `heavy`."""
+    files = {
+        f"{path.replace('__', '/')}.py": f"X = {text!r}\n".encode()
+        for path, text in modules.items()
+    }
+    files |= {f"{name}_own/data.bin": os.urandom(1 << 20) + b"."} if heavy else {}
+    return WheelMaker(name=name, files=files, requires=needs)
+
+
+def test_whose_file_is_seen_is_what_pip_leaves(job: Job, tmp_path: Path) -> None:
+    folder = job.work.path / "d"
+    folder.mkdir()
+    wheels = [
+        # A light one that needs the heavy one whose file it replaces: its layer is below.
+        odd("zeta", "alpha", one="zeta", same="same"),
+        odd("alpha", heavy=True, one="alpha", same="same"),
+        # Two heavy ones, and two light ones, that do not know of each other.
+        odd("cv_one", heavy=True, cv__a="cv_one", cv__b="cv_one"),
+        odd("cv_two", heavy=True, cv__a="cv_two", cv__c="cv_two"),
+        odd("la", two="la"),
+        odd("lb", two="lb"),
+    ]
+    for wheel in wheels:
+        wheel.write(folder)
+    names = [wheel.name.replace("_", "-") for wheel in wheels]
+    job.work.write({"requirements.txt": "--no-index\n-f ./d\n" + "\n".join(names) + "\n"})
+    job.commit({})
+    modules = ("one", "same", "cv.a", "cv.b", "cv.c", "two")
+    ended = succeeded(job.launch(*modules))
+    found = job.facts()
+    venv.create(tmp_path / "pip", with_pip=True)
+    python = tmp_path / "pip" / "bin" / "python"
+    install = ["-m", "pip", "install", "--quiet", "--no-index", "-f", str(folder), *names]
+    subprocess.run([python, *install], check=True, timeout=120)
+    outputs = tmp_path / "pip-outputs"
+    outputs.mkdir()
+    subprocess.run(
+        [python, job.work.path / "tell.py", *modules],
+        check=True,
+        env={"LAUNCH_OUTPUT_DIR": str(outputs)},
+    )
+    by_pip = json.loads((outputs / "facts.json").read_text())
+    assert {name: found[name] for name in modules} == {name: by_pip[name] for name in modules}
+    assert "alpha and zeta both install" in ended.err
+    assert "zeta's is used" in ended.err
+    assert "cv_one's is used" in ended.err.replace("cv-one", "cv_one")
+    # Other requirements, over layers of the last image that are named and not made.
+    odd("lc", three="lc").write(folder)
+    job.work.write({"requirements.txt": (job.work.path / "requirements.txt").read_text() + "lc\n"})
+    store = {"LAUNCH_ACTION_STORE": str(job.machine.store)}
+    job.machine = Machine(tmp_path / "again", tmp_path / "other-cache", store)
+    job.commit({})
+    succeeded(job.launch(*modules, "three"))
+    found = job.facts()
+    assert {name: found[name] for name in modules} == {name: by_pip[name] for name in modules}

@@ -28,6 +28,7 @@ class WheelMaker:
     record: dict[str, str | None] = field(default_factory=dict)
     extra: list[tuple[str, bytes]] = field(default_factory=list)
     streamed: bool = False
+    requires: tuple[str, ...] = ()
 
     @property
     def dist_info(self) -> str:
@@ -36,6 +37,7 @@ class WheelMaker:
     def contents(self) -> dict[str, bytes]:
         found = dict(self.files)
         metadata = f"Metadata-Version: 2.1\nName: {self.name}\nVersion: {self.version}\n"
+        metadata += "".join(f"Requires-Dist: {one}\n" for one in self.requires)
         found[f"{self.dist_info}/METADATA"] = metadata.encode()
         found[f"{self.dist_info}/WHEEL"] = (
             b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"

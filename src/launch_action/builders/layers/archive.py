@@ -12,7 +12,7 @@ EntryKind = Literal["file", "directory", "symlink", "hardlink"]
 
 # What layers and configs hold, in which form: raised with any change of it, so that no layer and no
 # image made before is taken for what would be made now.
-CONTENT_VERSION = 2
+CONTENT_VERSION = 3
 
 # Modification time of every entry we write: 1980-01-01T00:00:00Z, the oldest that zip can hold.
 # 1970 breaks zip, the commit's time would change the layer of unchanged files.

@@ -37,7 +37,7 @@ from launch_action.builders.layers.known import (
     note_layer,
     note_set,
 )
-from launch_action.builders.layers.observed import Modules, Observed
+from launch_action.builders.layers.observed import Observed, observe, told
 from launch_action.builders.layers.threads import (
     Turns,
     ended_by_failure,
@@ -246,19 +246,26 @@ class _Image:
         from launch_action.builders.layers.download import OnlyUvCan
 
         try:
-            pairs = results(self._submit(by_uv=False))
+            pairs = self._pairs(by_uv=False)
         except OnlyUvCan as refused:
             self.builder.reporter.info(f"{refused}: uv fetches and installs")
-            pairs = results(self._submit(by_uv=True))
+            pairs = self._pairs(by_uv=True)
         # Bytecode above all wheels: with and without it, engines share what is below.
         return [*(layer for layer, _ in pairs), *(layer for _, layer in pairs if layer)]
 
-    def _submit(self, *, by_uv: bool) -> list[Future[tuple[MadeLayer, MadeLayer | None]]]:
+    def _pairs(self, *, by_uv: bool) -> list[tuple[MadeLayer, MadeLayer | None]]:
+        """Layers of wheels with those of their bytecode, and what must lie above all of them."""
+        from launch_action.builders.layers.claims import clashing
+
         below = len(self.base.layers) + len(self.base.recipes)
         packages = self.builder.packages()
-        recipes = packages.recipes(self.plan, self.base.facts, below, self.compiler(), by_uv=by_uv)
+        what = (self.plan, self.base.facts)
+        recipes = packages.recipes(*what, below, self.compiler(), by_uv=by_uv)
         self.resolved = packages.listed(recipes)
-        return [self.makers.submit(self._packaged, one) for one in recipes]
+        pairs = results([self.makers.submit(self._packaged, one) for one in recipes])
+        clash = [recipes[number] for number in clashing([layer.claims for layer, _ in pairs])]
+        above = packages.replacing(*what, clash, self.compiler(), by_uv=by_uv) if clash else None
+        return [*pairs, self._packaged(above)] if above else pairs
 
     def _packaged(self, one: PackagedRecipe) -> tuple[MadeLayer, MadeLayer | None]:
         """A layer of wheels, and that of their bytecode if they have modules."""
@@ -330,11 +337,10 @@ class _Image:
     def _make(self, recipe: LayerRecipe, packages: tuple[str, ...]) -> None:
         cache = self.builder.cache
         with cache.write("layers", recipe.key) as path, path.open("wb") as out:
-            modules = Modules(recipe.entries())
-            written = write_layer(modules, out, self.codec)
-        count = modules.count if recipe.role == "dependency" else -1
-        layer = MadeLayer(written.layer, recipe.key, recipe.role, recipe.title, packages, count)
-        note_layer(cache, layer)
+            observed = observe(recipe)
+            written = write_layer(observed, out, self.codec)
+        layer = MadeLayer(written.layer, recipe.key, recipe.role, recipe.title, packages)
+        note_layer(cache, told(layer, observed, self.base.facts.python.minor))
 
     def _finish(self, layers: Sequence[MadeLayer]) -> Descriptor:
         """The config beside the layers, the manifest after all of them."""

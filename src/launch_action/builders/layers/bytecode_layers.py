@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from launch_action.builders.layers.archive import CONTENT_VERSION, Entry, LayerRecipe
 from launch_action.builders.layers.bytecode import Compiler
 from launch_action.builders.layers.bytecode_choice import FORMAT
-from launch_action.builders.layers.environment import Supply, W, wheel_files
+from launch_action.builders.layers.environment import Supply, W, layer_files
 from launch_action.builders.layers.scheme import Scheme
 from launch_action.builders.layers.tar import with_parents
 from launch_action.builders.layers.writer import layer_key
@@ -33,13 +33,14 @@ def bytecode_recipes(
     the lowest are compiled into one: neighbours, for the order must stay.
     """
     together = max(len(layers) - max(room, 1), 0) + 1
-    first = tuple(wheel for layer in layers[:together] for wheel in layer)
-    count = f"{len(first)} packages" if len(first) > 1 else "1 package"
+    first = layers[:together]
+    number = sum(map(len, first))
+    count = f"{number} packages" if number > 1 else "1 package"
     found: list[LayerRecipe | None] = [_recipe(first, count, scheme, supply, compiler)]
     found += [None] * (together - 1)
     for layer in layers[together:]:
         name = f"{layer[0].name} {layer[0].version}"
-        found.append(_recipe(layer, name, scheme, supply, compiler))
+        found.append(_recipe([layer], name, scheme, supply, compiler))
     return tuple(found)
 
 
@@ -53,21 +54,28 @@ def bytecode_key(sha256s: Sequence[str], scheme: Scheme, version: str) -> str:
 
 
 def _recipe(
-    wheels: Sequence[W], title: str, scheme: Scheme, supply: Supply[W], compiler: Compiler
+    layers: Sequence[Sequence[W]],
+    title: str,
+    scheme: Scheme,
+    supply: Supply[W],
+    compiler: Compiler,
 ) -> LayerRecipe | None:
+    wheels = [wheel for layer in layers for wheel in layer]
     if not wheels:
         return None
     return LayerRecipe(
         key=bytecode_key([wheel.sha256 for wheel in wheels], scheme, compiler.version),
         role="bytecode",
         title=f"bytecode of {title}, by Python {compiler.version}",
-        entries=lambda: _written(wheels, scheme, supply, compiler),
+        entries=lambda: _written(layers, scheme, supply, compiler),
     )
 
 
 def _written(
-    wheels: Sequence[W], scheme: Scheme, supply: Supply[W], compiler: Compiler
+    layers: Sequence[Sequence[W]], scheme: Scheme, supply: Supply[W], compiler: Compiler
 ) -> Iterator[Entry]:
     with ExitStack() as stack:
-        parts = [wheel_files(wheel, scheme, supply, stack) for wheel in wheels]
+        parts = [
+            entries for layer in layers for _, entries in layer_files(layer, scheme, supply, stack)
+        ]
         yield from with_parents(compiler.entries(parts, scheme))

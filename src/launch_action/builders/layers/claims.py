@@ -1,10 +1,10 @@
 """What a layer of packages may share with another: its places, short enough for a manifest.
 
 Two layers that are made on different days are compared by these, without a wheel: a layer of the
-last image is named and not fetched. A claim is a path from the environment's root: a directory that
-belongs to the layer alone (`numpy/`, with a slash), or a file with the beginning of its content's
-SHA-256 (`six.py=1a2b3c4d`). In a directory that packages share (`bin`, a namespace) the claims are
-those of what is in it.
+last image is named and not fetched. A claim is a path from the environment's root, with `~/` for
+site-packages: a directory that belongs to the layer alone (`~/numpy/`, with a slash), or a file
+with the beginning of its content's SHA-256 (`~/six.py=1a2b3c4d`). In a directory that packages
+share (`bin`, a namespace) the claims are those of what is in it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from launch_action.builders.layers.scheme import Scheme
 
 # More in one directory are a package's own, or not worth a line each.
 _FEW = 24
+_PACKAGES = "~/"
 _Tree = dict[str, "_Tree | str"]
 
 
@@ -39,8 +40,9 @@ class Claims:
         for part in scheme.root.split("/"):
             inside = tree.get(part)
             tree = inside if isinstance(inside, dict) else {}
-        places = scheme.site_packages.removeprefix(f"{scheme.root}/")
-        return tuple(sorted(_claims(tree, "", f"{places}/")))
+        places = scheme.site_packages.removeprefix(f"{scheme.root}/") + "/"
+        found = _claims(tree, "", places)
+        return tuple(sorted(one.replace(places, _PACKAGES, 1) for one in found))
 
 
 def clashing(layers: Sequence[Sequence[str]]) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from launch_action.builders.layers.archive import CONTENT_VERSION, Entry, LayerR
 from launch_action.builders.layers.grouping import conflicts, group, merge, summary
 from launch_action.builders.layers.install import wheel_entries
 from launch_action.builders.layers.installed import installed, installed_entries
+from launch_action.builders.layers.overwrites import Part, in_order
 from launch_action.builders.layers.scheme import Scheme
 from launch_action.builders.layers.tar import sorted_entries, with_parents
 from launch_action.builders.layers.venv import home, skeleton
@@ -73,7 +74,8 @@ def environment_recipes(
     Each wheel comes with its size in bytes. The first layer holds the environment itself, the job's
     home and the light wheels, and is there when there are no wheels. `other_layers` counts the
     base's and the code's; wheels that are named in `alone` share no layer. Where two wheels install
-    one path, the upper layer wins, and in one layer the later name.
+    one path, the upper layer wins, and in one layer the later one installed; `replacing_layer`
+    makes of this what installing all of them in order would.
     """
     scheme = Scheme(prefix, python.minor)
     by_name = {normalised(wheel.name): wheel for wheel, _ in wheels}
@@ -102,7 +104,7 @@ def shared_key(
 
 def _heavy(wheel: W, scheme: Scheme, supply: Supply[W]) -> LayerRecipe:
     return LayerRecipe(
-        key=wheel_key(wheel.sha256, scheme, lane=_lane(supply)),
+        key=wheel_key(wheel.sha256, scheme, lane=lane_of(supply)),
         role="dependency",
         title=f"{wheel.name} {wheel.version}",
         entries=lambda: _written((), (wheel,), scheme, supply),
@@ -114,7 +116,7 @@ def _shared(
 ) -> LayerRecipe:
     count = f"{len(wheels)} light package{'' if len(wheels) == 1 else 's'}"
     ours = (*skeleton(scheme, python), home())
-    key = shared_key([w.sha256 for w in wheels], python, scheme, lane=_lane(supply))
+    key = shared_key([w.sha256 for w in wheels], python, scheme, lane=lane_of(supply))
     return LayerRecipe(
         key=key,
         role="dependency",
@@ -123,7 +125,8 @@ def _shared(
     )
 
 
-def _lane(supply: Supply[W]) -> str:
+def lane_of(supply: Supply[W]) -> str:
+    """How the wheels get into a layer."""
     # The same files either way, but compressed by another hand: other bytes, so another key.
     return "wheel" if supply.wheel else "tree"
 
@@ -132,12 +135,19 @@ def _written(
     ours: Sequence[Entry], wheels: Sequence[W], scheme: Scheme, supply: Supply[W]
 ) -> Iterator[Entry]:
     with ExitStack() as stack:
-        parts = [wheel_files(wheel, scheme, supply, stack) for wheel in wheels]
+        parts = layer_files(wheels, scheme, supply, stack)
         if supply.warn:
-            names = (wheel.name for wheel in wheels)
-            for line in summary(conflicts(tuple(zip(names, parts, strict=True)))):
+            for line in summary(conflicts(parts)):
                 supply.warn(line)
-        yield from with_parents(sorted_entries(merge((*parts, ours))))
+        files = (entries for _, entries in parts)
+        yield from with_parents(sorted_entries(merge((*files, ours))))
+
+
+def layer_files(
+    wheels: Sequence[W], scheme: Scheme, supply: Supply[W], stack: ExitStack
+) -> tuple[Part, ...]:
+    """The names of a layer's wheels with their files, in the order that they are installed in."""
+    return in_order([(wheel.name, wheel_files(wheel, scheme, supply, stack)) for wheel in wheels])
 
 
 def wheel_files(wheel: W, scheme: Scheme, supply: Supply[W], stack: ExitStack) -> list[Entry]:

@@ -25,6 +25,7 @@ LAYER_KEY = "dev.launch-action.layer.key"
 LAYER_ROLE = "dev.launch-action.layer.role"
 LAYER_DIFF_ID = "dev.launch-action.layer.diff-id"
 LAYER_PACKAGES = "dev.launch-action.layer.packages"
+LAYER_CLAIMS = "dev.launch-action.layer.claims"
 LAYER_MODULES = "dev.launch-action.layer.modules"
 LAYER_TITLE = "org.opencontainers.image.title"
 DEPENDENCIES_KEY = "dev.launch-action.dependencies.key"
@@ -58,7 +59,7 @@ class MadeLayer:
     """A layer of ours with what it was made from.
 
     `packages` are requirement lines, sorted; `modules` is how many Python files a layer of wheels
-    has, or -1 where that was not counted.
+    has, or -1 where that was not counted; `claims` are its places (`claims.py`).
     """
 
     layer: Layer
@@ -67,6 +68,7 @@ class MadeLayer:
     title: str
     packages: tuple[str, ...] = ()
     modules: int = -1
+    claims: tuple[str, ...] = ()
 
     def annotated(self) -> Descriptor:
         """The descriptor as a manifest names it: it carries what the layer was made from."""
@@ -78,6 +80,8 @@ class MadeLayer:
         }
         if self.modules >= 0:
             found[LAYER_MODULES] = str(self.modules)
+        if self.claims:
+            found[LAYER_CLAIMS] = "\n".join(self.claims)
         if self.packages:
             found[LAYER_PACKAGES] = "\n".join(self.packages)
         return self.layer.descriptor.annotated(found)
@@ -95,6 +99,7 @@ def read_layer(descriptor: Descriptor) -> MadeLayer | None:
         found.get(LAYER_TITLE, ""),
         tuple(filter(None, found.get(LAYER_PACKAGES, "").split("\n"))),
         _count(found.get(LAYER_MODULES, "")),
+        tuple(filter(None, found.get(LAYER_CLAIMS, "").split("\n"))),
     )
 
 

@@ -111,6 +111,7 @@ def note_layer(cache: Cache, made: MadeLayer) -> None:
                     "title": made.title,
                     "packages": made.packages,
                     "modules": made.modules,
+                    "claims": made.claims,
                 }
             )
         )
@@ -142,7 +143,10 @@ def _read(descriptor: Descriptor) -> MadeLayer | None:
 
 def _from_note(found: Mapping[str, object], key: str) -> MadeLayer:
     size, packages, modules = found["size"], found["packages"], found["modules"]
-    if not isinstance(size, int) or not isinstance(modules, int) or not isinstance(packages, list):
+    claims = found["claims"]
+    if not isinstance(size, int) or not isinstance(modules, int):
+        raise TypeError(key)
+    if not isinstance(packages, list) or not isinstance(claims, list):
         raise TypeError(key)
     descriptor = Descriptor(str(found["type"]), Digest(str(found["digest"])), size)
     return MadeLayer(
@@ -152,4 +156,5 @@ def _from_note(found: Mapping[str, object], key: str) -> MadeLayer:
         str(found["title"]),
         tuple(str(line) for line in packages),
         modules,
+        tuple(str(line) for line in claims),
     )

@@ -5,15 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from io import BufferedReader
 
-from launch_action.builders.layers.archive import Entry
+from launch_action.builders.layers.archive import Entry, LayerRecipe
+from launch_action.builders.layers.image import VENV, MadeLayer
+from launch_action.core.dataclass import replace
+
+
+def observe(recipe: LayerRecipe) -> Iterable[Entry]:
+    """The entries of a recipe; of packages, with what the layer's descriptor will say of them."""
+    return Modules(recipe.entries()) if recipe.role == "dependency" else recipe.entries()
+
+
+def told(layer: MadeLayer, observed: Iterable[Entry], python: str) -> MadeLayer:
+    """The layer with what was observed of its entries on the way."""
+    if not isinstance(observed, Modules):
+        return layer
+    return replace(layer, modules=observed.count, claims=observed.claims(python))
 
 
 class Modules:
-    """Entries on their way into a layer, and how many Python files were among them."""
+    """Entries on their way into a layer, how many Python files were among them; their claims."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
-        self._entries = entries
+        from launch_action.builders.layers.claims import Claims
+
+        self._entries = self._claims = Claims(entries)
         self.count = 0
+
+    def claims(self, python: str) -> tuple[str, ...]:
+        """The layer's places, for Python X.Y, when all entries have passed."""
+        from launch_action.builders.layers.scheme import Scheme
+
+        return self._claims.lines(Scheme(f"/{VENV}", python))
 
     def __iter__(self) -> Iterator[Entry]:
         for entry in self._entries:

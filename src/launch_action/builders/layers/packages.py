@@ -22,6 +22,7 @@ from launch_action.builders.layers.grouping import MAX_LAYERS
 from launch_action.builders.layers.image import VENV
 from launch_action.builders.layers.index_auth import read_logins
 from launch_action.builders.layers.lock import LockedWheel, Resolution
+from launch_action.builders.layers.replacing_layer import replacing_recipes
 from launch_action.builders.layers.resolve import Uv, find_uv, resolve
 from launch_action.builders.layers.scheme import Scheme
 from launch_action.builders.layers.source_wheels import SourceBuilder
@@ -55,6 +56,7 @@ class PackagedRecipe:
     wheels: tuple[InstalledWheel, ...] = ()
     bytecode: LayerRecipe | None = None
     shared: bool = False
+    locked: tuple[LockedWheel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +87,46 @@ class Packages:
         With `by_uv` uv fetches and installs, for indexes whose login only it has. Raises
         BuildError; a recipe whose wheel needs such a login raises OnlyUvCan when it is made.
         """
-        target = Target(base.python.version, base.platform, base.libc, base.libc_version)
-        inputs = plan.dependencies
-        uv = Uv(find_uv(), self.cache.directory("uv"), self.environment)
-        downloader = Downloader(
-            self.cache, read_logins(inputs, self.environment), self.context, self.environment
-        )
+        target, uv, downloader = self._tools(plan, base)
         with self.reporter.phase("resolve"):
             found = self._resolve(plan, target, uv, downloader)
         self.reporter.info(f"{len(found.wheels)} packages for {target}")
-        supply = Supply(
+        supply = self._supply(plan, base, by_uv=by_uv)
+        return self._layered(found, base, supply, below, compiler)
+
+    def replacing(
+        self,
+        plan: LayersPlan,
+        base: BaseFacts,
+        layers: Sequence[PackagedRecipe],
+        compiler: Compiler | None = None,
+        *,
+        by_uv: bool = False,
+    ) -> PackagedRecipe | None:
+        """The layer above these, whose wheels may replace each other's files; None for none.
+
+        Raises BuildError and OnlyUvCan: the wheels are read.
+        """
+        supply = self._supply(plan, base, by_uv=by_uv)
+        scheme = Scheme(f"/{VENV}", base.python.minor)
+        found = replacing_recipes([one.locked for one in layers], scheme, supply, compiler)
+        return PackagedRecipe(found[0], (), bytecode=found[1]) if found else None
+
+    def _tools(self, plan: LayersPlan, base: BaseFacts) -> tuple[Target, Uv, Downloader]:
+        logins = read_logins(plan.dependencies, self.environment)
+        return (
+            Target(base.python.version, base.platform, base.libc, base.libc_version),
+            Uv(find_uv(), self.cache.directory("uv"), self.environment),
+            Downloader(self.cache, logins, self.context, self.environment),
+        )
+
+    def _supply(self, plan: LayersPlan, base: BaseFacts, *, by_uv: bool) -> Supply[LockedWheel]:
+        target, uv, downloader = self._tools(plan, base)
+        return Supply(
             None if by_uv else self._fetcher(downloader),
-            _installer(inputs, target, uv, downloader),
+            _installer(plan.dependencies, target, uv, downloader),
             self.reporter.warning,
         )
-        return self._layered(found, base, supply, below, compiler)
 
     def _layered(
         self,
@@ -133,6 +160,7 @@ class Packages:
                 tuple(map(_installed, wheels)),
                 bytecode,
                 shared=None in compiled,
+                locked=wheels,
             )
             for (recipe, wheels), bytecode in zip(recipes, compiled, strict=True)
         )
@@ -147,14 +175,7 @@ class Packages:
 
         Raises BuildError, also where only uv has the login to an index.
         """
-        target = Target(base.python.version, base.platform, base.libc, base.libc_version)
-        uv = Uv(find_uv(), self.cache.directory("uv"), self.environment)
-        downloader = Downloader(
-            self.cache,
-            read_logins(plan.dependencies, self.environment),
-            self.context,
-            self.environment,
-        )
+        target, uv, downloader = self._tools(plan, base)
         fetch = self._fetcher(downloader)
         try:
             with self.reporter.phase("resolve"):
