@@ -19,6 +19,9 @@ from support.program import Ended, Machine, failed, succeeded
 from support.repositories import Work, make_repository
 from support.wheels import WheelMaker
 
+from launch_action.core.store import JobStore
+from launch_action.oci.layout import LayoutContent
+
 pytest_plugins = ["support.program_fixtures"]
 
 # What the job tells: the distributions, and what each module named on its command line holds.
@@ -64,6 +67,13 @@ class Job:
         latest = max(runs.iterdir(), key=lambda one: one.stat().st_mtime_ns)
         found: dict[str, Any] = json.loads((latest / "facts.json").read_text())
         return found
+
+    def frozen(self, ended: Ended) -> str:
+        """The requirements.frozen.txt of the version that a launch recorded."""
+        found = ended.document
+        content = LayoutContent(self.machine.layout(found["job_name"]), found["job_name"])
+        store = JobStore(content)
+        return store.job_files(store.load(found["job_digest"]))[1].decode()
 
     def installed(self, *modules: str, options: tuple[str, ...] = ()) -> list[str]:
         succeeded(self.launch(*modules, options=options))
@@ -139,15 +149,16 @@ def test_packages_of_the_repository_itself(job: Job, index: Index) -> None:
 
 def test_a_branch_of_a_repository_is_recorded_by_its_commit(job: Job, tmp_path: Path) -> None:
     with serve_git(tmp_path / "git") as server:
-        commit = server.commit("gitty", source("gitty"))
+        first = server.commit("gitty", source("gitty"))
         job.commit({"requirements.txt": f"gitty @ git+{server.url('gitty')}@main\n"})
-        succeeded(job.launch("gitty"))
+        ended = succeeded(job.launch("gitty"))
         assert job.facts()["gitty"] == 1
-        server.commit("gitty", {"gitty.py": "X = 2\n"})
+        assert job.frozen(ended) == f"gitty @ git+{server.url('gitty')}@{first}\n"
+        second = server.commit("gitty", {"gitty.py": "X = 2\n"})
         ended = succeeded(job.launch("gitty"))
         assert job.facts()["gitty"] == 2
         assert not ended.document["cache_hit"]
-        assert commit not in ended.document["metadata"]["built_from_source"]
+        assert job.frozen(ended) == f"gitty @ git+{server.url('gitty')}@{second}\n"
 
 
 def test_the_project_itself_with_its_console_script(job: Job, index: Index) -> None:

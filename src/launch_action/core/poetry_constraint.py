@@ -12,6 +12,8 @@ _CLAUSE = re.compile(
     rf"(?P<operator>\^|~=|~|===?|!=|<=|>=|<|>|)\s*v?(?P<version>{_VERSION})(?P<star>(?:\.\*)?)"
 )
 
+_OPPOSITE = {">=": "<", "<": ">=", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
+
 
 def alternatives(text: str) -> tuple[str, ...]:
     """The specifiers that a constraint comes to, one of which must hold; ("",) for any version.
@@ -33,6 +35,29 @@ def python_marker(text: str) -> str:
     if not all(found):
         return ""
     return found[0] if len(found) == 1 else " or ".join(f"({one})" for one in found)
+
+
+def python_excluded(text: str) -> str:
+    """The marker of the Pythons that a constraint leaves out; empty where it leaves out none.
+
+    >>> python_excluded(">=3.10,<4")
+    'python_full_version < "3.10" or python_full_version >= "4"'
+    """
+    parts = [_excluded(one) for one in alternatives(text)]
+    if not all(parts):
+        return ""
+    return parts[0] if len(parts) == 1 else " and ".join(f"({one})" for one in parts)
+
+
+def _excluded(specifier: str) -> str:
+    clauses = [one for one in _marker(specifier).split(" and ") if one]
+    found = []
+    for one in clauses:
+        name, operator, version = one.split(" ", 2)
+        if operator not in _OPPOSITE:
+            raise ValueError(specifier)
+        found.append(f"{name} {_OPPOSITE[operator]} {version}")
+    return " or ".join(found)
 
 
 def _marker(specifier: str) -> str:

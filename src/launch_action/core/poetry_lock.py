@@ -5,15 +5,21 @@ Source of the format: the poetry.lock that Poetry 1.1 to 2.x write (lock-version
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from launch_action.core.dataclass import dataclass, field
+from launch_action.core.poetry_constraint import python_excluded, python_marker
 from launch_action.core.requirement import Entry, LocalRequirement, Origin, Requirement
 from launch_action.core.requirement_line import read_requirement
 from launch_action.core.toml_file import fault, inside, normal, read_toml, table, tables
 
+if TYPE_CHECKING:
+    from packaging.version import Version
+
 LOCK = "poetry.lock"
+_EXTRA = re.compile(r"""extra\s*[!=]=\s*(?:"[^"]*"|'[^']*')""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +34,9 @@ class Locked:
 def read_lock(content: bytes) -> Locked:
     """The packages of a lock. Raises BuildError for another format, or a package without hashes.
 
-    A package with several versions (for several Pythons) has an entry for each where the lock says
-    by markers when it holds; where it does not, none: its files' hashes bound what is taken.
+    A package with several versions, for several environments, has each with its marker. A lock of
+    before Poetry 2 has no markers: the newest version that the Python allows is taken to hold. What
+    that does not tell apart is left to the hashes.
     """
     document = read_toml(content, LOCK)
     version = str(table(document, "metadata").get("lock-version", ""))
@@ -42,12 +49,12 @@ def read_lock(content: bytes) -> Locked:
             "lock again with Poetry 1.1 or later",
         )
     packages = tables(document, "package")
-    count: dict[str, int] = {}
+    versions: dict[str, list[Mapping[str, Any]]] = {}
     for one in packages:
-        count[_name(one)] = count.get(_name(one), 0) + 1
+        versions.setdefault(_name(one), []).append(one)
     hashes = table(document, "metadata", "files")
     found = [
-        _entry(one, _hashes(one, hashes, content), content, single=count[_name(one)] == 1)
+        _entry(one, _hashes(one, hashes, content), content, versions[_name(one)])
         for one in packages
     ]
     sources = [table(one, "source") for one in packages]
@@ -56,7 +63,7 @@ def read_lock(content: bytes) -> Locked:
         for one in sources
         if one.get("type") == "legacy"
     }
-    return Locked(tuple(found), frozenset(count), indexes)
+    return Locked(tuple(found), frozenset(versions), indexes)
 
 
 def _name(package: Mapping[str, Any]) -> str:
@@ -79,7 +86,10 @@ def _hashes(
 
 
 def _entry(
-    package: Mapping[str, Any], hashes: tuple[str, ...], content: bytes, *, single: bool
+    package: Mapping[str, Any],
+    hashes: tuple[str, ...],
+    content: bytes,
+    versions: Sequence[Mapping[str, Any]],
 ) -> Entry:
     name, version = _name(package), str(package.get("version", ""))
     source = table(package, "source")
@@ -97,17 +107,43 @@ def _entry(
             return LocalRequirement(origin, path, hashes=hashes)
         case "url":
             return Requirement(origin, f"{name} @ {url}", name, url, hashes, exact=True)
-    marker = _marker(package)
-    if single or marker:
-        text = f"{name}=={version}" + (f" ; {marker}" if marker and not single else "")
-        return Requirement(origin, text, name, "", hashes, exact=True)
-    return Requirement(origin, name, name, "", hashes)
+    if len(versions) == 1:
+        return Requirement(origin, f"{name}=={version}", name, "", hashes, exact=True)
+    marker = _marker(package) or _by_python(package, versions)
+    text = f"{name}=={version} ; {marker}" if marker else name
+    return Requirement(origin, text, name, "", hashes, exact=bool(marker))
 
 
 def _marker(package: Mapping[str, Any]) -> str:
-    """When one of several versions holds; empty where the lock does not say, or by group."""
+    """When one of several versions holds; empty where the lock does not say."""
     found = package.get("markers")
-    return found if isinstance(found, str) and "extra" not in found else ""
+    texts = [found] if isinstance(found, str) else list(table(package, "markers").values())
+    # Which extra asks for it does not matter to which version it is.
+    plain = [_EXTRA.sub('python_version >= "0"', x) for x in texts if isinstance(x, str)]
+    return plain[0] if len(plain) == 1 else " or ".join(f"({one})" for one in plain)
+
+
+def _by_python(package: Mapping[str, Any], versions: Sequence[Mapping[str, Any]]) -> str:
+    """The Pythons that a version allows and no newer one does; empty where that tells nothing."""
+    mine = str(package.get("python-versions", "*"))
+    newer = [x for x in versions if _order(x) > _order(package)]
+    try:
+        excluded = [python_excluded(str(one.get("python-versions", "*"))) for one in newer]
+        own = python_marker(mine)
+    except ValueError:
+        return ""
+    if not all(excluded):
+        return ""
+    return " and ".join(f"({one})" for one in (own, *excluded) if one)
+
+
+def _order(package: Mapping[str, Any]) -> Version:
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(str(package.get("version", "")))
+    except InvalidVersion:
+        return Version("0")
 
 
 def _origin(content: bytes, needle: str) -> Origin:
