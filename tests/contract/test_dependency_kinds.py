@@ -15,7 +15,7 @@ from support.git_server import GitServer, serve_git
 from support.github_runner import network_settings
 from support.index import Index, make_sdist, make_wheel, serve_index
 
-from launch_action.builders.layers.lock import Resolution
+from launch_action.builders.layers.lock import Resolution, SourcePackage
 from launch_action.builders.layers.target import Target
 from launch_action.core.dependencies import fingerprint
 from launch_action.core.errors import BuildError
@@ -456,6 +456,16 @@ def test_compiled_code_is_built_once_where_the_machine_is_like_the_target(tmp_pa
     old = replace(HERE, libc_version="2.1")
     with pytest.raises(BuildError, match=r"its code needs glibc 2\.\d+, the base has 2\.1"):
         project.builder(old).build(project.resolve(HERE).sources[0])
+
+
+def test_a_compiled_source_is_not_built_for_another_kind_of_machine(tmp_path: Path) -> None:
+    """Nothing is fetched nor run: what came out would be refused."""
+    source = SourcePackage("p", "1", "sdist", "https://nowhere.invalid/p-1.tar.gz", compiled=True)
+    builder = Project(tmp_path, {"requirements.txt": ""}).builder(
+        replace(HERE, libc="musl", libc_version="1.2")
+    )
+    with pytest.raises(BuildError, match=r"no wheel of p 1 for .* \(musl 1\.2\)"):
+        builder.complete(Resolution((), (source,)))
 
 
 def test_a_build_that_fails_is_told_with_its_words(index: Index, tmp_path: Path) -> None:

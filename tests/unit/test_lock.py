@@ -54,6 +54,7 @@ LINUX = "p-1-cp312-cp312-manylinux_2_28_x86_64.whl"
 OLDER = "p-1-cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
 ABI3 = "p-1-cp38-abi3-manylinux_2_17_x86_64.whl"
 PURE = "p-1-py3-none-any.whl"
+PYTHON_2 = "p-1-py2-none-any.whl"
 
 
 @pytest.mark.parametrize(
@@ -112,6 +113,25 @@ def test_a_package_with_only_a_source_is_listed_and_refused_by_name() -> None:
         found.require_wheels(AMD64)
     assert caught.value.message == "no wheel of p 1 for CPython 3.12 on linux/amd64 (glibc 2.28)"
     assert "--builder buildkit" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("files", "compiled"),
+    [
+        ((), False),
+        ((LINUX,), True),
+        ((LINUX, OLDER), True),
+        ((LINUX, "p-1-py2-none-any.whl"), False),
+    ],
+)
+def test_a_source_whose_wheels_are_for_other_platforms_is_compiled(
+    files: tuple[str, ...], compiled: bool
+) -> None:
+    """And not built for a platform that this machine is not like: it would be refused then."""
+    sdist = f'sdist = {{ url = "https://h/p-1.tar.gz", hashes = {{ sha256 = "{SHA}" }} }}'
+    found = read_lock(lock(*files, package=sdist), ARM64)
+
+    assert [one.compiled for one in found.sources] == [compiled]
 
 
 def test_only_wheels_with_an_allowed_hash_are_taken() -> None:

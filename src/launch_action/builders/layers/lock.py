@@ -43,7 +43,8 @@ class SourcePackage:
 
     An sdist is at `url` or, in the build context, at `path`; a directory is at `path`; of a git
     repository `url` is without credentials, `revision` a commit and `requested` what was asked for.
-    `direct` says that the requirement names this URL itself.
+    `direct` says that the requirement names this URL itself. `compiled` sources give a wheel for
+    one platform: those that the index has of the version are.
     """
 
     name: str
@@ -56,6 +57,7 @@ class SourcePackage:
     subdirectory: str = ""
     requested: str = ""
     direct: bool = False
+    compiled: bool = False
 
     @property
     def repository(self) -> GitSource:

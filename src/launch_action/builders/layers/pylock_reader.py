@@ -161,7 +161,9 @@ def _sdist(
     if not sdist:
         return SourcePackage(name, version, "other")
     url, path = _place(sdist, where)
-    return SourcePackage(name, version, "sdist", url, _sha256(sdist), path)
+    wheels = [_filename(entry) for entry in package.get("wheels", ())]
+    compiled = bool(wheels) and not any(name.endswith("-any.whl") for name in wheels)
+    return SourcePackage(name, version, "sdist", url, _sha256(sdist), path, compiled=compiled)
 
 
 def _directory(package: Mapping[str, Any], where: tuple[str, str]) -> str:

@@ -67,7 +67,10 @@ class SourceBuilder:
         """The resolution with a wheel for every package. Raises BuildError."""
         if not resolution.sources:
             return resolution
-        hopeless = [one for one in resolution.sources if one.kind == "other"]
+        # Compiled for this machine it would be refused, after all the time that it takes.
+        foreign = not builds_for(self.target)
+        sources = resolution.sources
+        hopeless = [one for one in sources if one.kind == "other" or (one.compiled and foreign)]
         if hopeless:
             Resolution((), tuple(hopeless)).require_wheels(self.target)
         with ThreadPoolExecutor(_BUILDS) as pool:
