@@ -15,6 +15,7 @@ from launch_action.core.inputs import (
     NOT_IN_ACTION,
     Inputs,
     read_inputs,
+    secret_texts,
     with_build_options,
 )
 from launch_action.core.outputs import Outcome, output_text
@@ -41,7 +42,8 @@ def run_action(outcome: Outcome) -> int:
         # Before anything is read, so that no error can show a secret that is not masked yet.
         for row in _ACTION_INPUTS.values():
             if row.secret:
-                commands.mask(values.get(row.name, ""))
+                for text in secret_texts(row, values.get(row.name, "")):
+                    commands.mask(text)
         inputs = read_inputs(with_build_options(values), environment)
         verbose = inputs.verbose or environment.get("RUNNER_DEBUG") == "1"
         place = Workplace(inputs, environment, Report(commands, verbose=verbose), now())

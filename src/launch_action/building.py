@@ -52,6 +52,7 @@ def _layers(place: Workplace, looked: Looked) -> LayersBuilder:
 
 def _buildkit(place: Workplace, looked: Looked) -> BuildkitBuilder:
     from launch_action.builders.buildkit.builder import BuildkitBuilder
+    from launch_action.builders.buildkit.tools import Tools
 
     inputs, store, source = place.inputs, looked.plan.store, looked.plan.source
 
@@ -61,7 +62,7 @@ def _buildkit(place: Workplace, looked: Looked) -> BuildkitBuilder:
     def wheels(plan: LayersPlan, base: BaseFacts) -> Sequence[tuple[LockedWheel, Path]]:
         return _packages(place, looked).wheels(plan, base)
 
-    return BuildkitBuilder(
+    tools = Tools(
         context=looked.context,
         environment=place.environment,
         folder=place.directory,
@@ -77,6 +78,7 @@ def _buildkit(place: Workplace, looked: Looked) -> BuildkitBuilder:
         place=posixpath.join(source.build_context, source.dockerfile) if source.dockerfile else "",
         trusted=not place.untrusted,
     )
+    return BuildkitBuilder(tools)
 
 
 def _is_insecure(repository: Repository | None, inputs: Inputs) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import newer_engine as newer
+from support.git_server import serve_git
 from support.images import stored_images
 from support.newer_engine import Engine
 from support.program import Ended, Machine, failed, succeeded
@@ -33,7 +35,6 @@ CMD ["cat", "/built"]
 """
 # As little as an engine can build: no base is pulled, nothing is run.
 SCRATCH = "FROM scratch\nCOPY . /app/\n"
-SHOW = "print(open('/built').read())\n"
 IGNORED = "*.log\n!keep.log\nDockerfile.wandb\n"
 OPTIONS = ("--job-name", JOB, "--entry-point", "python job.py")
 
@@ -70,7 +71,7 @@ def checkout(tmp_path: Path) -> Work:
     folder = work.path / "jobs" / "hello_world"
     work.write(
         {
-            "jobs/hello_world/job.py": "print('Hello from the job')\n" + SHOW,
+            "jobs/hello_world/job.py": "print('hello')\n",
             "jobs/hello_world/run.sh": "#!/bin/sh\n",
             "jobs/hello_world/a.log": "not wanted",
             "jobs/hello_world/keep.log": "wanted",
@@ -145,32 +146,30 @@ def test_every_rung_builds_the_commits_tree(
 
 
 def test_the_guides_command_ends_with_the_job_having_run(
-    checkout: Work, machine: Machine, python_base: str
+    machine: Machine, python_base: str, tmp_path: Path
 ) -> None:
-    """The first command of W&B's guide, with the checkout in the place of the URI."""
-    ended = succeeded(
-        machine.run(
-            "launch",
-            "--build-context",
-            "jobs/hello_world",
-            "--dockerfile",
-            "Dockerfile.wandb",
-            "--project",
-            "hello-world",
-            "--job-name",
-            "hello-world",
-            "--entry-point",
-            "python job.py",
-            "--build-arg",
-            f"BASE={python_base}",
-            "--resource",
-            "local-container",
-            cwd=checkout.path,
+    """The first command of W&B's guide, word for word but for the address of the repository."""
+    dockerfile = f'FROM {python_base}\nCOPY . /launch\nWORKDIR /launch\nCMD ["false"]\n'
+    machine.root.mkdir()
+    with serve_git(tmp_path / "remote") as server:
+        commit = server.commit(
+            "launch-jobs",
+            {
+                "jobs/hello_world/Dockerfile.wandb": dockerfile,
+                "jobs/hello_world/job.py": "import os\nprint('Hello from', os.getcwd())\n",
+            },
         )
-    )
+        command = (
+            f'launch --uri "{server.url("launch-jobs")}" --build-context jobs/hello_world '
+            '--dockerfile Dockerfile.wandb --project "hello-world" --job-name "hello-world" '
+            '--entry-point "python job.py"'
+        )
+        ended = succeeded(machine.run(*shlex.split(command), cwd=machine.root))
 
-    assert "Hello from the job\nbuilt for nobody\n" in ended.out
+    assert "Hello from /launch\n" in ended.out
     assert "succeeded, exit code 0" in ended.out
+    found, _ = document(machine, "hello-world")
+    assert found["source"]["git"] == {"remote": server.url("launch-jobs"), "commit": commit}
 
 
 def test_a_dockerfile_beside_the_script_makes_its_folder_the_context(

@@ -49,7 +49,8 @@ def _asked_alias(text: str) -> Tag:
     tag = Tag(text)
     if tag.startswith("key-") or hidden(tag):
         raise InputError(
-            f"not an alias: {text!r}", hint="tags that begin with key- or sha256- are the store's"
+            f"not an alias: {text!r}",
+            hint="tags that begin with key- or sha256-, and buildcache, are the store's",
         )
     return tag
 

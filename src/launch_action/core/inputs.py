@@ -307,6 +307,13 @@ def _shown(known: Input, value: Value) -> str:
     return without_credentials(", ".join(value) if isinstance(value, tuple) else str(value))
 
 
+def secret_texts(known: Input, text: str) -> tuple[str, ...]:
+    """What of a secret input must not be seen: all of it, or of `NAME=VALUE` lines the values."""
+    if known.kind != "lines":
+        return (text,)
+    return tuple(line.partition("=")[2].strip() for line in text.splitlines())
+
+
 def read_inputs(
     values: Mapping[str, str | Iterable[str]], environment: Mapping[str, str]
 ) -> Inputs:

@@ -57,7 +57,8 @@ _WHEELS = "dev.launch-action.wheels"
 BUILT = "dev.launch-action.built"
 
 _BUILD_KEY_TEXT = re.compile(r"[0-9a-f]{64}")
-_HIDDEN = re.compile(r"key-[0-9a-f]{32}|sha256-[0-9a-f]{64}.*", re.DOTALL)
+# `buildcache` is where a builder keeps its cache when nothing else is said.
+_HIDDEN = re.compile(r"key-[0-9a-f]{32}|sha256-[0-9a-f]{64}.*|buildcache", re.DOTALL)
 _UNTAGGABLE = re.compile(r"[^A-Za-z0-9._-]")
 _MAX_TAG = 128
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -243,7 +244,7 @@ def key_tag(build_key: str) -> Tag:
 
 
 def hidden(tag: str) -> bool:
-    """Whether a tag is no alias: a build key's, or the referrers fallback of other tools."""
+    """Whether a tag is no alias: a build key's, a build cache, or the fallback of other tools."""
     return _HIDDEN.fullmatch(tag) is not None
 
 

@@ -6,7 +6,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
@@ -27,13 +27,12 @@ from launch_action.builders.buildkit.rungs import Buildx, cache_is, needs_more
 from launch_action.builders.buildkit.saved_image import read_saved_image
 from launch_action.builders.buildkit.secret_files import secret_files
 from launch_action.builders.buildkit.target import Taken
+from launch_action.builders.buildkit.tools import OpenLayout
 from launch_action.builders.buildkit.work import Work
 from launch_action.core.errors import BuildError, LaunchError, RegistryError
 from launch_action.core.image import Manifest
 from launch_action.core.ports import Content
 from launch_action.core.reference import Digest
-
-OpenLayout = Callable[[str], Content]
 
 _TRIES = 4
 # What a registry or its network says, and another try may not be told; not what a step says.
