@@ -30,6 +30,7 @@ class Engine:
     folder: Path
     lazy: bool = False
     children: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    bridge: str = ""
 
     @property
     def plugin(self) -> Path | None:
@@ -90,6 +91,9 @@ class Engine:
             child.terminate()
             child.wait()
         self.children.clear()
+        if self.bridge:
+            subprocess.run(["ip", "link", "delete", self.bridge], check=False, capture_output=True)
+            self.bridge = ""
         for mount in reversed(_mounts_below(self.folder)):
             subprocess.run(["umount", "--lazy", mount], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -125,8 +129,21 @@ class Engine:
             "dockerd", f"--config-file={config}", f"--host=unix://{self.folder / 'docker.sock'}",
             f"--containerd={self.folder / 'c.sock'}", f"--data-root={self.folder / 'd'}",
             f"--exec-root={self.folder / 'x'}", f"--pidfile={self.folder / 'docker.pid'}",
-            "--bridge=none", "--iptables=false", "--ip6tables=false",
+            f"--bridge={self._bridge()}", "--iptables=false", "--ip6tables=false",
         )  # fmt: skip
+
+    def _bridge(self) -> str:
+        """A network bridge of its own: an engine without any removes another one's docker0."""
+        name = f"launch{os.getpid() % 100_000}"
+        for words in (
+            ["add", "name", name, "type", "bridge"],
+            ["set", name, "up"],
+        ):
+            subprocess.run(["ip", "link", *words], check=True, capture_output=True)
+        address = f"10.214.{os.getpid() % 250 + 1}.1/24"
+        subprocess.run(["ip", "addr", "add", address, "dev", name], check=True, capture_output=True)
+        self.bridge = name
+        return name
 
     def _spawn(self, name: str, *arguments: str) -> None:
         with (self.folder / f"{name}.log").open("wb") as log:

@@ -89,8 +89,17 @@ def _engine(_: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("engine", True, detail)
 
 
-def _builder(_: Mapping[str, str]) -> Iterator[Finding]:
+def _builder(environment: Mapping[str, str]) -> Iterator[Finding]:
     yield Finding("builder", True, "layers: no daemon, no root")
+    from launch_action.builders.buildkit.client import Docker, docker_environment
+    from launch_action.builders.buildkit.probe import find_rung
+
+    try:
+        found = find_rung(Docker(docker_environment(environment), lambda _: None))
+    except LaunchError as error:
+        yield Finding("dockerfiles", False, error.message, error.hint)
+    else:
+        yield Finding("dockerfiles", True, f"buildkit: {found}")
 
 
 def _login(environment: Mapping[str, str]) -> Iterator[Finding]:

@@ -107,6 +107,14 @@ class _Handler(BaseHTTPRequestHandler):
         with self.shared.lock:
             self.shared.connections += 1
 
+    def handle_one_request(self) -> None:
+        """An engine tries TLS first, and needs an answer in HTTP to know that this is not it."""
+        if self.rfile.peek(1)[:1] == b"\x16":  # type: ignore[attr-defined]
+            self.wfile.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+            self.close_connection = True
+            return
+        super().handle_one_request()
+
     def do_GET(self) -> None:
         proxy = self.shared
         headers = {k.lower(): v for k, v in self.headers.items()}

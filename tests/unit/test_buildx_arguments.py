@@ -235,4 +235,10 @@ def test_an_engine_with_images_in_containerd_is_not_limited() -> None:
     assert Buildx("0.29.1", "docker").limited
     assert not Buildx("0.29.1", "docker", containerd=True).limited
     assert not Buildx("0.29.1", "docker-container").limited
-    assert Buildx("0.29.1", "remote").elsewhere
+
+
+def test_a_builder_elsewhere_pushes_by_itself_where_it_reaches_the_registry() -> None:
+    assert not Buildx("0.29.1", "docker-container").pushes(loopback=False)
+    assert Buildx("0.29.1", "remote", endpoint="tcp://b:1").pushes(loopback=False)
+    assert not Buildx("0.29.1", "remote", endpoint="tcp://b:1").pushes(loopback=True)
+    assert Buildx("0.29.1", "remote", endpoint="unix:///b").pushes(loopback=True)

@@ -24,10 +24,11 @@ _IMAGE = "oci-mediatypes=true,rewrite-timestamp=true"
 @dataclass(frozen=True, slots=True)
 class Output:
     """Where the image goes: an OCI layout `place`, the engine's store (`place`: a file for the
-    image's id), or by digest into the repository `place`."""
+    image's id), or by digest into the repository `place`, over `plain` http where it is that."""
 
     kind: Literal["layout", "engine", "push"]
     place: str
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,8 @@ def _output(output: Output, compression: Compression) -> tuple[str, ...]:
         case "push":
             fields = f"type=image,name={output.place},push=true,push-by-digest=true"
             more = f"name-canonical=true,{_IMAGE}{_compression(compression)}"
-            return (f"--output={fields},{more}",)
+            plain = ",registry.insecure=true" if output.plain else ""
+            return (f"--output={fields},{more}{plain}",)
         case "engine":
             return ("--load", f"--iidfile={output.place}")
 

@@ -81,9 +81,9 @@ def _output(work: Work, rung: Buildx) -> Output:
     on another machine, if it can reach the registry as we do."""
     if rung.limited:
         return Output("engine", str(work.folder / "image-id"))
-    local = not work.repository or _is_loopback(work.repository.partition("/")[0])
-    if rung.elsewhere and not local and not work.private:
-        return Output("push", work.repository)
+    loopback = _is_loopback(work.repository.partition("/")[0])
+    if work.repository and rung.pushes(loopback=loopback) and not work.private:
+        return Output("push", work.repository, plain=loopback or work.plain)
     return Output("layout", str(work.folder / "layout"))
 
 

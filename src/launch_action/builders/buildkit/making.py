@@ -97,6 +97,7 @@ def _work(
         repository=tools.repository,
         place=tools.place,
         private=tools.private,
+        plain=tools.plain,
         builder_image=tools.environment.get(_IMAGE_VARIABLE, ""),
         secrets=values,
         logins=tools.logins,

@@ -10,7 +10,7 @@ from launch_action.builders.buildkit.rungs import Buildx, EngineBuild, Rung
 from launch_action.core.errors import BuildError
 from launch_action.engine import engine_available
 
-_FIELD = re.compile(r"^(Driver|BuildKit version|BuildKit):\s*(\S+)", re.MULTILINE)
+_FIELD = re.compile(r"^(Driver|Endpoint|BuildKit version|BuildKit):\s*(\S+)", re.MULTILINE)
 _BUILDX_VERSION = re.compile(r"\bv?(\d+\.\d+\.\d+)")
 
 
@@ -43,6 +43,7 @@ def find_buildx(docker: Docker) -> Buildx | None:
         driver=driver,
         buildkit=found.get("BuildKit version") or found.get("BuildKit") or "",
         containerd=driver == "docker" and _keeps_in_containerd(docker),
+        endpoint=found.get("Endpoint", ""),
     )
 
 

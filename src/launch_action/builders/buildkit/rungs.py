@@ -23,7 +23,8 @@ class Buildx:
     """`docker buildx` with a builder; `name` is empty for the current one.
 
     `buildkit` is the version that it tells, `containerd` whether an engine's own builder keeps
-    images in containerd (without that it can neither export nor build for several platforms).
+    images in containerd (without that it can neither export nor build for several platforms),
+    `endpoint` where the builder is.
     """
 
     version: str
@@ -31,16 +32,17 @@ class Buildx:
     buildkit: str = ""
     containerd: bool = False
     name: str = ""
+    endpoint: str = ""
 
     @property
     def limited(self) -> bool:
         """Whether it is an engine's builder that leaves images to the engine's own store."""
         return self.driver == "docker" and not self.containerd
 
-    @property
-    def elsewhere(self) -> bool:
-        """Whether it may run on another machine, to which layers would be moved and back."""
-        return self.driver in _ELSEWHERE
+    def pushes(self, *, loopback: bool) -> bool:
+        """Whether it should push by itself: it may be on another machine, and what it has would be
+        moved twice. A registry on our loopback is reached by what is on this machine for sure."""
+        return self.driver in _ELSEWHERE and (not loopback or self.endpoint.startswith("unix:"))
 
     @property
     def named_contexts(self) -> bool:

@@ -30,9 +30,10 @@ class Tools:
     """What builds the Dockerfile of one build context.
 
     `environment` is the caller's, `folder` where the paths of secrets count from. `repository` is
-    the image's in its registry, empty for a local store, and `private` says that only we were told
-    how to reach that. `logins` are user and password by registry. `place` names the Dockerfile for
-    people. Where the event is not `trusted`, the build gets no secret and writes no cache.
+    the image's in its registry, empty for a local store; `private` says that only we were given
+    the certificates of that, `plain` that it is spoken to over http. `logins` are user and
+    password by registry. `place` names the Dockerfile for people. Where the event is not `trusted`,
+    the build gets no secret and writes no cache.
     `facts` and `wheels` are for a generated Dockerfile.
     """
 
@@ -47,6 +48,7 @@ class Tools:
     wheels: Wheels
     repository: str = ""
     private: bool = False
+    plain: bool = False
     logins: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
     place: str = ""
     trusted: bool = True

@@ -22,8 +22,8 @@ class Work:
     `text` is the Dockerfile, `wheels` the folder of a generated one's packages, already there.
     `repository` is the image's in its registry, empty for a local store; `place` names the
     Dockerfile from the repository's root; `epoch` is in seconds since 1970. `private`: the
-    registry is reached with certificates or by a way that only we were told of. `builder_image` is
-    BuildKit's, for a builder of our own.
+    registry is reached with certificates that only we were given; `plain`: over http.
+    `builder_image` is BuildKit's, for a builder of our own.
     """
 
     plan: DockerfilePlan
@@ -38,6 +38,7 @@ class Work:
     repository: str
     place: str
     private: bool = False
+    plain: bool = False
     builder_image: str = ""
     secrets: Sequence[tuple[str, bytes]] = field(default=(), repr=False)
     logins: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
