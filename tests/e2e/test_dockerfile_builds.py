@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,13 @@ CMD ["cat", "/built"]
 SCRATCH = "FROM scratch\nCOPY . /app/\n"
 IGNORED = "*.log\n!keep.log\nDockerfile.wandb\n"
 OPTIONS = ("--job-name", JOB, "--entry-point", "python job.py")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_base_is_left(engine: str, python_base: str) -> Iterator[None]:
+    """The machine's own engine pulls the base, which is of this session alone."""
+    yield
+    subprocess.run(["docker", "image", "rm", "--force", python_base], capture_output=True)
 
 
 @pytest.fixture(scope="module", params=["20 by its API", "20", "newer by its API", "newer"])

@@ -17,11 +17,14 @@ from launch_action.builders.buildkit.arguments import cache_argument
 from launch_action.builders.buildkit.rungs import cache_reference
 from launch_action.builders.buildkit.trace import Trace
 from launch_action.core.dockerfile_plan import DockerfilePlan
-from launch_action.core.errors import BuildError
+from launch_action.core.errors import BuildError, RunError
+from launch_action.engine import connected, engine_errors
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
+# Seconds for an engine to remove an image.
+_PROMPT = 30
 _UNITS = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmg]?)b?", re.IGNORECASE)
 
@@ -90,15 +93,26 @@ def build_in_engine(
 
 
 @contextmanager
-def removed_after(engine: DockerClient, image: str) -> Iterator[None]:
-    """An image that is not kept in the engine; its steps stay in the build cache."""
-    from docker.errors import APIError
+def removed_after(image: str, say: Callable[[str], None]) -> Iterator[None]:
+    """An image that is not kept in the engine; its steps stay in the build cache.
 
+    An engine that is busy is not waited for long: an image without a name is what every build
+    leaves that was interrupted, and `docker image prune` removes it.
+    """
     try:
         yield
     finally:
-        with suppress(APIError):  # in use by another, or named: then it is not ours alone
-            engine.api.remove_image(image)
+        from docker.errors import APIError
+
+        try:
+            with (
+                connected(_PROMPT) as engine,
+                engine_errors("image not removed"),
+                suppress(APIError),  # in use by another, or named: it is not ours alone
+            ):
+                engine.api.remove_image(image)
+        except RunError as error:
+            say(f"{error.message}; {image[:19]} stays in the engine")
 
 
 def _messages(lines: Iterator[bytes]) -> Iterator[tuple[dict[str, Any], list[str]]]:

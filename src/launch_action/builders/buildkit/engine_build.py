@@ -32,7 +32,7 @@ def build_with_engine(work: Work) -> tuple[Taken, ...]:
         for base in work.bases:
             _bring(engine, base, work)
         image = _build(engine, work)
-        with removed_after(engine, image):
+        with removed_after(image, work.docker.say):
             folder = work.folder / "saved"
             folder.mkdir()
             saved = read_saved_image(engine.api.get_image(image), folder)
