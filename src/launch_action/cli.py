@@ -19,7 +19,7 @@ from launch_action.core.errors import BuildError, InputError, LaunchError
 from launch_action.core.inputs import INPUTS, Command, Input, Inputs, read_inputs
 from launch_action.core.outputs import Outcome
 from launch_action.core.spelling import nearest
-from launch_action.job_cli import add_job_commands, job_command
+from launch_action.job_cli import NOT_TO_CREATE, add_job_commands, job_command
 from launch_action.report import Report, open_sink, printable
 from launch_action.streams import flush, prepare_streams, unwritable, writer
 
@@ -76,6 +76,9 @@ def parser(asked: str) -> argparse.ArgumentParser:
 
 
 def _add_arguments(command: Command, one: argparse.ArgumentParser) -> None:
+    if command == "build":
+        text = "recorded job to build again; default the source that the options name"
+        one.add_argument("recorded", metavar="JOB", nargs="?", help=text)
     if command == "run":
         one.add_argument("job", metavar="JOB", help="job reference, such as ghcr.io/acme/train:v1")
     for known in INPUTS:
@@ -84,9 +87,11 @@ def _add_arguments(command: Command, one: argparse.ArgumentParser) -> None:
     _add_own(one, dry_run=command != "run")
 
 
-def _add_job_options(one: argparse.ArgumentParser) -> None:
+def _add_job_options(one: argparse.ArgumentParser, command: str) -> None:
     for known in INPUTS:
-        if "job" in known.commands:
+        if command == "create" and known.name in NOT_TO_CREATE:
+            continue
+        if "job" in known.commands or (command == "create" and "build" in known.commands):
             _add_option(one, known)
 
 
@@ -236,7 +241,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
-    from launch_action.launching import launch, run_existing, show_plan
+    from launch_action.launching import build_recorded, launch, run_existing, show_plan
     from launch_action.wiring import Workplace, is_untrusted, now, take_environment
 
     environment = take_environment()
@@ -248,7 +253,10 @@ def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
         _refuse_build_options(chosen)
         code = run_existing(chosen.job, place, outcome, log)
     elif chosen.dry_run:
-        return _print_plan(show_plan(place, outcome, run=chosen.command == "launch"), chosen.json)
+        run, recorded = chosen.command == "launch", getattr(chosen, "recorded", None) or ""
+        return _print_plan(show_plan(place, outcome, recorded, run=run), chosen.json)
+    elif getattr(chosen, "recorded", None):
+        code = build_recorded(chosen.recorded, place, outcome)
     else:
         code = launch(place, outcome, log, run=chosen.command == "launch")
     _print_result(outcome, as_json=chosen.json)

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from launch_action.wiring import Workplace
 
+# Options of a build that say nothing of what a job is, or are given in another way here.
+NOT_TO_CREATE = frozenset({
+    "uri", "docker-image", "working-directory", "pr-commit", "builder", "compile", "compression",
+    "resolve-date", "sbom", "provenance",
+})  # fmt: skip
 _HELP: Mapping[str, str] = {
+    "create": "record the job of a git repository, a directory or an image; nothing is built",
     "list": "list the versions of jobs in a repository or in the local store",
     "describe": "show everything that is recorded of a job version",
     "promote": "move aliases to a job version, by digest; nothing is built",
@@ -21,20 +27,29 @@ _JOB_HELP = "job reference, such as ghcr.io/acme/train:v1, or name:alias of the 
 
 def add_job_commands(
     commands: argparse._SubParsersAction[Any],
-    add_options: Callable[[argparse.ArgumentParser], None],
+    add_options: Callable[[argparse.ArgumentParser, str], None],
 ) -> None:
     """Add `job` with its commands; `add_options` adds what all of them take."""
-    text = "list, describe, promote or delete recorded jobs"
+    text = "create, list, describe, promote or delete recorded jobs"
     own = commands.add_parser("job", help=text, description=text, allow_abbrev=False)
     parsers = own.add_subparsers(dest="job_command", metavar="COMMAND", required=True)
     for name, text in _HELP.items():
         one = parsers.add_parser(name, help=text, description=text, allow_abbrev=False)
         _add_arguments(name, one)
-        add_options(one)
+        add_options(one, name)
         one.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
 
 def _add_arguments(name: str, one: argparse.ArgumentParser) -> None:
+    if name == "create":
+        one.add_argument("kind", choices=("git", "code", "image"), help="what PATH names")
+        one.add_argument(
+            "path", metavar="PATH",
+            help="address of a git repository or a checkout; a directory; an image",
+        )  # fmt: skip
+        one.add_argument("-n", "--name", dest="job-name", metavar="NAME", help="name of the job")
+        one.add_argument("-r", dest="python", metavar="VERSION", help="the same as --runtime")
+        return
     if name == "list":
         one.add_argument(
             "repositories", metavar="REPOSITORY", nargs="*",
@@ -64,6 +79,8 @@ def job_command(chosen: argparse.Namespace, place: Workplace) -> Iterator[str]:
     from launch_action import job_commands, job_text
 
     match chosen.job_command:
+        case "create":
+            return _create(chosen, place)
         case "list":
             document = job_commands.list_jobs(chosen.repositories, place)
             lines = job_text.listing(document, place.started)
@@ -76,4 +93,16 @@ def job_command(chosen: argparse.Namespace, place: Workplace) -> Iterator[str]:
         case _:
             document = job_commands.delete_job(chosen.reference, chosen.aliases, place)
             lines = job_text.deletion(document)
-    yield from [json.dumps(document, indent=2)] if chosen.json else lines
+    return iter([json.dumps(document, indent=2)] if chosen.json else lines)
+
+
+def _create(chosen: argparse.Namespace, place: Workplace) -> Iterator[str]:
+    from launch_action.core.outputs import Outcome
+    from launch_action.job_create import create_job
+    from launch_action.report import result_lines
+
+    outcome = Outcome()
+    create_job(chosen.kind, chosen.path, place, outcome.announce)
+    if chosen.json:
+        return iter([json.dumps(outcome.document(), indent=2)])
+    return result_lines(outcome.values)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from launch_action.core.comparison import packages, requirement_changes
@@ -20,7 +19,13 @@ from launch_action.core.reference import Reference, Tag
 from launch_action.core.store import JobStore
 from launch_action.core.store_copy import copy_version
 from launch_action.core.version import JobVersion, hidden
-from launch_action.stored_jobs import find_job, local_stores, open_store, registry_reference
+from launch_action.stored_jobs import (
+    find_job,
+    for_registry,
+    local_stores,
+    open_store,
+    registry_reference,
+)
 from launch_action.wiring import StoredJob, Workplace
 
 Document = dict[str, Any]
@@ -38,11 +43,11 @@ def list_jobs(repositories: Sequence[str], place: Workplace) -> Document:
 
 def describe_job(reference: str, against: str, place: Workplace) -> Document:
     """All that is recorded of a version; with `against`, what it has that the other has not."""
-    job = find_job(reference, _for_registry(reference, place))
+    job = find_job(reference, for_registry(reference, place))
     found = _described(job)
     if against:
         beside = _beside(against, reference)
-        found["against"] = _compared(find_job(beside, _for_registry(beside, place)), job)
+        found["against"] = _compared(find_job(beside, for_registry(beside, place)), job)
     return found
 
 
@@ -53,7 +58,7 @@ def promote_job(reference: str, aliases: Sequence[str], place: Workplace) -> Doc
     job and `--allow-rename` is not said.
     """
     wanted = [_target(alias) for alias in aliases]
-    job = find_job(reference, _for_registry(reference, place), writable=True)
+    job = find_job(reference, for_registry(reference, place), writable=True)
     moved = []
     for repository in dict.fromkeys(repository for repository, _ in wanted):
         tags = tuple(Tag(alias) for name, alias in wanted if name == repository)
@@ -69,7 +74,7 @@ def delete_job(reference: str, aliases: Sequence[str], place: Workplace) -> Docu
 
     Raises StoreError when another alias still reaches the version, or where there is no such alias.
     """
-    place = _for_registry(reference, place)
+    place = for_registry(reference, place)
     content, selector = open_store(reference, place, writable=True)
     store, nonce = JobStore(content), secrets.token_hex(8)
     if aliases:
@@ -90,14 +95,8 @@ def delete_job(reference: str, aliases: Sequence[str], place: Workplace) -> Docu
 
 
 def _repository(name: str, place: Workplace) -> Content:
-    content, _ = open_store(name, _for_registry(name, place))
+    content, _ = open_store(name, for_registry(name, place))
     return content
-
-
-def _for_registry(reference: str, place: Workplace) -> Workplace:
-    """The workplace in which the registry password is for this reference's registry."""
-    named = registry_reference(reference)
-    return replace(place, login_host=named.repository.registry) if named else place
 
 
 def _beside(against: str, reference: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from launch_action.core.plan import describe
 from launch_action.core.ports import Content, Traffic
 from launch_action.looking import Looked, look
 from launch_action.sources import check_commit
-from launch_action.stored_jobs import find_job, registry_reference
+from launch_action.stored_jobs import find_job, for_registry
 from launch_action.wiring import Running, StoredJob, Workplace
 
 if TYPE_CHECKING:
@@ -36,13 +37,48 @@ def launch(place: Workplace, outcome: Outcome, log: Log, *, run: bool) -> int:
 
 
 def build(place: Workplace, announce: Announce, *, run: bool) -> StoredJob:
-    """Build and record the checkout's job; `run` only tells the plan what comes after."""
+    """Build and record the source's job; `run` only tells the plan what comes after."""
+    if place.inputs.docker_image:
+        return _existing_image(place, announce, run=run)
     with look(place, run=run) as looked:
-        content = place.content(looked.plan.store)
-        announce({"job_name": looked.plan.job_name, "metadata": source_metadata(looked)})
-        launched = execute(looked.plan, world(place, looked, content, announce))
-        tell(place, announce, content.traffic)
+        return _execute(place, looked, announce)
+
+
+def build_recorded(reference: str, place: Workplace, outcome: Outcome) -> int:
+    """Build a recorded job from its source; its aliases move to the version that is written."""
+    with _look_again(reference, place) as (there, looked):
+        _execute(there, looked, outcome.announce)
+    outcome.announce({"run_status": "skipped"})
+    return 0
+
+
+@contextmanager
+def _look_again(reference: str, place: Workplace) -> Iterator[tuple[Workplace, Looked]]:
+    """The source of a recorded job, with the plan to build it into the store that it is of."""
+    from launch_action.rebuilding import moved_plan, recorded_source
+
+    place = for_registry(reference, place)
+    job = find_job(reference, place, writable=True)
+    with recorded_source(job, place) as there, look(there, run=False) as looked:
+        yield there, replace(looked, plan=moved_plan(looked.plan, job, place))
+
+
+def _execute(place: Workplace, looked: Looked, announce: Announce) -> StoredJob:
+    content = place.content(looked.plan.store)
+    announce({"job_name": looked.plan.job_name, "metadata": source_metadata(looked)})
+    launched = execute(looked.plan, world(place, looked, content, announce))
+    tell(place, announce, content.traffic)
     return StoredJob(content, launched.version, looked.plan.store.kind == "registry")
+
+
+def _existing_image(place: Workplace, announce: Announce, *, run: bool) -> StoredJob:
+    from launch_action.job_create import record_image
+
+    if run:
+        from launch_action.run_plan import check_run
+
+        check_run(place)
+    return record_image(place, announce)
 
 
 def run_stored(job: StoredJob, place: Workplace, running: Running) -> int:
@@ -56,9 +92,7 @@ def run_stored(job: StoredJob, place: Workplace, running: Running) -> int:
 
 def run_existing(reference: str, place: Workplace, outcome: Outcome, log: Log) -> int:
     """Run a job version of a store; the exit code."""
-    named = registry_reference(reference)
-    if named:
-        place = replace(place, login_host=named.repository.registry)
+    place = for_registry(reference, place)
     job = find_job(reference, place)
     outcome.announce(_known_outputs(job))
     given = place.inputs.entry_point
@@ -80,12 +114,29 @@ def _known_outputs(job: StoredJob) -> dict[str, Any]:
     }
 
 
-def show_plan(place: Workplace, outcome: Outcome, *, run: bool) -> dict[str, Any]:
-    """The plan as a document: the outputs that are known, and the list of steps."""
+def show_plan(
+    place: Workplace, outcome: Outcome, recorded: str = "", *, run: bool
+) -> dict[str, Any]:
+    """The plan as a document: the outputs that are known, and the list of steps.
+
+    It is that of building a recorded job again, where one is named.
+    """
+    if place.inputs.docker_image:
+        from launch_action.job_create import image_steps
+
+        found = image_steps(place, outcome.announce)
+        return {**outcome.document(), "plan": found}
+    if recorded:
+        with _look_again(recorded, place) as (_, looked):
+            return _plan_document(looked, outcome)
     with look(place, run=run) as looked:
-        outcome.announce({"job_name": looked.plan.job_name, "tags": list(looked.plan.aliases)})
-        outcome.announce({"metadata": source_metadata(looked)})
-        return {**outcome.document(), "plan": describe(looked.plan)}
+        return _plan_document(looked, outcome)
+
+
+def _plan_document(looked: Looked, outcome: Outcome) -> dict[str, Any]:
+    outcome.announce({"job_name": looked.plan.job_name, "tags": list(looked.plan.aliases)})
+    outcome.announce({"metadata": source_metadata(looked)})
+    return {**outcome.document(), "plan": describe(looked.plan)}
 
 
 def exit_code(result: RunResult) -> int:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Literal
 from launch_action.builders.layers.image import LIBC, VENV, read_layer
 from launch_action.builders.layers.unpack import extract
 from launch_action.core.dataclass import replace
-from launch_action.core.errors import RunError
+from launch_action.core.errors import RunError, StoreError
 from launch_action.core.image import Descriptor, Manifest, Platform, parse_object
-from launch_action.core.job import JobDocument, read_job
+from launch_action.core.job import ImageSource, JobDocument, read_job
 from launch_action.core.launch import Announce
-from launch_action.core.ports import read_blob
-from launch_action.core.reference import Digest, Repository
+from launch_action.core.ports import Content, read_blob
+from launch_action.core.reference import Digest, Reference, Repository
 from launch_action.core.run import JobImage, LayerRef, LayerRole, Runner, RunResult
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobVersion
@@ -31,11 +31,16 @@ def run_job(job: StoredJob, place: Workplace, running: Running) -> RunResult | N
     """
     target = run_target(place)
     document = _document(job)
-    image = job_image(job, document, target)
+    if isinstance(document.source, ImageSource):
+        job = replace(job, content=_content_of(document.source, place), registry=True)
+        image = existing_image(document, job.content, target)
+    else:
+        image = job_image(job, document, target)
     plan = run_plan(place, target.resource, running)
     # An image that was built from a Dockerfile may start something else by itself.
     entrypoint = plan.entrypoint or tuple(document.entrypoint)
-    plan = replace(plan, entrypoint=entrypoint, job_name=job.version.job_name)
+    args = plan.args or (document.source.args if isinstance(document.source, ImageSource) else ())
+    plan = replace(plan, entrypoint=entrypoint, args=args, job_name=job.version.job_name)
     running.announce({"run_id": plan.run_id, "run_status": "running"})
     try:
         if place.inputs.detach:
@@ -66,7 +71,15 @@ def _announce_result(result: RunResult, announce: Announce) -> None:
 
 
 def job_image(job: StoredJob, document: JobDocument, target: RunTarget) -> JobImage:
-    """What a runner must know of the image for its place. Raises RunError when there is none."""
+    """What a runner must know of the image for its place.
+
+    Raises StoreError when none was built, RunError when there is none for the place.
+    """
+    if not job.version.images:
+        raise StoreError(
+            f"job version {job.version.digest} was recorded and not built yet",
+            hint=f"build it: launch-action build {job.content.name}@{job.version.digest}",
+        )
     descriptor = image_for(job.version, target)
     manifest = job.content.get_manifest(descriptor.digest)
     if manifest is None:
@@ -89,6 +102,42 @@ def job_image(job: StoredJob, document: JobDocument, target: RunTarget) -> JobIm
         reference=f"{job.content.name}@{descriptor.digest}" if job.registry else "",
         image_id=str(manifest.config().digest),
     )
+
+
+def existing_image(document: JobDocument, content: Content, target: RunTarget) -> JobImage:
+    """What a runner must know of an image job's image. Raises RunError where it cannot run it."""
+    assert isinstance(document.source, ImageSource)  # noqa: S101  # the caller's condition
+    named = Reference.parse(document.source.image)
+    if target.resource == "local-process":
+        raise RunError(
+            f"an image job runs in a container, not as a process: {str(named)!r}",
+            hint="start a Docker engine, and leave --resource local-process away",
+        )
+    manifest = content.get_manifest(named.selector)
+    if manifest and manifest.is_index:
+        entries = [e for e in manifest.entries() if e.platform]
+        fit = [e for e in entries if e.platform and target.platform.accepts(e.platform)]
+        manifest = content.get_manifest((fit or entries)[0].digest) if entries else None
+    if manifest is None:
+        raise RunError(
+            f"image {str(named)!r} of the job is not there any more",
+            hint="push it again, or record the job of another image",
+        )
+    config = parse_object(read_blob(content, manifest.config()), "the image's config")
+    inner = config.get("config") or {}
+    return JobImage(
+        platform=Platform("linux", str(config.get("architecture"))),
+        entrypoint=document.entrypoint,
+        workdir=str(inner.get("WorkingDir") or "/"),
+        layers=(),
+        reference=f"{named.repository}@{manifest.descriptor.digest}",
+        image_id=str(manifest.config().digest),
+    )
+
+
+def _content_of(source: ImageSource, place: Workplace) -> Content:
+    repository = Reference.parse(source.image).repository
+    return place.registries.open(repository, mirrored=True)
 
 
 def image_for(version: JobVersion, target: RunTarget) -> Descriptor:

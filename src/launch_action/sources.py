@@ -86,7 +86,12 @@ def _is_address(uri: str) -> bool:
 
 
 def _directory(place: Workplace, uri: str) -> Source:
-    from launch_action.code.directory import DirectoryContext, directory_of, open_directory
+    from launch_action.code.directory import (
+        DirectoryContext,
+        directory_of,
+        open_directory,
+        plain_directory,
+    )
 
     inputs = place.inputs
     if inputs.git_hash:
@@ -96,6 +101,10 @@ def _directory(place: Workplace, uri: str) -> Source:
         )
     root = directory_of(uri)
     with place.reporter.phase("read"):
+        if place.artifact:
+            code = plain_directory(root)
+            directory = Directory(root.name, code.files, place.artifact)
+            return Source(directory, partial(_below, code), code)
         found = open_directory(root, allowed=inputs.allow_file, transfer=place.reporter.transfer)
     ignored = found.read(".dockerignore")
     text = ignored.decode("utf-8", "surrogateescape") if ignored else None

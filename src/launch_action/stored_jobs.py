@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from launch_action.core.dataclass import replace
 from launch_action.core.errors import InputError, StoreError
 from launch_action.core.ports import Content
 from launch_action.core.reference import Reference, names_registry
@@ -52,6 +53,12 @@ def registry_reference(reference: str) -> Reference | None:
         )
     first, slash, _ = reference.partition("/")
     return Reference.parse(reference) if slash and names_registry(first) else None
+
+
+def for_registry(reference: str, place: Workplace) -> Workplace:
+    """The workplace in which the registry password is for this reference's registry."""
+    named = registry_reference(reference)
+    return replace(place, login_host=named.repository.registry) if named else place
 
 
 def _local(place: Workplace, name: str) -> Content:

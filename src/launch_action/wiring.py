@@ -67,7 +67,8 @@ class Workplace:
 
     `environment` is as it was at the start, `started` in seconds since 1970. `untrusted` marks an
     event that an outsider can cause: nothing of a package is run for it. `login_host` is the
-    registry that the registry password is for where no image is named.
+    registry that the registry password is for where no image is named. `artifact` is the name under
+    which the directory of `--uri` was recorded before.
     """
 
     inputs: Inputs
@@ -76,6 +77,7 @@ class Workplace:
     started: int
     untrusted: bool = False
     login_host: str = ""
+    artifact: str = ""
 
     @cached_property
     def directory(self) -> Path:

@@ -27,7 +27,7 @@ def default_aliases(
         found += [name for name in (tag, _branch_alias(branch)) if name]
         if not situation.ci or (branch and branch == _default_branch(checkout, situation)):
             found.append("latest")
-    tags = [alias_tag(name) for name in found] + [_asked_alias(text) for text in asked]
+    tags = [alias_tag(name) for name in found] + [asked_alias(text) for text in asked]
     return tuple(dict.fromkeys(tags))
 
 
@@ -45,7 +45,8 @@ def _branch_alias(branch: str) -> str:
     return f"branch-{branch}" if _RESERVED.fullmatch(branch) else branch
 
 
-def _asked_alias(text: str) -> Tag:
+def asked_alias(text: str) -> Tag:
+    """An alias that a user asks for. Raises InputError for a tag of the store's own."""
     tag = Tag(text)
     if tag.startswith("key-") or hidden(tag):
         raise InputError(

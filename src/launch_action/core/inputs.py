@@ -53,6 +53,8 @@ INPUTS: tuple[Input, ...] = (
           flags=("-j",), commands=("launch",), metavar="JOB"),
     Input("uri", "Where the source is: address of a git repository (https, ssh, or host:path), or a "
           "directory, which is recorded as it is; default the checkout.", flags=("-u",), metavar="URI"),
+    Input("docker-image", "Image that is the job as it is: it is recorded by its digest, and nothing is built.",
+          flags=("-d",), metavar="IMAGE"),
     Input("git-hash", "Branch, tag or commit of the source; default the remote's HEAD, or the checkout's.",
           flags=("-g", "--git-version"), metavar="REF"),
     Input("pr-commit", "Commit of a pull request: `head`, which a person pushed, or GitHub's `merge`.",
@@ -189,7 +191,7 @@ INPUTS: tuple[Input, ...] = (
 
 # Inputs that action.yml, which holds at most 30, takes in `build-options` alone.
 NOT_IN_ACTION = frozenset({
-    "uri", "git-hash", "pr-commit", "git-username", "ssh-known-hosts", "allow-file", "check-remote",
+    "uri", "docker-image", "git-hash", "pr-commit", "git-username", "ssh-known-hosts", "allow-file", "check-remote",
     "job-name-style", "requirements", "extras", "groups", "install-project", "compile",
     "compression", "resolve-date", "name", "registry-mirror", "registry-ca", "insecure-registry",
     "require-clean", "allow-rename", "config", "sbom", "provenance", "resource-args", "args",
@@ -210,6 +212,7 @@ class Inputs:
 
     job: str = ""
     uri: str = ""
+    docker_image: str = ""
     git_hash: str = ""
     pr_commit: str = "head"
     git_username: str = ""

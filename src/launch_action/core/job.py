@@ -59,9 +59,10 @@ def artifact_name(artifact: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ImageSource:
-    """An existing image, by digest."""
+    """An existing image, by digest; `args` follow its entry point."""
 
     image: str
+    args: tuple[str, ...] = ()
 
 
 Source = GitSource | CodeSource | ImageSource
@@ -152,7 +153,8 @@ def _source_document(source: Source, entrypoint: tuple[str, ...]) -> dict[str, A
             found = {"entrypoint": list(entrypoint), "notebook": False, "artifact": source.artifact}
         case ImageSource():
             entry = {"entrypoint": list(entrypoint)} if entrypoint else {}
-            return {"image": source.image} | entry
+            args = {"args": list(source.args)} if source.args else {}
+            return {"image": source.image} | entry | args
         case _:
             assert_never(source)
     if source.build_context:
@@ -171,6 +173,7 @@ def _read_source(kind: str, found: Mapping[str, Any]) -> Source:
     if kind == "artifact":
         return CodeSource(str(found["artifact"]), context, dockerfile)
     if kind == "image":
-        return ImageSource(str(found["image"]))
+        args = tuple(str(word) for word in found.get("args") or ())
+        return ImageSource(str(found["image"]), args)
     message = f"unknown source_type {kind!r}"
     raise ValueError(message)

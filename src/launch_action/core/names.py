@@ -104,8 +104,7 @@ def image_job_name(reference: Reference) -> str:
     >>> image_job_name(Reference.parse("wandb/job_hello_world:main"))
     'job-wandb_job_hello_world'
     """
-    name = str(reference.repository).removeprefix("docker.io/").removeprefix("library/")
-    return safe_name(f"job-{name}")
+    return safe_name(f"job-{reference.familiar}")
 
 
 def safe_name(name: str) -> str:

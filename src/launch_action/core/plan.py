@@ -140,7 +140,7 @@ def plan(
         script=script,
         source=_source(inputs, origin, project, script),
         moment=moment,
-        store=_store(inputs, situation, name),
+        store=plan_store(inputs, situation, name),
         build=build,
         aliases=default_aliases(checkout, situation, inputs.alias),
         previous=previous_aliases(checkout, situation),
@@ -251,21 +251,26 @@ def _artifact(inputs: Inputs, directory: Directory, script: str) -> str:
     return safe_name(f"code-{given}") if given else code_artifact_name(directory.name, script)
 
 
+def chosen_job_name(inputs: Inputs, default: str) -> tuple[str, tuple[str, ...]]:
+    """The name that was given, with a warning where it had to be changed; else the default."""
+    if not inputs.job_name:
+        return default, ()
+    name = safe_name(inputs.job_name)
+    if name == inputs.job_name:
+        return name, ()
+    return name, (f"job name {inputs.job_name!r} is recorded as {name!r}",)
+
+
 def _job_name(
     inputs: Inputs, origin: Checkout | Directory, script: str
 ) -> tuple[str, tuple[str, ...]]:
-    if inputs.job_name:
-        name = safe_name(inputs.job_name)
-        if name == inputs.job_name:
-            return name, ()
-        return name, (f"job name {inputs.job_name!r} is recorded as {name!r}",)
     if isinstance(origin, Directory):
-        return code_job_name(_artifact(inputs, origin, script)), ()
+        return chosen_job_name(inputs, code_job_name(_artifact(inputs, origin, script)))
     make = wandb_git_job_name if inputs.job_name_style == "wandb" else git_job_name
-    return make(origin.remote, script), ()
+    return chosen_job_name(inputs, make(origin.remote, script))
 
 
-def _store(inputs: Inputs, situation: Situation, job_name: str) -> StorePlan:
+def plan_store(inputs: Inputs, situation: Situation, job_name: str) -> StorePlan:
     """Design: with an image repository that is the store, else a layout directory per job."""
     directory = inputs.store or situation.store_directory
     if inputs.image:

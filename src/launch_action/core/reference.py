@@ -123,6 +123,15 @@ class Reference:
         )
 
     @property
+    def familiar(self) -> str:
+        """The repository as Docker shows it: Docker Hub's names stay short.
+
+        >>> Reference.parse("docker.io/library/python:3").familiar
+        'python'
+        """
+        return str(self.repository).removeprefix(f"{DOCKER_HUB}/").removeprefix("library/")
+
+    @property
     def selector(self) -> str:
         """What a registry is asked for: the digest, else the tag, else `latest`."""
         return self.digest or self.tag or "latest"
