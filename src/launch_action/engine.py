@@ -115,11 +115,18 @@ def explanation(error: Exception) -> str:
 def _client(endpoint: _Endpoint, timeout: int) -> DockerClient:
     import docker
 
-    # With `ssh` itself, not paramiko: it reads the user's configuration and asks the agent.
-    if endpoint.tls is None and os.environ.get("DOCKER_HOST"):
-        return docker.from_env(timeout=timeout, use_ssh_client=True)
+    if endpoint.address.startswith("ssh://"):
+        # The SDK would need paramiko for it, which reads neither ssh's configuration nor its keys
+        # as ssh does.
+        raise RunError(
+            f"{_NO_ENGINE}: {endpoint.address!r} is not spoken to over ssh",
+            hint="forward its socket: `ssh -fNL /tmp/engine.sock:/var/run/docker.sock "
+            f"{endpoint.address}`, and set DOCKER_HOST=unix:///tmp/engine.sock",
+        )
+    if os.environ.get("DOCKER_HOST"):
+        return docker.from_env(timeout=timeout)
     return docker.DockerClient(
-        base_url=endpoint.address, tls=endpoint.tls or False, timeout=timeout, use_ssh_client=True
+        base_url=endpoint.address, tls=endpoint.tls or False, timeout=timeout
     )
 
 

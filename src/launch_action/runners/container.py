@@ -7,6 +7,7 @@ import signal
 import tarfile
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from launch_action.core.ports import Reporter
 from launch_action.core.resources import ContainerResources, Gpus, Volume
 from launch_action.core.run import RunPlan
 from launch_action.engine import engine_errors, explanation
-from launch_action.runners.container_log import ContainerLog
+from launch_action.runners.container_log import ContainerLog, asked
 from launch_action.runners.owner import this_process
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ OWNER = "dev.launch-action.owner"
 DETACHED = "dev.launch-action.detached"
 # Seconds for the end of the log of a container that was killed.
 _END = 10.0
+# Seconds for an engine to pass a signal on: whoever sends one waits for us to end.
+_SIGNAL = 10
 
 
 @dataclass(slots=True)
@@ -84,8 +87,10 @@ class JobContainer:
             _signal(self.container, signal.SIGKILL)
             self.log.settle(_END)
         except RunError:
-            # An engine that does not answer: the log must not be waited for either.
+            # An engine that does not answer: the log must not be waited for either, nor anything
+            # else for long.
             self.log.abandon()
+            self.container.client.api.timeout = _SIGNAL  # type: ignore[union-attr]
 
 
 @contextmanager
@@ -178,22 +183,39 @@ def limits(resources: ContainerResources) -> dict[str, Any]:
 
 def remove(engine: DockerClient, container: Container, run_id: str, reporter: Reporter) -> None:
     """Remove a container, running or not, with its output volume; a failure is a warning."""
-    from docker.errors import APIError, DockerException, NotFound
+    from docker.errors import APIError, DockerException
     from requests.exceptions import RequestException
 
     try:
-        try:
-            container.remove(force=True, v=True)
-        except NotFound:
-            # Somebody else removed it; the volume that it had may be there still.
-            for volume in engine.volumes.list(filters={"label": f"{RUN_ID}={run_id}"}):
-                with suppress(APIError):
-                    volume.remove(force=True)
+        if _removed(container):
+            return
+        # Somebody else removes it; the volume that it had may stay.
+        for volume in engine.volumes.list(filters={"label": f"{RUN_ID}={run_id}"}):
+            with suppress(APIError):
+                volume.remove(force=True)
     except (DockerException, RequestException) as error:
         reporter.warning(
             f"the container {container.name} cannot be removed: {explanation(error)}; "
             f"do it with `docker rm -f -v {container.name}`"
         )
+
+
+def _removed(container: Container) -> bool:
+    """Remove a container; False when it is gone by itself, or by somebody else."""
+    from docker.errors import APIError, NotFound
+
+    try:
+        container.remove(force=True, v=True)
+    except NotFound:
+        return False
+    except APIError as error:
+        if error.status_code != HTTPStatus.CONFLICT:
+            raise
+        # It is being removed just now.
+        with suppress(NotFound):
+            container.wait(condition="removed", timeout=_SIGNAL)
+        return False
+    return True
 
 
 def _outputs(labels: Mapping[str, str]) -> Mount:
@@ -238,8 +260,6 @@ def _writable() -> bytes:
 
 
 def _signal(container: Container, number: int) -> None:
-    from docker.errors import APIError
-
-    # 404 and 409: it is gone or has ended by itself.
-    with engine_errors("the engine lost the job"), suppress(APIError):
-        container.kill(signal=number)
+    # Whatever the engine answers: what is gone or has ended by itself has no need of it.
+    with engine_errors("the engine lost the job"):
+        asked(container, "kill", post=True, params={"signal": number}, timeout=_SIGNAL)

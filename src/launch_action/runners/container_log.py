@@ -147,9 +147,10 @@ class ContainerLog:
         from requests.exceptions import RequestException
         from urllib3.exceptions import HTTPError
 
-        asked = {"follow": 1, "stdout": 1, "stderr": 1}
+        wanted = {"follow": 1, "stdout": 1, "stderr": 1}
+        given: dict[str, Any] = {"params": wanted, "stream": True, "timeout": _SILENCE}
         try:
-            with self._asked("logs", params=asked, stream=True, timeout=_SILENCE) as answer:
+            with asked(self.container, "logs", **given) as answer:
                 if answer.status_code != 200:
                     self._wait_blindly(answer.text)
                     return
@@ -193,7 +194,7 @@ class ContainerLog:
 
     def _inspected(self) -> dict[str, Any]:
         """Raises RunError when the container is gone, RequestException without an engine."""
-        answer = self._asked("json", timeout=_STATE)
+        answer = asked(self.container, "json", timeout=_STATE)
         if answer.status_code == 404:
             raise RunError(
                 f"the job's container {self.container.name} was removed while it ran",
@@ -207,19 +208,20 @@ class ContainerLog:
         found: dict[str, Any] = answer.json()["State"]
         return found
 
-    def _asked(self, what: str, **given: Any) -> Any:
-        """The engine's answer (of `requests`) to a question about the container.
-
-        Not through the SDK's methods: they have no time limit of their own, nor both outputs.
-        """
-        api: Any = self.container.client.api  # type: ignore[union-attr]
-        url = f"{api.base_url}/v{api.api_version}/containers/{self.container.id}/{what}"
-        return api.get(url, **given)
-
     def _close(self) -> None:
         # The SDK shuts the socket down, which wakes the thread that reads it.
         with suppress(Exception):
             self.stream.close()
+
+
+def asked(container: Container, what: str, *, post: bool = False, **given: Any) -> Any:
+    """The engine's answer (of `requests`) to a question about a container.
+
+    Not through the SDK's methods: they have no time limit of their own, nor both outputs apart.
+    """
+    api: Any = container.client.api  # type: ignore[union-attr]
+    url = f"{api.base_url}/v{api.api_version}/containers/{container.id}/{what}"
+    return api.post(url, **given) if post else api.get(url, **given)
 
 
 def _lost(error: Exception) -> RunError:
