@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 _PATIENCE = 30.0
 # Seconds between two looks at a container while its output is waited for.
 _LOOK = 5.0
-# Seconds from the end of the output to the end of the container, and the other way.
+# Seconds at most from the end of the output to the end of the container, and the other way.
+_AT_ONCE = 0.5
 _SOON = 3.0
+# Seconds to another attempt to read the engine's log.
+_AGAIN = 1.0
 # Seconds without a byte after which the engine's log is asked for anew.
 _SILENCE = 300.0
 # Seconds for the container's state: a connection that a network has forgotten answers never.
@@ -51,6 +54,8 @@ class ContainerLog:
     _abandoned: threading.Event = field(default_factory=threading.Event)
     _looked: float = field(default_factory=time.monotonic)
     _failing: float | None = None
+    # The engine's log was read to its end.
+    _whole: bool = False
 
     @classmethod
     def attached(cls, container: Container, reporter: Reporter) -> ContainerLog:
@@ -112,25 +117,28 @@ class ContainerLog:
                 if part:
                     self.seen[which] += len(part)
                     yield which, part
-        if self._is_whole():
+        if self._has_ended_with_it():
             return
-        self.reporter.warning("the job's log broke off; it is read on from the engine's own")
-        while True:
-            yield from self._missed()
-            if self._is_whole():
+        told = False
+        while self._state()["Running"] or not self._whole:
+            for missed in self._missed():
+                if not told:
+                    self.reporter.warning("the job's log broke off; the engine's own is read on")
+                told = True
+                yield missed
+            if self._abandoned.wait(0 if self._whole else _AGAIN):
                 return
 
-    def _is_whole(self) -> bool:
-        """Whether the container has ended, and its output was not cut off by us."""
+    def _has_ended_with_it(self) -> bool:
+        """Whether the container ended when its output did; a connection is cut at other times."""
         from docker.errors import APIError
         from requests.exceptions import RequestException
 
-        # Its output ends a moment before it does.
-        with suppress(RequestException, APIError):
-            self.container.wait(timeout=_SOON)
-        cut = self._cut.is_set()
-        self._cut.clear()
-        return not self._state()["Running"] and not cut
+        try:
+            self.container.wait(timeout=_AT_ONCE)
+        except (RequestException, APIError):
+            return False
+        return not self._cut.is_set()
 
     def _missed(self) -> Iterator[tuple[int, bytes]]:
         """What the engine's log has after what was seen, and what comes, until it breaks too."""
@@ -157,6 +165,7 @@ class ContainerLog:
                 while header := answer.raw.read(_HEADER):
                     length = int.from_bytes(header[4:], "big")
                     yield header[0] - 1, answer.raw.read(length)
+                self._whole = True
         except (RequestException, HTTPError):
             return
 
@@ -165,6 +174,7 @@ class ContainerLog:
         self.reporter.warning(f"the engine has no log to read on: {' '.join(said.split())[:200]}")
         while self._state()["Running"] and not self._abandoned.wait(_LOOK):
             pass
+        self._whole = True
 
     def _is_running(self, now: float) -> bool:
         """Whether it runs, or has to be taken for running while the engine does not answer."""
