@@ -162,3 +162,25 @@ def test_a_large_log_and_output_go_through_whole(bench: ContainerBench) -> None:
 
     assert (place / "log.txt").stat().st_size == (place / "big").stat().st_size == 20_000_000
     assert (place / "log.txt").read_bytes() == (place / "big").read_bytes()
+
+
+def test_a_signal_while_the_output_is_copied_ends_the_copying(
+    bench: ContainerBench, tmp_path: Path
+) -> None:
+    big = tmp_path / "launch-output/run1/a/big"
+
+    def interrupt() -> None:
+        assert eventually(big.exists, 60)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    script = b"cd $LAUNCH_OUTPUT_DIR; mkdir a; head -c 400000000 /dev/zero > a/big"
+    result = bench.run({"job.sh": script}, "sh", "job.sh", run_id=run_id_of(bench))
+    thread.join()
+
+    assert (result.status, result.exit_code) == ("cancelled", 0)
+    assert result.cancelled_by == signal.SIGINT
+    assert not big.exists()
+    assert any("not complete" in warning for warning in bench.told.warnings)
+    assert running_containers(run_id_of(bench)) == volumes(run_id_of(bench)) == []

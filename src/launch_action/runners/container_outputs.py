@@ -5,14 +5,18 @@ So it works with an engine that does not see this machine's directories, and who
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import RunError
 from launch_action.core.ports import Reporter
-from launch_action.engine import engine_errors
+from launch_action.engine import ANSWER, engine_errors
 from launch_action.runners.container import OUTPUTS, JobContainer
+from launch_action.runners.container_log import asked
 from launch_action.runners.output_archive import TruncatedError, Unpacked, unpack_output
 from launch_action.runners.outputs import LOG
 from launch_action.runners.supervise import Ended, Interruption
@@ -49,19 +53,31 @@ class Collection:
         return ended, None
 
     def _unpacked(self, stop: Callable[[], bool]) -> Unpacked:
-        with self.reporter.transfer("output", 0) as advance:
+        with (
+            self.reporter.transfer("output", 0) as advance,
+            # An engine holds on to a container whose archive is not read to its end.
+            closing(self._archive(advance)) as archive,
+        ):
             return unpack_output(
-                self._archive(advance),
+                archive,
                 self.outputs,
                 root=OUTPUTS.strip("/"),
                 renamed={LOG: _ITS_LOG},
                 stop=stop,
             )
 
-    def _archive(self, advance: Callable[[int], None]) -> Iterator[bytes]:
-        with engine_errors("the engine does not give it"):
-            chunks, _ = self.job.container.get_archive(OUTPUTS, chunk_size=_CHUNK)
-            for chunk in chunks:
+    def _archive(self, advance: Callable[[int], None]) -> Generator[bytes, None, None]:
+        given: dict[str, Any] = {"params": {"path": OUTPUTS}, "stream": True, "timeout": ANSWER}
+        with (
+            engine_errors("the engine does not give it"),
+            asked(self.job.container, "archive", **given) as answer,
+        ):
+            if answer.status_code != HTTPStatus.OK:
+                raise RunError(
+                    f"the engine does not give it: {' '.join(answer.text.split())[:500]}",
+                    hint="see the engine's own log",
+                )
+            for chunk in answer.iter_content(_CHUNK):
                 advance(len(chunk))
                 yield chunk
 
