@@ -479,6 +479,19 @@ def test_a_build_that_fails_is_told_with_its_words(index: Index, tmp_path: Path)
     assert "--builder buildkit" in caught.value.hint
 
 
+def test_what_only_another_machine_compiles_is_refused_before_it_is_tried(
+    index: Index, tmp_path: Path
+) -> None:
+    files = source("loc")
+    files["pyproject.toml"] = files["pyproject.toml"].replace('"made"', '"mesonpy"')
+    index.add(make_sdist("loc", "0.1", files))
+    project = Project(tmp_path, {"requirements.txt": f"-i {index.url}\nloc\n"})
+    arm = replace(AMD64, platform=Platform("linux", "arm64"))
+    sdist = replace(project.resolve(arm).sources[0], version="0.1")
+    with pytest.raises(BuildError, match=r"\(by mesonpy\) is compiled, which needs a machine like"):
+        project.builder(arm).build(sdist)
+
+
 EVIL = """
 open({mark!r}, "w").write("ran")
 raise SystemExit("ran")

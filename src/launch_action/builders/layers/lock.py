@@ -11,6 +11,9 @@ from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError
 from launch_action.core.vcs import GitSource
 
+# Of what is kept in the cache: raised when a field comes to mean something else.
+_FORMAT = 2
+
 
 @dataclass(frozen=True, slots=True)
 class LockedWheel:
@@ -119,12 +122,14 @@ def frozen_line(wheel: LockedWheel) -> str:
 
 def dump_resolution(resolution: Resolution) -> str:
     """A resolution as JSON, for the cache."""
-    return json.dumps(asdict(resolution), sort_keys=True)
+    return json.dumps({"format": _FORMAT, **asdict(resolution)}, sort_keys=True)
 
 
 def load_resolution(text: str) -> Resolution:
     """What `dump_resolution` wrote. Raises ValueError, KeyError or TypeError for anything else."""
     document = json.loads(text)
+    if document["format"] != _FORMAT:
+        raise ValueError(document["format"])
     wheels = [one | {"hashes": tuple(one["hashes"])} for one in document["wheels"]]
     return Resolution(
         tuple(LockedWheel(**one) for one in wheels),

@@ -81,9 +81,18 @@ class Uv:
     more: tuple[tuple[str, str], ...] = ()
 
     def run(
-        self, arguments: Sequence[str], inputs: DependencyInputs, cwd: Path, config: Path
+        self,
+        arguments: Sequence[str],
+        inputs: DependencyInputs,
+        cwd: Path,
+        config: Path,
+        *,
+        timeout: float = _TIMEOUT,
     ) -> process.Finished:
-        """Run uv in `cwd`; `config` is an empty directory that stands for the user's settings."""
+        """Run uv in `cwd`; `config` is an empty directory that stands for the user's settings.
+
+        Raises BuildError when it takes more than `timeout` seconds.
+        """
         names = (*process.ALLOWED, *uv_variables(inputs, self.environment))
         values = {name: self.environment[name] for name in names if name in self.environment}
         values |= poetry_logins(inputs, self.environment)
@@ -99,12 +108,14 @@ class Uv:
             "SOURCE_DATE_EPOCH": "315532800",
         }
         everywhere = ["--color", "never", "--no-progress"]
-        return process.run(
-            [self.program, *arguments, *everywhere],
-            cwd=cwd,
-            env=values,
-            timeout=_TIMEOUT,
-        )
+        command = [str(self.program), *arguments, *everywhere]
+        try:
+            return process.run(command, cwd=cwd, env=values, timeout=timeout)
+        except process.TimedOut:
+            raise BuildError(
+                f"uv {arguments[0]} did not end in {timeout / 60:.0f} minutes",
+                hint="check the network; lock the requirements, or ask for versions with wheels",
+            ) from None
 
 
 def resolve(

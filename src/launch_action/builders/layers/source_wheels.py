@@ -20,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from launch_action import process
-from launch_action.builders.layers.back_ends import bound, bounds
+from launch_action.builders.layers.back_ends import COMPILERS, bound, bounds, build_back_end
 from launch_action.builders.layers.built_code import builds_for, code_needs, unfit
 from launch_action.builders.layers.download import KIND, Downloader
 from launch_action.builders.layers.index_auth import INDEX_VARIABLES, environment_indexes, secrets
@@ -38,10 +38,12 @@ from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.errors import BuildError
 
 # Part of the key of a built wheel: raised when the same source comes to give another wheel.
-_FORMAT = "source-wheel-2"
+_FORMAT = "source-wheel-3"
 _CACHE_KIND = "source-wheels"
 # At once: each has a back end to fetch, and perhaps a compiler of one thread.
 _BUILDS = 4
+# Seconds for one: the largest there are take about an hour.
+_BUILD_TIMEOUT = 7200.0
 _DATE = (1980, 1, 1, 0, 0, 0)
 _HINT = "require a version that has a wheel, or build with --builder buildkit and a Dockerfile"
 _UNDATED = "missing an upload date"
@@ -84,7 +86,8 @@ class SourceBuilder:
             known = self._known(key)
             if known:
                 return known
-        self.note(f"{_title(source)} has no wheel for {self.target}: it is built from its source")
+        day = f" as of {self.cutoff[:10]}" if self.cutoff else ""
+        self.note(f"{_title(source)} has no wheel for {self.target}{day}: building it from source")
         with tempfile.TemporaryDirectory(prefix="launch-action-") as name:
             made = self._run(source, Path(name))
             wheel = self._keep(source, made)
@@ -121,6 +124,7 @@ class SourceBuilder:
         for name in ("config", "out"):
             (directory / name).mkdir()
         place = self._trees.fetch(source, directory)
+        self._check_hope(source, place)
         done = self._uv_build(source, place, directory, bounds(bound(self.cutoff)))
         if done.code and _UNDATED in done.err.decode("utf-8", "replace"):
             # An index that tells no upload times has no back end of any day.
@@ -137,6 +141,16 @@ class SourceBuilder:
             )
         return made[0]
 
+    def _check_hope(self, source: SourcePackage, place: Path) -> None:
+        """Raise BuildError at once for code that only another machine could compile."""
+        back_end = build_back_end(place)
+        if back_end.partition(".")[0] in COMPILERS and not builds_for(self.target):
+            raise BuildError(
+                f"{_title(source)} has no wheel for {self.target}, and its source (by {back_end}) "
+                "is compiled, which needs a machine like it",
+                hint=_HINT,
+            )
+
     def _uv_build(
         self, source: SourcePackage, place: Path, directory: Path, bounded: list[str]
     ) -> process.Finished:
@@ -147,7 +161,8 @@ class SourceBuilder:
         more = PRETENDED if source.kind == "directory" else ()
         quiet = replace(self.uv, environment=self._without_logins(), more=more)
         inputs = DependencyInputs("none")
-        return quiet.run([*arguments, str(place)], inputs, directory, directory / "config")
+        words = [*arguments, str(place)]
+        return quiet.run(words, inputs, directory, directory / "config", timeout=_BUILD_TIMEOUT)
 
     def _without_logins(self) -> dict[str, str]:
         """The index variables without logins: a build back end is other people's code."""
