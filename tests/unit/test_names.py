@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from launch_action.core.aliases import wandb_aliases
 from launch_action.core.errors import SourceError
 from launch_action.core.names import (
     canonical_remote,
@@ -17,7 +18,7 @@ from launch_action.core.names import (
     safe_name,
     wandb_git_job_name,
 )
-from launch_action.core.reference import Reference
+from launch_action.core.reference import Reference, Tag
 
 ONE_REPOSITORY = [
     "https://github.com/acme/mono",
@@ -124,3 +125,100 @@ def test_every_name_is_safe_and_never_a_directory_step(text: str) -> None:
 
     assert re.fullmatch(r"[A-Za-z0-9_.-]{1,128}", name)
     assert name not in (".", "..")
+
+
+# ---- arbitrary remotes and scripts --------------------------------------------------------------
+
+SECRET = "s3cretT0ken"
+LETTERS = st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="/?#@:[]\\ ")
+SEGMENT = (
+    st.text(LETTERS | st.just(" "), min_size=1, max_size=300)
+    .map(str.strip)
+    .filter(lambda part: part not in ("", ".", "..") and not part.endswith(".git"))
+)
+HOSTS = st.sampled_from(
+    ["github.com", "GitHub.COM", "git.acme.io", "[::1]", "[2001:DB8::2]", "10.0.0.1", "localhost"]
+)
+USERINFO = st.sampled_from(
+    ["", "git@", f"git:{SECRET}@", f"{SECRET}@", f"x-access-token:{SECRET}@", f"a%40b:{SECRET}@",
+     f"u:p@{SECRET}@", f":{SECRET}@"]
+)  # fmt: skip
+PORTS = st.sampled_from([None, 22, 80, 443, 2222, 8443])
+SCHEMES = st.sampled_from(["https", "http", "ssh", "git", "HTTPS"])
+ENDINGS = st.sampled_from(["", "/", ".git", ".git/", f"?token={SECRET}", f"#{SECRET}"])
+SCRIPTS = st.lists(SEGMENT, min_size=1, max_size=4).map("/".join)
+
+
+@st.composite
+def remotes(draw: st.DrawFn) -> str:
+    port = draw(PORTS)
+    path = "/".join(draw(st.lists(SEGMENT, min_size=1, max_size=3)))
+    host = f"{draw(HOSTS)}:{port}" if port else draw(HOSTS)
+    return f"{draw(SCHEMES)}://{draw(USERINFO)}{host}/{path}{draw(ENDINGS)}"
+
+
+@given(remotes(), SCRIPTS)
+def test_the_name_of_any_job_is_legal_and_holds_no_credential(url: str, script: str) -> None:
+    for name in (git_job_name(url, script), wandb_git_job_name(url, script)):
+        assert re.fullmatch(r"[A-Za-z0-9_.-]{1,128}", name)
+        assert name not in (".", "..")
+    without_user = url.replace(f"//{SECRET}@", "//")  # ssh keeps a user, who is no credential
+    for text in (canonical_remote(url), recorded_remote(without_user), git_job_name(url, script)):
+        assert SECRET not in text
+
+
+@given(remotes(), SCRIPTS)
+def test_names_are_stable_and_canonical_remotes_canonical(url: str, script: str) -> None:
+    canonical = canonical_remote(url)
+
+    assert canonical_remote(canonical) == canonical
+    assert git_job_name(canonical, script) == git_job_name(url, script)
+
+
+@given(HOSTS, st.lists(SEGMENT, min_size=1, max_size=3), SCRIPTS)
+def test_all_spellings_of_a_repository_give_one_name(
+    host: str, parts: list[str], script: str
+) -> None:
+    path = "/".join(parts)
+    spellings = [
+        f"https://{host}/{path}", f"https://{host}:443/{path}.git", f"http://{host}/{path}/",
+        f"https://u:{SECRET}@{host}/{path}", f"ssh://git@{host}/{path}.git", f"{host}:{path}",
+        f"git@{host}:{path}.git", f"ssh://git:{SECRET}@{host}:22/{path}?x=1",
+    ]  # fmt: skip
+    assert len({git_job_name(url, script) for url in spellings}) == 1
+
+
+@given(remotes(), SCRIPTS, SCRIPTS)
+def test_scripts_that_differ_after_sanitising_have_different_names(
+    url: str, one: str, two: str
+) -> None:
+    differ = safe_name(one) != safe_name(two)
+
+    assert (git_job_name(url, one) != git_job_name(url, two)) >= differ
+
+
+@given(st.text(max_size=80) | remotes().map(lambda url: url.replace("://", ":", 1)))
+def test_any_text_is_a_remote_or_a_source_error(text: str) -> None:
+    try:
+        found = git_job_name(text, "train.py")
+        recorded_remote(text)
+    except SourceError as error:
+        found = error.message
+    assert re.fullmatch(r"[A-Za-z0-9_.-]{1,128}|not a git remote: [^\n]*", found)
+
+
+@pytest.mark.parametrize(
+    "url", [f"git:{SECRET}@host:acme/mono", "ext::sh -c evil", "ext::https://host/x"]
+)
+def test_what_is_no_spelling_of_a_remote_is_refused(url: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        git_job_name(url, "train.py")
+    assert SECRET not in caught.value.message
+
+
+def test_an_alias_that_w_and_b_takes_for_a_version_gets_another_name() -> None:
+    tags = [Tag(text) for text in ("v1", "v12", "v1.2", "latest", "v", "dev1", "V1", "tag-v1")]
+
+    assert wandb_aliases(tags) == (
+        "tag-v1", "tag-v12", "v1.2", "latest", "v", "dev1", "V1", "tag-v1"
+    )  # fmt: skip

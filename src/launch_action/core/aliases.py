@@ -11,6 +11,8 @@ from launch_action.core.reference import Tag
 from launch_action.core.situation import Situation
 from launch_action.core.version import alias_tag, hidden
 
+# W&B counts the versions of an artifact so; a second such alias ends its client.
+_VERSION = re.compile(r"v[0-9]+")
 # Aliases with a meaning of their own, which no branch may take.
 _RESERVED = re.compile(r"latest|pr-[0-9]+|sha-.*|key-.*|branch-.*")
 
@@ -38,6 +40,11 @@ def previous_aliases(checkout: Checkout | None, situation: Situation) -> tuple[T
     branches = [branch, situation.base_branch, _default_branch(checkout, situation)]
     wanted = [pull, *map(_branch_alias, branches), "latest"]
     return tuple(dict.fromkeys(alias_tag(name) for name in wanted if name))
+
+
+def wandb_aliases(aliases: Sequence[Tag]) -> tuple[str, ...]:
+    """The aliases as W&B takes them: `v3` is a version's own name there, and becomes `tag-v3`."""
+    return tuple(f"tag-{alias}" if _VERSION.fullmatch(alias) else str(alias) for alias in aliases)
 
 
 def _branch_alias(branch: str) -> str:

@@ -50,7 +50,9 @@ def canonical_remote(url: str) -> str:
     host, port = remote.host.lower(), remote.port
     if host in _SSH_ALIASES:
         host, port = _SSH_ALIASES[host], None
-    kept = "" if port in (None, _DEFAULT_PORTS.get(remote.scheme)) else f":{port}"
+    # What is written is https, so that its own port is none to write either.
+    dropped = (None, _DEFAULT_PORTS["https"], _DEFAULT_PORTS.get(remote.scheme))
+    kept = "" if port in dropped else f":{port}"
     return f"https://{host}{kept}/{path}"
 
 
@@ -123,6 +125,9 @@ def _parse(url: str) -> _Remote:
         return _parse_url(url)
     scp = _SCP.fullmatch(url)
     if scp and not url.startswith(("/", ".")):
+        # `user:password@host:path` is none of ssh's spellings, `ext::command` no address at all.
+        if scp["path"].startswith(":") or (not scp["user"] and "@" in scp["path"].split("/")[0]):
+            raise _not_a_remote(url)
         return _Remote("ssh", scp["user"] or "", scp["host"], None, scp["path"])
     return _Remote("", "", "", None, url)
 
