@@ -44,9 +44,9 @@ def run_job(job: StoredJob, place: Workplace, running: Running) -> RunResult | N
     running.announce({"run_id": plan.run_id, "run_status": "running"})
     try:
         if place.inputs.detach:
-            _container(job, place, target, running.log).detach(plan, image, place.reporter)
+            _container(job, place, image, running.log).detach(plan, image, place.reporter)
             return None
-        runner = _runner(job, place, target, running.log)
+        runner = _runner(job, place, target, image, running.log)
         result = runner.run(plan, image, place.reporter)
     except Exception:
         running.announce({"run_status": "failed"})
@@ -101,6 +101,7 @@ def job_image(job: StoredJob, document: JobDocument, target: RunTarget) -> JobIm
         libc=_libc(manifest),
         reference=f"{job.content.name}@{descriptor.digest}" if job.registry else "",
         image_id=str(manifest.config().digest),
+        manifest=str(manifest.descriptor.digest),
     )
 
 
@@ -132,6 +133,7 @@ def existing_image(document: JobDocument, content: Content, target: RunTarget) -
         layers=(),
         reference=f"{named.repository}@{manifest.descriptor.digest}",
         image_id=str(manifest.config().digest),
+        manifest=str(manifest.descriptor.digest),
     )
 
 
@@ -194,11 +196,15 @@ def _libc(manifest: Manifest) -> Literal["glibc", "musl", ""]:
 
 
 def _runner(
-    job: StoredJob, place: Workplace, target: RunTarget, log: Callable[[bytes], None]
+    job: StoredJob,
+    place: Workplace,
+    target: RunTarget,
+    image: JobImage,
+    log: Callable[[bytes], None],
 ) -> Runner:
     # Each is imported where it is used: the docker SDK alone costs more than a small run.
     if target.resource == "local-container":
-        return _container(job, place, target, log)
+        return _container(job, place, image, log)
     from launch_action.runners.local_process import LocalProcess
 
     return LocalProcess(
@@ -211,22 +217,22 @@ def _runner(
 
 
 def _container(
-    job: StoredJob, place: Workplace, target: RunTarget, log: Callable[[bytes], None]
+    job: StoredJob, place: Workplace, image: JobImage, log: Callable[[bytes], None]
 ) -> LocalContainer:
     from launch_action.runners.local_container import LocalContainer
 
     return LocalContainer(
         log=log,
         environment=place.environment,
-        load=lambda: _archive(job, target),
+        load=lambda: _archive(job, image),
         login=lambda: _login(job, place),
     )
 
 
-def _archive(job: StoredJob, target: RunTarget) -> Iterator[bytes]:
+def _archive(job: StoredJob, image: JobImage) -> Iterator[bytes]:
     from launch_action.oci.archive import docker_archive
 
-    manifest = job.content.get_manifest(image_for(job.version, target).digest)
+    manifest = job.content.get_manifest(image.manifest)
     return docker_archive(job.content, manifest) if manifest else iter(())
 
 

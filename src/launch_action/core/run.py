@@ -110,7 +110,8 @@ class JobImage:
 
     `python` is `X.Y`; `venv` and `workdir` are absolute paths in the image. `layers` are lowest
     first. `libc` is empty when unknown. `reference` is `repository@digest` where a registry has
-    the image, `image_id` the digest of its config; an engine needs one of them.
+    the image, `image_id` the digest of its config; an engine needs one of them. `manifest` is the
+    digest of its manifest.
     """
 
     platform: Platform
@@ -123,6 +124,7 @@ class JobImage:
     libc: Literal["glibc", "musl", ""] = ""
     reference: str = ""
     image_id: str = ""
+    manifest: str = ""
 
     def of_role(self, role: LayerRole) -> tuple[LayerRef, ...]:
         """The layers of one role, lowest first."""
