@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -302,6 +305,61 @@ def test_the_same_content_is_the_same_image_wherever_it_is_built(
         digests.append(succeeded(machine.run(*command, cwd=checkout.path)).document["digest"])
 
     assert digests[0] == digests[1]
+
+
+STEP = """\
+FROM {base}
+RUN {ssh} (grep name.example /etc/hosts; ulimit -n; df -k /dev/shm | tail -1) > /seen
+"""
+
+
+@pytest.mark.parametrize("kind", ["newer", "newer by its API"])
+def test_steps_are_run_as_asked(
+    kind: str, checkout: Work, newer_engine: Engine, tmp_path: Path, shared_cache: Path,
+    python_base: str,
+) -> None:  # fmt: skip
+    ssh = kind == "newer"
+    environment = newer_engine.environment(buildx=ssh)
+    mount = "--mount=type=ssh test -S $SSH_AUTH_SOCK &&" if ssh else ""
+    checkout.commit({"Dockerfile": STEP.format(base=python_base, ssh=mount)})
+    options = (
+        "--add-host", "name.example:192.0.2.7", "--ulimit", "nofile=333:444", "--shm-size", "7m",
+        "--network", "none", *(("--ssh", "default") if ssh else ()),
+    )  # fmt: skip
+    with agent(tmp_path) as socket:
+        also = {**environment, "SSH_AUTH_SOCK": socket}
+        machine = Machine(tmp_path / "machine", shared_cache, also)
+        command = ("build", *OPTIONS, "--dockerfile", "Dockerfile", *options)
+        succeeded(machine.run(*command, cwd=checkout.path))
+
+    (image,) = stored_images(content(machine))
+    host, limit, memory = image.files(layers=slice(1, None))["seen"].data.decode().splitlines()
+    assert host.split() == ["192.0.2.7", "name.example"]
+    assert limit == "333"
+    assert memory.split()[1] == str(7 * 1024)
+
+
+@contextmanager
+def agent(folder: Path) -> Iterator[str]:
+    """An SSH agent with a key; its socket."""
+    key, socket = folder / "key", str(folder / "agent")
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    with subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL) as child:
+        while not Path(socket).exists():
+            time.sleep(0.02)
+        env = {**os.environ, "SSH_AUTH_SOCK": socket}
+        subprocess.run(["ssh-add", "-q", key], env=env, check=True)
+        try:
+            yield socket
+        finally:
+            child.terminate()
+
+
+def test_a_name_that_buildkit_does_not_take_is_told(checkout: Work, buildx: Machine) -> None:
+    checkout.commit({"bad-\udcff": "x", "Dockerfile": SCRATCH})
+    ended = run_failing(buildx, checkout, 4, "--dockerfile", "Dockerfile")
+
+    assert "not UTF-8: 'bad-\\udcff'" in ended.error
 
 
 def test_checks_become_warnings_at_the_dockerfiles_line(checkout: Work, buildx: Machine) -> None:

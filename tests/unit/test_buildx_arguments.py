@@ -15,7 +15,14 @@ from launch_action.builders.buildkit.arguments import (
     check_arguments,
 )
 from launch_action.builders.buildkit.engine import engine_query
-from launch_action.builders.buildkit.rungs import Buildx, check_engine_build, needs_more
+from launch_action.builders.buildkit.rungs import (
+    Buildx,
+    EngineBuild,
+    Rung,
+    check_age,
+    check_engine_build,
+    needs_more,
+)
 from launch_action.core.build_options import BuildOptions, Secret
 from launch_action.core.dataclass import replace
 from launch_action.core.dockerfile_choice import Dockerfile
@@ -201,6 +208,21 @@ def test_what_the_engine_alone_can_is_let_through() -> None:
     check_engine_build(planned(BuildOptions(build_args=(("a", "b"),), cache_from=("r:c",))))
     with pytest.raises(InputError, match="'platform'"):
         check_engine_build(planned(BuildOptions(), "linux/amd64", "linux/arm64"))
+
+
+@pytest.mark.parametrize(
+    "rung", [EngineBuild("20.10.24+dfsg1"), Buildx("0.29.1", "docker", "v0.8+unknown")]
+)
+def test_what_an_old_builder_would_pass_over_is_refused(rung: Rung) -> None:
+    for options in (BuildOptions(ulimits=("nofile=1",)), BuildOptions(shm_size="1g")):
+        with pytest.raises(InputError, match="is not known to"):
+            check_age(planned(options), rung)
+    check_age(planned(BuildOptions(network="none", add_hosts=("a:1",))), rung)
+
+
+@pytest.mark.parametrize("rung", [EngineBuild("28.5.2"), Buildx("0.29.1", "docker", "v0.25.1")])
+def test_a_newer_builder_knows_limits(rung: Rung) -> None:
+    check_age(planned(BuildOptions(ulimits=("nofile=1",), shm_size="1g")), rung)
 
 
 # ---- the rungs -----------------------------------------------------------------------------------

@@ -86,6 +86,7 @@ def _options(contents: Contents, plan: Build) -> dict[str, Any]:
                 "buildArguments": [name for name, _ in plan.options.build_args],
                 "dependencies": plan.dependencies.main,
                 "cutoff": plan.cutoff,
+                "compression": str(plan.compression),
             }
         case _:
             assert_never(plan)

@@ -26,11 +26,13 @@ _DIRECTORY = 0o755
 def write_directory(context: Context, files: Iterable[TreeFile], root: Path) -> None:
     """Write the files below `root`, with their modes; links stay links.
 
-    Raises SourceError where content is missing, BuildError for a name that no disk takes.
+    Raises SourceError where content is missing, BuildError for a name that BuildKit or the disk
+    does not take.
     """
     root.mkdir(parents=True)
     made = {root}
     for file, chunks in context.contents(files):
+        _check_name(file)
         path = root / file.path
         try:
             _make_parents(path, made)
@@ -46,6 +48,15 @@ def write_directory(context: Context, files: Iterable[TreeFile], root: Path) -> 
                 f"cannot write {file.path!r} of the build context: {error.strerror}",
                 hint="free some space, or choose another directory with TMPDIR",
             ) from error
+
+
+def _check_name(file: TreeFile) -> None:
+    """BuildKit's file transfer is of Unicode names, and only says that it was cancelled."""
+    if any("\ud800" <= character <= "\udfff" for character in file.path):
+        raise BuildError(
+            f"BuildKit takes no file name that is not UTF-8: {file.path!r}",
+            hint="give the file another name, or keep it out with .dockerignore",
+        )
 
 
 def _make_parents(path: Path, made: set[Path]) -> None:

@@ -27,7 +27,7 @@ from launch_action.builders.buildkit.configuration import client_environment
 from launch_action.builders.buildkit.engine_build import build_with_engine
 from launch_action.builders.buildkit.generated import render_dockerfile, write_wheels
 from launch_action.builders.buildkit.probe import find_rung
-from launch_action.builders.buildkit.rungs import Buildx, EngineBuild, cache_is
+from launch_action.builders.buildkit.rungs import Buildx, EngineBuild, cache_is, check_age
 from launch_action.builders.buildkit.secret_files import secret_value
 from launch_action.builders.buildkit.target import Taken, Taking
 from launch_action.builders.buildkit.tools import Tools
@@ -55,6 +55,7 @@ def make_images(
         work = _work(stack, tools, plan, bases, target, StoredLayers.read(previous))
         rung = find_rung(work.docker)
         tools.reporter.info(f"builds with {rung}")
+        check_age(plan, rung)
         match rung:
             case Buildx():
                 taken = build_with_buildx(work, rung, tools.open_layout)

@@ -7,6 +7,7 @@ the API reference of the Docker engine for its own `POST /build?version=2`.
 from __future__ import annotations
 
 import re
+from typing import assert_never
 
 from launch_action.core.dataclass import dataclass
 from launch_action.core.dockerfile_plan import DockerfilePlan
@@ -15,6 +16,8 @@ from launch_action.core.errors import InputError
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 # From here on a Dockerfile's image can be replaced by a named context.
 _NAMED_CONTEXTS = (0, 10)
+# From this engine on its builder knows limits and the size of shared memory.
+_ULIMITS = 23
 _ELSEWHERE = frozenset({"remote", "kubernetes", "cloud"})
 
 
@@ -79,6 +82,24 @@ def needs_more(plan: DockerfilePlan) -> str:
     if any(not cache_is(cache, "inline") for cache in options.cache_to):
         return "cache-to"
     return "annotation" if options.annotations else ""
+
+
+def check_age(plan: DockerfilePlan, rung: Rung) -> None:
+    """Raise InputError for what an old BuildKit would pass over without a word."""
+    match rung:
+        case Buildx():
+            old = not rung.named_contexts
+        case EngineBuild():
+            found = _VERSION.match(rung.version)
+            old = found is not None and int(found[1]) < _ULIMITS
+        case _:
+            assert_never(rung)
+    for name, value in (("ulimit", plan.options.ulimits), ("shm-size", plan.options.shm_size)):
+        if old and value:
+            raise InputError(
+                f"input {name!r} is not known to {rung}",
+                hint=f"update Docker to 23 or later, or leave out {name!r}",
+            )
 
 
 def check_engine_build(plan: DockerfilePlan) -> None:
