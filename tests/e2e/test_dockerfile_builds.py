@@ -40,7 +40,7 @@ CMD ["cat", "/built"]
 # As little as an engine can build: no base is pulled, nothing is run.
 SCRATCH = "FROM scratch\nCOPY . /app/\n"
 IGNORED = "*.log\n!keep.log\nDockerfile.wandb\n"
-OPTIONS = ("--job-name", JOB, "--entry-point", "python job.py")
+OPTIONS = ("--job-name", JOB, "--entry-point", "python job.py", "--no-check-remote")
 
 
 @pytest.fixture(scope="module", autouse=True)
