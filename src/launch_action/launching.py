@@ -115,7 +115,7 @@ def _known_outputs(job: StoredJob) -> dict[str, Any]:
 
 
 def show_plan(
-    place: Workplace, outcome: Outcome, recorded: str = "", *, run: bool
+    place: Workplace, outcome: Outcome, recorded: str | None = None, *, run: bool
 ) -> dict[str, Any]:
     """The plan as a document: the outputs that are known, and the list of steps.
 
@@ -126,7 +126,7 @@ def show_plan(
 
         found = image_steps(place, outcome.announce)
         return {**outcome.document(), "plan": found}
-    if recorded:
+    if recorded is not None:
         with _look_again(recorded, place) as (_, looked):
             return _plan_document(looked, outcome)
     with look(place, run=run) as looked:
