@@ -34,6 +34,7 @@ def prepare(place: Workplace, looked: Looked) -> Prepare:
         case "layers":
             return partial(_layers(place, looked).prepare, build)
         case "buildkit":
+            place.reporter.info(f"builder buildkit: {build.reason}")
             return partial(_buildkit(place, looked).prepare, build)
         case _:
             assert_never(build)

@@ -45,6 +45,7 @@ class Case:
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     network: bool = False
+    engine: bool = False
     python: str = "3.11"
     base: str = ""
     repository: bool = True
@@ -179,6 +180,7 @@ def work(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 
 def _parameter(case: Case) -> Any:
     marks = [pytest.mark.network] if case.network else []
+    marks += [pytest.mark.engine] if case.engine else []
     return pytest.param(case, id=case.name, marks=marks)
 
 

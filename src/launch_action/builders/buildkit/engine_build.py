@@ -35,7 +35,8 @@ def build_with_engine(work: Work) -> tuple[Taken, ...]:
         with removed_after(image, work.docker.say):
             folder = work.folder / "saved"
             folder.mkdir()
-            saved = read_saved_image(engine.api.get_image(image), folder)
+            with engine_errors("the engine does not hand the image over", kind=BuildError):
+                saved = read_saved_image(engine.api.get_image(image), folder)
             return (work.taking.saved(saved),)
 
 
