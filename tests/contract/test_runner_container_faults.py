@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support.engine_proxy import EngineProxy, engine_proxy
 from support.jobs import eventually
-from support.runners import ContainerBench, Told, running_containers
+from support.runners import ContainerBench, Told, container_image, running_containers
 
 from launch_action.core.errors import RunError
 from launch_action.engine import connected
@@ -179,9 +179,9 @@ def left_behind(bench: ContainerBench, owner: str, *options: str) -> str:
 
 
 def image_of(bench: ContainerBench) -> str:
-    from support.runners import container_image
-
-    image, archive = container_image({"job.sh": b"exec sleep 300"}, "sh", "job.sh")
+    """The id of an image of the bench's own, which the engine has from now on."""
+    script = f"exec sleep 300 # {bench.name}".encode()
+    image, archive = container_image({"job.sh": script}, "sh", "job.sh")
     subprocess.run(["docker", "load"], input=archive, check=True, capture_output=True)
     return image.image_id
 
@@ -190,6 +190,7 @@ def image_of(bench: ContainerBench) -> str:
 def left(bench: ContainerBench) -> Iterator[Callable[..., str]]:
     yield lambda owner, *options: left_behind(bench, owner, *options)
     subprocess.run(["docker", "rm", "-f", "-v", f"{bench.name}-left"], capture_output=True)
+    subprocess.run(["docker", "image", "rm", "-f", image_of(bench)], capture_output=True)
 
 
 def dead_owner() -> str:
