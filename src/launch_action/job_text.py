@@ -10,6 +10,9 @@ from typing import Any
 from launch_action.report import readable_size
 
 _SPANS = ((86400 * 365, "y"), (86400, "d"), (3600, "h"), (60, "m"))
+_BOUNDS = (
+    "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minItems", "maxItems", "default",
+)  # fmt: skip
 _HEAD = ("JOB", "ALIASES", "COMMIT", "AGE", "IMAGE", "VERSION")
 
 
@@ -44,7 +47,7 @@ def description(document: Mapping[str, Any], now: int) -> Iterator[str]:
         size = readable_size(image["size"])
         yield f"image    {image['platform']} {image['digest']} {image['layers']} layers, {size}"
     if document["schema"] is not None:
-        yield f"schema   {json.dumps(document['schema'])}"
+        yield from (f"input    {line}" for line in _inputs(document["schema"]))
     for name, version in document["packages"].items():
         yield f"package  {name} {version}"
     if "against" in document:
@@ -112,6 +115,36 @@ def _difference(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"size     {sign}{readable_size(abs(change))}{same}"
     for one in found["packages"]:
         yield f"{one['change']:<9}{one['name']} {_versions(one)}"
+
+
+def _inputs(schema: Mapping[str, Any]) -> Iterator[str]:
+    """A line per property of the schema; the schema itself where it has none."""
+    properties = schema.get("properties")
+    if not isinstance(properties, dict) or not properties:
+        yield json.dumps(schema)
+        return
+    listed = schema.get("required")
+    required = listed if isinstance(listed, list) else []
+    for name, one in properties.items():
+        found = one if isinstance(one, dict) else {}
+        needed = name in required or found.get("required") is True
+        yield f"{name} {', '.join(_rules(found, needed))}{_titled(found)}".rstrip()
+
+
+def _rules(schema: Mapping[str, Any], needed: bool) -> Iterator[str]:
+    types = schema.get("type")
+    if types:
+        yield " or ".join(types) if isinstance(types, list) else str(types)
+    if needed:
+        yield "required"
+    if "enum" in schema:
+        yield f"one of {json.dumps(schema['enum'])}"
+    yield from (f"{key} {schema[key]}" for key in _BOUNDS if key in schema)
+
+
+def _titled(schema: Mapping[str, Any]) -> str:
+    title = schema.get("title") or schema.get("description")
+    return f": {title}" if title else ""
 
 
 def _versions(change: Mapping[str, Any]) -> str:

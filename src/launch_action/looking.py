@@ -72,10 +72,13 @@ def look(place: Workplace, *, run: bool) -> Iterator[Looked]:
         source = stack.enter_context(open_source(place, build_context))
         context = stack.enter_context(source.context(build_context))
         choice = _choose_dockerfile(place, context)
+        schema = _schema(place, context, run=run)
         if choice and choice.folder:
             build_context = posixpath.join(build_context, choice.folder)
             context = stack.enter_context(source.context(build_context))
         project = read_project(place, context, build_context, choice)
+        if schema:
+            project = replace(project, schema=schema)
         decided = plan(place.inputs, source.origin, project, place_situation(place), run=run)
         for warning in decided.warnings:
             place.reporter.warning(warning)
@@ -132,6 +135,18 @@ def _build_context(place: Workplace) -> str:
             hint="name a directory relative to the repository's root",
         )
     return "" if normal == "." else normal
+
+
+def _schema(place: Workplace, context: SourceContext, *, run: bool) -> bytes | None:
+    """The schema of the job's inputs; where it is run at once, what it is given is checked."""
+    if not place.inputs.schema:
+        return None
+    from launch_action.job_schema import checked_config, read_schema
+
+    schema = read_schema(place, context.read)
+    if schema and run:
+        checked_config(place, schema)
+    return schema.render() if schema else None
 
 
 def _choose_dockerfile(place: Workplace, context: SourceContext) -> DockerfileChoice | None:

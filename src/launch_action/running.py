@@ -14,7 +14,7 @@ from launch_action.core.job import ImageSource, JobDocument, read_job
 from launch_action.core.launch import Announce
 from launch_action.core.ports import Content, read_blob
 from launch_action.core.reference import Digest, Reference, Repository
-from launch_action.core.run import JobImage, LayerRef, LayerRole, Runner, RunResult
+from launch_action.core.run import JobImage, LayerRef, LayerRole, Runner, RunPlan, RunResult
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobVersion
 from launch_action.run_plan import RunTarget, run_plan, run_target
@@ -30,13 +30,14 @@ def run_job(job: StoredJob, place: Workplace, running: Running) -> RunResult | N
     Raises RunError when it cannot be started, and when what it left cannot be brought here.
     """
     target = run_target(place)
-    document = _document(job)
+    document, schema = _document(job)
     if isinstance(document.source, ImageSource):
         job = replace(job, content=_content_of(document.source, place), registry=True)
         image = existing_image(document, job.content, target)
     else:
         image = job_image(job, document, target)
     plan = run_plan(place, target.resource, running)
+    plan = plan if schema is None else _by_schema(plan, schema, place)
     # An image that was built from a Dockerfile may start something else by itself.
     entrypoint = plan.entrypoint or tuple(document.entrypoint)
     args = plan.args or (document.source.args if isinstance(document.source, ImageSource) else ())
@@ -56,6 +57,15 @@ def run_job(job: StoredJob, place: Workplace, running: Running) -> RunResult | N
         raise
     _announce_result(result, running.announce)
     return result
+
+
+def _by_schema(plan: RunPlan, schema: bytes, place: Workplace) -> RunPlan:
+    """The plan with inputs as the job's schema types them. Raises InputError and StoreError."""
+    # Imported where it is used: most jobs have no schema.
+    from launch_action.core.input_schema import recorded_schema
+    from launch_action.job_schema import checked_config
+
+    return replace(plan, config=checked_config(place, recorded_schema(schema)))
 
 
 def _announce_result(result: RunResult, announce: Announce) -> None:
@@ -157,9 +167,10 @@ def image_for(version: JobVersion, target: RunTarget) -> Descriptor:
     )
 
 
-def _document(job: StoredJob) -> JobDocument:
-    data, _ = JobStore(job.content).job_files(job.version)
-    return read_job(data, f"{job.content.name}@{job.version.digest}")
+def _document(job: StoredJob) -> tuple[JobDocument, bytes | None]:
+    """The job document, and the schema of the job's inputs where it has one."""
+    files = JobStore(job.content).files(job.version)
+    return read_job(files.document, f"{job.content.name}@{job.version.digest}"), files.schema
 
 
 def _layers(manifest: Manifest, config: Mapping[str, object]) -> tuple[LayerRef, ...]:

@@ -146,6 +146,8 @@ INPUTS: tuple[Input, ...] = (
           "tristate", default="auto"),
     Input("provenance", "Record how the image was built (SLSA); default for an event about a tag.",
           "tristate", default="auto"),
+    Input("schema", "JSON Schema of the job's inputs, a `.json`, `.yaml` or `.yml` file of the build context; "
+          "an absolute path, and one of a job without files, is of this machine.", metavar="FILE"),
     Input("set", "Job inputs, one `KEY=VALUE` per line; `a.b=1` nests, values are YAML scalars.",
           "lines", commands=_RUN, metavar="KEY=VALUE"),
     Input("config", "W&B launch config: JSON text, or a `.json`, `.yaml` or `.yml` file.",
@@ -195,7 +197,7 @@ NOT_IN_ACTION = frozenset({
     "job-name-style", "requirements", "extras", "groups", "install-project", "compile",
     "compression", "resolve-date", "name", "registry-mirror", "registry-ca", "insecure-registry",
     "require-clean", "allow-rename", "config", "sbom", "provenance", "resource-args", "args",
-    "detach", "ssh", "target", "label", "annotation", "add-host", "network", "shm-size", "ulimit",
+    "detach", "schema", "ssh", "target", "label", "annotation", "add-host", "network", "shm-size", "ulimit",
     "no-cache", "pull", "cache-from", "cache-to", "check",
 })  # fmt: skip
 
@@ -260,6 +262,7 @@ class Inputs:
     build_options: tuple[str, ...] = ()
     sbom: bool | None = None
     provenance: bool | None = None
+    schema: str = ""
     set: tuple[str, ...] = ()
     config: str = ""
     env: tuple[str, ...] = ()

@@ -114,6 +114,16 @@ def source_type(source: Source) -> str:
             assert_never(source)
 
 
+def input_types(schema: bytes | None) -> Mapping[str, Any]:
+    """W&B's type of the inputs: what their recorded schema says, else any keys."""
+    if schema is None:
+        return dict(_ANY_KEYS)
+    # Imported where it is used: most jobs have no schema.
+    from launch_action.core.schema_types import types_of_schema
+
+    return types_of_schema(json.loads(schema))
+
+
 def read_job(data: bytes, where: str) -> JobDocument:
     """Read a `wandb-job.json`, ours or W&B's. Raises StoreError naming `where`."""
     found = parse_object(data, f"wandb-job.json of {where}")

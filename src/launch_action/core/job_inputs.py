@@ -16,6 +16,7 @@ class LaunchConfig:
     """What we take of W&B's launch config (`wandb launch --config`).
 
     Its `overrides`, names, and where to run; `resource_args` as they stand there, by resource.
+    `texts` is `run_config` with every scalar as YAML has it written; of JSON it is empty.
     """
 
     run_config: Mapping[str, Any] = field(default_factory=dict)
@@ -29,6 +30,7 @@ class LaunchConfig:
     files: Mapping[str, Any] = field(default_factory=dict)
     artifacts: Mapping[str, Any] = field(default_factory=dict)
     resource_args: Mapping[str, Any] = field(default_factory=dict)
+    texts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def parse_config(text: str, where: str) -> LaunchConfig:
@@ -50,7 +52,20 @@ def parse_config(text: str, where: str) -> LaunchConfig:
         files=_mapping(overrides.get("files") or {}, where, "overrides.files"),
         artifacts=_mapping(overrides.get("artifacts") or {}, where, "overrides.artifacts"),
         resource_args=_mapping(found.get("resource_args") or {}, where, "resource_args"),
+        texts=_texts(text) if run_config else {},
     )
+
+
+def _texts(text: str) -> Mapping[str, Any]:
+    """The scalars of `run_config` as YAML has them written; JSON says itself what is a text."""
+    from launch_action.core.plain_yaml import read_yaml
+
+    try:
+        json.loads(text)
+    except ValueError:
+        found: Mapping[str, Any] = read_yaml(text, texts=True)["overrides"]["run_config"]
+        return found
+    return {}
 
 
 def read_object(text: str, where: str) -> Mapping[str, Any]:
@@ -58,8 +73,10 @@ def read_object(text: str, where: str) -> Mapping[str, Any]:
     return _mapping(_parse(text, where), where, "the content")
 
 
-def parse_settings(lines: Sequence[str]) -> dict[str, Any]:
+def parse_settings(lines: Sequence[str], *, texts: bool = False) -> dict[str, Any]:
     """Read `KEY=VALUE` lines: `a.b=1` nests, values are YAML scalars. Raises InputError.
+
+    With `texts` every scalar is the text that it was written as.
 
     >>> parse_settings(["lr=0.1", "model.layers=2", "name=a=b"])
     {'lr': 0.1, 'model': {'layers': 2}, 'name': 'a=b'}
@@ -69,7 +86,7 @@ def parse_settings(lines: Sequence[str]) -> dict[str, Any]:
         key, equals, text = line.partition("=")
         if not equals or not all(key.split(".")):
             raise InputError(f"not KEY=VALUE: {line!r}", hint="write --set learning_rate=0.1")
-        _nest(found, key.split("."), _scalar(text, line), line)
+        _nest(found, key.split("."), _scalar(text, line, texts=texts), line)
     return found
 
 
@@ -106,11 +123,11 @@ def _nest(found: dict[str, Any], path: Sequence[str], value: Any, line: str) -> 
     found[path[-1]] = value
 
 
-def _scalar(text: str, line: str) -> Any:
+def _scalar(text: str, line: str, *, texts: bool) -> Any:
     from launch_action.core.plain_yaml import YamlError, read_yaml
 
     try:
-        value = read_yaml(text)
+        value = read_yaml(text, texts=texts)
     except YamlError:
         return text
     if not _is_json(value):

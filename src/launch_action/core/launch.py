@@ -11,7 +11,14 @@ from launch_action.core.base import BaseRecord
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import StoreError
 from launch_action.core.image import Descriptor, Manifest
-from launch_action.core.job import CodeSource, GitSource, JobDocument, at_digest, read_job
+from launch_action.core.job import (
+    CodeSource,
+    GitSource,
+    JobDocument,
+    at_digest,
+    input_types,
+    read_job,
+)
 from launch_action.core.plan import LaunchPlan
 from launch_action.core.ports import Content, Reporter, read_blob
 from launch_action.core.reference import Tag
@@ -179,7 +186,7 @@ def _record(plan: LaunchPlan, world: World, store: JobStore, made: _Made) -> Lau
             created=_created(plan, made),
             build_key=made.key,
             images=made.built.images,
-            files=JobFiles(document.render(), lines, code=made.code),
+            files=JobFiles(document.render(), lines, plan.schema, made.code),
             frozen=stored,
             attestations=_attestations(plan, world, store, made),
         ),
@@ -264,6 +271,7 @@ def job_document(plan: LaunchPlan, made: _Made) -> JobDocument:
         source=_source(plan, made),
         entrypoint=build.entrypoint,
         runtime=built.runtime or build.python.version,
+        input_types=input_types(plan.schema),
         own={
             "version": 1,
             "name": plan.job_name,

@@ -48,9 +48,10 @@ for _tag, _pattern, _first in _RESOLUTION:
 _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 
 
-def read_yaml(text: str) -> Any:
-    """The one document of a text. Raises YamlError."""
+def read_yaml(text: str, *, texts: bool = False) -> Any:
+    """The one document of a text; with `texts` every scalar as it is written. Raises YamlError."""
+    loader = yaml.BaseLoader if texts else _Loader
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, Loader=loader)  # noqa: S506 - no loader that makes objects
     except (RecursionError, ValueError, OverflowError) as error:
         raise YamlError(str(error)) from error

@@ -56,7 +56,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
-    """What will be done, in full."""
+    """What will be done, in full. `schema` is that of the job's inputs, as it is recorded."""
 
     job_name: str
     script: str
@@ -70,6 +70,7 @@ class LaunchPlan:
     run: bool
     warnings: tuple[str, ...]
     attest: Attest
+    schema: bytes | None = None
 
     @property
     def created(self) -> str:
@@ -154,6 +155,7 @@ def plan(
             *project.warnings,
         ),
         attest=choose_attestations(inputs, situation),
+        schema=project.schema,
     )
 
 

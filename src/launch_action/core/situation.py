@@ -22,6 +22,7 @@ class Project:
     `files` are the context's files after the ignore rules, `digest` identifies them. `local` gives
     the content id of every path that the dependencies name, `indexes` the URLs of package indexes
     that the environment names. `dockerfile` is there where one is built, with its `options`.
+    `schema` is the checked schema of the job's inputs.
     """
 
     build_context: str
@@ -34,6 +35,7 @@ class Project:
     warnings: tuple[str, ...] = ()
     dockerfile: Dockerfile | None = None
     options: BuildOptions | None = None
+    schema: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
