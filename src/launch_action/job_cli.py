@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from launch_action.core.errors import InputError
+
 if TYPE_CHECKING:
     from launch_action.wiring import Workplace
 
@@ -16,7 +18,7 @@ NOT_TO_CREATE = frozenset({
     "resolve-date", "sbom", "provenance",
 })  # fmt: skip
 _HELP: Mapping[str, str] = {
-    "create": "record the job of a git repository, a directory or an image; nothing is built",
+    "create": "record the job of a repository, directory, image or W&B run; nothing is built",
     "list": "list the versions of jobs in a repository or in the local store",
     "describe": "show everything that is recorded of a job version",
     "promote": "move aliases to a job version, by digest; nothing is built",
@@ -42,10 +44,11 @@ def add_job_commands(
 
 def _add_arguments(name: str, one: argparse.ArgumentParser) -> None:
     if name == "create":
-        one.add_argument("kind", choices=("git", "code", "image"), help="what PATH names")
+        one.add_argument("kind", choices=("git", "code", "image", "run"), help="what PATH names")
         one.add_argument(
-            "path", metavar="PATH",
-            help="address of a git repository or a checkout; a directory; an image",
+            "path", metavar="PATH", nargs="?", default="",
+            help="address of a git repository or a checkout; a directory; an image; "
+            "directory of a W&B run, default the latest",
         )  # fmt: skip
         one.add_argument("-n", "--name", dest="job-name", metavar="NAME", help="name of the job")
         one.add_argument("-r", dest="python", metavar="VERSION", help="the same as --runtime")
@@ -101,6 +104,11 @@ def _create(chosen: argparse.Namespace, place: Workplace) -> Iterator[str]:
     from launch_action.job_create import create_job
     from launch_action.report import result_lines
 
+    if not chosen.path and chosen.kind != "run":
+        raise InputError(
+            f"a job of kind {chosen.kind!r} needs its PATH",
+            hint="see `launch-action job create --help`",
+        )
     outcome = Outcome()
     create_job(chosen.kind, chosen.path, place, outcome.announce)
     if chosen.json:

@@ -141,6 +141,7 @@ def _described(job: StoredJob) -> Document:
         "details": document.own,
         "packages": packages(files.frozen),
         "schema": json.loads(files.schema) if files.schema else None,
+        "patch": files.patch.decode("utf-8", "replace") if files.patch else None,
         "wandb_job": {k: v for k, v in json.loads(files.document).items() if k != OWN_KEY},
     }
 

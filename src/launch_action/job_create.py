@@ -11,7 +11,7 @@ from launch_action.core.dataclass import replace
 from launch_action.core.errors import InputError
 from launch_action.core.git_address import is_git_address
 from launch_action.core.launch import Announce
-from launch_action.core.record_plan import RecordPlan, record, record_only, steps
+from launch_action.core.record_plan import RecordPlan, record, record_only, steps, with_schema
 from launch_action.looking import Looked, look
 from launch_action.sources import check_commit
 from launch_action.wiring import StoredJob, Workplace
@@ -19,14 +19,14 @@ from launch_action.wiring import StoredJob, Workplace
 if TYPE_CHECKING:
     from launch_action.core.image import Descriptor
 
-KINDS = ("git", "code", "image")
+KINDS = ("git", "code", "image", "run")
 
 
 def create_job(kind: str, path: str, place: Workplace, announce: Announce) -> StoredJob:
-    """Record the job of a git repository, a directory or an image; nothing is built.
+    """Record the job of a git repository, a directory, an image or a run; nothing is built.
 
-    `path` is, by kind: an address or a checkout; a directory; an image's reference. Raises
-    InputError and what the source, the registry and the store raise.
+    `path` is, by kind: an address or a checkout; a directory; an image's reference; a W&B run, for
+    the latest empty. Raises InputError and what the source, the registry and the store raise.
     """
     with ExitStack() as stack:
         plan, archive = _planned(kind, path, place, stack)
@@ -51,6 +51,11 @@ def _planned(
     match kind:
         case "image":
             return _image(replace(place, inputs=replace(place.inputs, docker_image=path))), None
+        case "run":
+            from launch_action.run_jobs import plan_run_job
+
+            plan, archive = plan_run_job(path, place, stack)
+            return _described(plan, place), archive
         case "git" if not is_git_address(path):
             inputs = replace(place.inputs, working_directory=path)
         case "code" if is_git_address(path):
@@ -81,10 +86,19 @@ def _declared(looked: Looked) -> bytes:
 def _image(place: Workplace) -> RecordPlan:
     from launch_action.image_jobs import plan_image_job
 
-    plan = plan_image_job(place)
+    return _described(plan_image_job(place), place)
+
+
+def _described(plan: RecordPlan, place: Workplace) -> RecordPlan:
+    """The plan of a job without files, with the schema that is asked for; its warnings are told."""
     for warning in plan.warnings:
         place.reporter.warning(warning)
-    return plan
+    if not place.inputs.schema:
+        return plan
+    from launch_action.job_schema import read_schema
+
+    schema = read_schema(place)
+    return with_schema(plan, schema.render()) if schema else plan
 
 
 def _record(

@@ -13,6 +13,7 @@ _SPANS = ((86400 * 365, "y"), (86400, "d"), (3600, "h"), (60, "m"))
 _BOUNDS = (
     "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minItems", "maxItems", "default",
 )  # fmt: skip
+_SPELLED = {"typedDict": "object"}
 _HEAD = ("JOB", "ALIASES", "COMMIT", "AGE", "IMAGE", "VERSION")
 
 
@@ -38,6 +39,8 @@ def description(document: Mapping[str, Any], now: int) -> Iterator[str]:
         "builder": details.get("builder"),
         "base": ", ".join(f"{base['name']} {base['identity']}" for base in details.get("base", ())),
         "cutoff": details.get("cutoff"),
+        "run": details.get("run"),
+        "patch": _patched(document.get("patch")),
         "key": document["build_key"],
     }
     for name, text in rows.items():
@@ -46,8 +49,9 @@ def description(document: Mapping[str, Any], now: int) -> Iterator[str]:
     for image in document["images"]:
         size = readable_size(image["size"])
         yield f"image    {image['platform']} {image['digest']} {image['layers']} layers, {size}"
-    if document["schema"] is not None:
-        yield from (f"input    {line}" for line in _inputs(document["schema"]))
+    known = document["schema"]
+    lines = _inputs(known) if known is not None else _types(document["wandb_job"])
+    yield from (f"input    {line}" for line in lines)
     for name, version in document["packages"].items():
         yield f"package  {name} {version}"
     if "against" in document:
@@ -129,6 +133,20 @@ def _inputs(schema: Mapping[str, Any]) -> Iterator[str]:
         found = one if isinstance(one, dict) else {}
         needed = name in required or found.get("required") is True
         yield f"{name} {', '.join(_rules(found, needed))}{_titled(found)}".rstrip()
+
+
+def _types(job: Mapping[str, Any]) -> Iterator[str]:
+    """A line per input of which W&B's type is recorded, as of a run's configuration."""
+    types = job.get("input_types", {}).get("params", {}).get("type_map", {})
+    for name, one in types.items():
+        kinds = one.get("params", {}).get("allowed_types") or [one]
+        yield f"{name} {' or '.join(_SPELLED.get(k['wb_type'], k['wb_type']) for k in kinds)}"
+
+
+def _patched(patch: str | None) -> str:
+    """Which files a run had changed of its commit."""
+    lines = (patch or "").splitlines()
+    return ", ".join(line.rpartition(" b/")[2] for line in lines if line.startswith("diff --git "))
 
 
 def _rules(schema: Mapping[str, Any], needed: bool) -> Iterator[str]:

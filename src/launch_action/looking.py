@@ -34,6 +34,7 @@ from launch_action.core.python_version import (
     choose_python,
 )
 from launch_action.core.situation import Project, Situation
+from launch_action.core.version import FROZEN_TITLE
 from launch_action.sources import SourceContext, open_source
 from launch_action.wiring import Workplace, in_actions, situation
 
@@ -227,6 +228,10 @@ def _dependencies(place: Workplace, context: SourceContext) -> DependencyInputs:
         project=inputs.install_project,
         file=inputs.requirements,
     )
+    frozen = place.recorded.frozen if place.recorded else b""
+    if found.kind == "none" and frozen.strip():
+        # A whole environment, every package at its version: nothing in it is younger than the run.
+        return replace(read_dependencies({FROZEN_TITLE: frozen}.get, file=FROZEN_TITLE), exact=True)
     locked = found.kind in ("uv-lock", "pylock")
     if locked or not found.repositories:
         return found

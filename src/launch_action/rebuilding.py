@@ -22,7 +22,7 @@ from launch_action.core.job import (
     artifact_name,
     read_job,
 )
-from launch_action.core.plan import LaunchPlan, StorePlan
+from launch_action.core.plan import Kept, LaunchPlan, StorePlan
 from launch_action.core.reference import Tag
 from launch_action.core.store import JobStore
 from launch_action.runners.stream import ChunkStream
@@ -49,7 +49,7 @@ def recorded_source(job: StoredJob, place: Workplace) -> Iterator[Workplace]:
     match source:
         case GitSource():
             inputs = replace(inputs, uri=source.remote, git_hash=source.commit)
-            yield replace(place, inputs=inputs)
+            yield replace(place, inputs=inputs, recorded=files)
         case CodeSource():
             if files.code is None:
                 raise StoreError(
@@ -64,7 +64,8 @@ def recorded_source(job: StoredJob, place: Workplace) -> Iterator[Workplace]:
                     with job.content.open_blob(files.code) as chunks:
                         extract(BufferedReader(ChunkStream(chunks)), root)
                 artifact = artifact_name(source.artifact)
-                yield replace(place, inputs=replace(inputs, uri=str(root)), artifact=artifact)
+                inputs = replace(inputs, uri=str(root))
+                yield replace(place, inputs=inputs, artifact=artifact, recorded=files)
         case _:
             assert_never(source)
 
@@ -88,12 +89,21 @@ def _recorded(
 
 
 def moved_plan(plan: LaunchPlan, job: StoredJob, place: Workplace) -> LaunchPlan:
-    """The plan with the old version's store, and its aliases in place of a new version's."""
-    own = {f"sha-{plan.commit}"} if plan.commit else set()
+    """The plan with the old version's store and types, and its aliases for a new version's."""
+    files = JobStore(job.content).files(job.version)
+    own = {f"sha-{plan.commit}"} if plan.commit and files.patch is None else set()
     asked = {*place.inputs.alias, *JobStore(job.content).aliases(job.version), *own}
     store = plan.store
     if not (place.inputs.image or job.registry):
         name = job.content.name
         store = StorePlan("layout", name, str(place.store_directory / name))
     aliases = tuple(tag for tag in (*map(Tag, sorted(own)), *plan.aliases) if tag in asked)
-    return replace(plan, store=store, aliases=tuple(dict.fromkeys(aliases)))
+    document = read_job(files.document, f"{job.content.name}@{job.version.digest}")
+    kept = Kept(
+        input_types=document.input_types,
+        output_types=document.output_types,
+        schema=files.schema,
+        patch=files.patch,
+        run=str(document.own.get("run") or ""),
+    )
+    return replace(plan, store=store, aliases=tuple(dict.fromkeys(aliases)), kept=kept)

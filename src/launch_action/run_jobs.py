@@ -48,8 +48,6 @@ def plan_run_job(
     if kind == "image":
         return _image(found, place), None
     plan = plan_run_source(inputs, found.run, place_situation(place), kind)
-    for warning in plan.warnings:
-        place.reporter.warning(warning)
     if kind == "git":
         _check_commit(plan, place)
         return plan, None

@@ -76,7 +76,17 @@ def open_source(place: Workplace, build_context: str) -> Iterator[Source]:
         yield _directory(place, uri)
         return
     with _open_checkout(place, build_context) as checkout:
-        yield Source(checkout, partial(open_context, checkout))
+        yield Source(checkout, partial(open_context, _changed(place, checkout, build_context)))
+
+
+def _changed(place: Workplace, checkout: Checkout, build_context: str) -> Checkout:
+    """The checkout to read: of a recorded run with what it had changed of its commit."""
+    patch = place.recorded.patch if place.recorded else None
+    if not patch:
+        return checkout
+    from launch_action.git.patched import patched
+
+    return patched(checkout, patch, build_context)
 
 
 def _is_address(uri: str) -> bool:

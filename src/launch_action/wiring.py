@@ -23,7 +23,7 @@ from launch_action.core.plan import StorePlan
 from launch_action.core.ports import Content, Reporter
 from launch_action.core.reference import Repository
 from launch_action.core.situation import Situation
-from launch_action.core.version import JobVersion
+from launch_action.core.version import JobFiles, JobVersion
 
 if TYPE_CHECKING:
     from launch_action.oci.docker_config import DockerCredentials
@@ -68,7 +68,8 @@ class Workplace:
     `environment` is as it was at the start, `started` in seconds since 1970. `untrusted` marks an
     event that an outsider can cause: nothing of a package is run for it. `login_host` is the
     registry that the registry password is for where no image is named. `artifact` is the name under
-    which the directory of `--uri` was recorded before.
+    which the directory of `--uri` was recorded before, `recorded` are the files of a recorded job
+    that is built.
     """
 
     inputs: Inputs
@@ -78,6 +79,7 @@ class Workplace:
     untrusted: bool = False
     login_host: str = ""
     artifact: str = ""
+    recorded: JobFiles | None = None
 
     @cached_property
     def directory(self) -> Path:

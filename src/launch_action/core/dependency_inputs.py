@@ -40,8 +40,9 @@ class DependencyInputs:
     of the context that are required as packages: wheels, source archives, directories, and
     directories of wheels. `extras` and `groups` are those of the project's own file that are asked
     for; `project` says that the project itself is installed too. `pinned` says that every
-    requirement is fixed by a lock or a hash, so that no cutoff is needed. `repositories` are the
-    git repositories that are required; those without a commit mean another one every day.
+    requirement is fixed by a lock or a hash, so that no cutoff is needed; `exact` that each is
+    at the version that a whole environment had. `repositories` are the git repositories that are
+    required; those without a commit mean another one every day.
 
     The entries of requirements files are kept as read: `requirements`, `constraints`,
     `local_requirements` and `options`; those of a Poetry lock have the same form. `variables` are
@@ -56,6 +57,7 @@ class DependencyInputs:
     groups: tuple[str, ...] = ()
     project: bool = False
     pinned: bool = False
+    exact: bool = False
     repositories: tuple[GitSource, ...] = ()
     requirements: tuple[Requirement, ...] = ()
     constraints: tuple[Requirement, ...] = ()

@@ -186,7 +186,7 @@ def _record(plan: LaunchPlan, world: World, store: JobStore, made: _Made) -> Lau
             created=_created(plan, made),
             build_key=made.key,
             images=made.built.images,
-            files=JobFiles(document.render(), lines, plan.schema, made.code),
+            files=_files(plan, document.render(), lines, made.code),
             frozen=stored,
             attestations=_attestations(plan, world, store, made),
         ),
@@ -197,6 +197,23 @@ def _record(plan: LaunchPlan, world: World, store: JobStore, made: _Made) -> Lau
     store.point(version, plan.aliases)
     world.announce({"tags": list(plan.aliases), "pushed": plan.store.kind == "registry"})
     return Launch(version, document, made.cache_hit)
+
+
+def _files(plan: LaunchPlan, document: bytes, frozen: bytes, code: Descriptor | None) -> JobFiles:
+    """The job's files; what a recorded version had besides, its build has too."""
+    kept = plan.kept
+    if kept is None:
+        return JobFiles(document, frozen, plan.schema, code)
+    return JobFiles(document, frozen, plan.schema or kept.schema, code, kept.patch)
+
+
+def _types(plan: LaunchPlan) -> dict[str, Any]:
+    """W&B's types of inputs and outputs: of a new schema, else as they were recorded."""
+    kept = plan.kept
+    if kept is None or not kept.input_types:
+        return {"input_types": input_types(plan.schema)}
+    inputs = input_types(plan.schema) if plan.schema else kept.input_types
+    return {"input_types": inputs, "output_types": kept.output_types}
 
 
 def _source(plan: LaunchPlan, made: _Made) -> GitSource | CodeSource:
@@ -271,9 +288,10 @@ def job_document(plan: LaunchPlan, made: _Made) -> JobDocument:
         source=_source(plan, made),
         entrypoint=build.entrypoint,
         runtime=built.runtime or build.python.version,
-        input_types=input_types(plan.schema),
+        **_types(plan),
         own={
             "version": 1,
+            **({"run": plan.kept.run} if plan.kept and plan.kept.run else {}),
             "name": plan.job_name,
             "script": plan.script,
             "build_key": key,

@@ -97,7 +97,7 @@ def plan_layers(
 def _cutoff(inputs: Inputs, moment: int, project: Project, situation: Situation) -> str | None:
     declared = project.dependencies
     today = datetime.fromtimestamp(situation.now, UTC).date()
-    pinned = declared.pinned or declared.kind == "none"
+    pinned = declared.pinned or declared.exact or declared.kind == "none"
     return dependencies.cutoff(moment, inputs.resolve_date or None, today, pinned=pinned)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from launch_action.core.aliases import default_aliases, previous_aliases
@@ -55,6 +56,20 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What a recorded version says that its source does not: its build says it again.
+
+    The types are W&B's. `patch` is what a run had changed of the commit; `run` is its id.
+    """
+
+    input_types: Mapping[str, Any]
+    output_types: Mapping[str, Any]
+    schema: bytes | None = None
+    patch: bytes | None = None
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LaunchPlan:
     """What will be done, in full. `schema` is that of the job's inputs, as it is recorded."""
 
@@ -71,6 +86,7 @@ class LaunchPlan:
     warnings: tuple[str, ...]
     attest: Attest
     schema: bytes | None = None
+    kept: Kept | None = None
 
     @property
     def created(self) -> str:

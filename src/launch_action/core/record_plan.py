@@ -16,6 +16,7 @@ from launch_action.core.job import (
     JobDocument,
     Source,
     at_digest,
+    input_types,
 )
 from launch_action.core.names import image_job_name
 from launch_action.core.plan import LaunchPlan, StorePlan, chosen_job_name, plan_store
@@ -31,8 +32,9 @@ class RecordPlan:
     """A job version without an image of ours.
 
     `runtime` is `X.Y` or empty, `created` RFC 3339 in UTC. `frozen` are the lines of
-    requirements.frozen.txt; `input_types` is W&B's type of the inputs, empty for any; `schema` is
-    the JSON Schema of the inputs, as bytes. `own` are facts of ours for the job document.
+    requirements.frozen.txt; `input_types` and `output_types` are W&B's types of them, empty
+    for any; `schema` is the JSON Schema of the inputs, as bytes. `patch` is what was changed of the
+    commit, empty for nothing. `own` are facts of ours for the job document.
     """
 
     job_name: str
@@ -45,6 +47,8 @@ class RecordPlan:
     allow_rename: bool = False
     frozen: bytes = b""
     input_types: Mapping[str, Any] = field(default_factory=dict)
+    output_types: Mapping[str, Any] = field(default_factory=dict)
+    patch: bytes = b""
     schema: bytes | None = None
     own: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -74,9 +78,16 @@ def record_only(plan: LaunchPlan, frozen: bytes = b"") -> RecordPlan:
         aliases=plan.aliases,
         allow_rename=plan.allow_rename,
         frozen=frozen,
+        input_types=input_types(plan.schema),
+        schema=plan.schema,
         own={"script": plan.script, "dependencies": plan.build.dependencies.main},
         warnings=plan.warnings,
     )
+
+
+def with_schema(plan: RecordPlan, schema: bytes) -> RecordPlan:
+    """The plan with a schema of the inputs, which tells their types."""
+    return replace(plan, schema=schema, input_types=input_types(schema))
 
 
 def plan_image(
@@ -128,7 +139,9 @@ def record(
             created=plan.created,
             build_key="",
             images=(),
-            files=JobFiles(_document(plan, source), plan.frozen, plan.schema, code),
+            files=JobFiles(
+                _document(plan, source), plan.frozen, plan.schema, code, plan.patch or None
+            ),
         ),
         allow_rename=plan.allow_rename,
     )
@@ -145,6 +158,8 @@ def _document(plan: RecordPlan, source: Source) -> bytes:
     )
     if plan.input_types:
         document = replace(document, input_types=plan.input_types)
+    if plan.output_types:
+        document = replace(document, output_types=plan.output_types)
     return document.render()
 
 

@@ -67,6 +67,9 @@ def source_kind(run: RecordedRun, asked: str) -> Kind:
         for kind, what in missing.items():
             if not what:
                 return kind
+            if kind == "code" and facts.code:
+                # Its code is what it ran: the image is no substitute that nobody asked for.
+                raise _lost_code(run)
         raise SourceError(
             f"run {facts.run_id!r} has no tracked source: {'; '.join(missing.values())}",
             hint="run it in a git checkout with a remote, call run.log_code(), or set WANDB_DOCKER",
@@ -81,6 +84,13 @@ def source_kind(run: RecordedRun, asked: str) -> Kind:
             hint="leave WANDB_JOB_SOURCE unset to take the source that it has",
         )
     return _KINDS[asked]
+
+
+def _lost_code(run: RecordedRun) -> SourceError:
+    return SourceError(
+        f"the code of run {run.facts.run_id!r} cannot be recorded: {run.no_code}",
+        hint="do it on the machine of the run; $WANDB_DATA_DIR says where its SDK keeps files",
+    )
 
 
 def _missing(run: RecordedRun) -> dict[Kind, str]:

@@ -22,6 +22,7 @@ from launch_action.core.version import (
     CODE_TITLE,
     DOCUMENT_TITLE,
     FROZEN_TITLE,
+    PATCH_TITLE,
     SCHEMA_TITLE,
     TITLE,
     JobFiles,
@@ -106,13 +107,15 @@ class JobStore:
     def files(self, version: JobVersion) -> JobFiles:
         """Everything of a version's job manifest; the code archive by its descriptor."""
         layers = self._job_layers(version)
-        titles = [t for t in (DOCUMENT_TITLE, FROZEN_TITLE, SCHEMA_TITLE) if t in layers]
+        wanted = (DOCUMENT_TITLE, FROZEN_TITLE, SCHEMA_TITLE, PATCH_TITLE)
+        titles = [title for title in wanted if title in layers]
         texts = dict(zip(titles, self._texts(version, layers, *titles), strict=True))
         return JobFiles(
             texts[DOCUMENT_TITLE],
             texts[FROZEN_TITLE],
             texts.get(SCHEMA_TITLE),
             layers.get(CODE_TITLE),
+            texts.get(PATCH_TITLE),
         )
 
     def images(self, version: JobVersion) -> tuple[Manifest, ...]:

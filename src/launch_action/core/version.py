@@ -37,6 +37,8 @@ DOCUMENT_TITLE = "wandb-job.json"
 FROZEN_TITLE = "requirements.frozen.txt"
 SCHEMA_TITLE = "input-schema.json"
 CODE_TITLE = "code.tar.gz"
+PATCH = "text/x-diff; charset=utf-8"
+PATCH_TITLE = "diff.patch"
 WHEELS_TITLE = "wheels.json"
 
 TITLE = "org.opencontainers.image.title"
@@ -66,12 +68,16 @@ _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 @dataclass(frozen=True, slots=True)
 class JobFiles:
-    """The content of a job manifest; `code` names the archive of a code job, which is stored."""
+    """The content of a job manifest; `code` names the archive of a code job, which is stored.
+
+    `patch` is what a run's checkout had changed of its commit, as `git diff` writes it.
+    """
 
     document: bytes
     frozen: bytes
     schema: bytes | None = None
     code: Descriptor | None = None
+    patch: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +322,8 @@ def _layers(recording: Recording) -> tuple[tuple[Descriptor, bytes | None], ...]
         layers.append(_text(FROZEN_TITLE, FROZEN, files.frozen))
     if files.schema is not None:
         layers.append(_text(SCHEMA_TITLE, SCHEMA, files.schema))
+    if files.patch is not None:
+        layers.append(_text(PATCH_TITLE, PATCH, files.patch))
     if files.code:
         layers.append((files.code.annotated({TITLE: CODE_TITLE, **files.code.annotations}), None))
     return tuple(layers)

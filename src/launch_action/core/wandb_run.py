@@ -47,7 +47,7 @@ class RunFacts:
     `started` is in seconds since 1970. `python` is `X.Y`. `remote` may still hold a user's name.
     `program` is absolute or `-m MODULE`; `code_path` counts from the repository's root, else from
     the run's directory, `code_path_local` always from the latter. `docker` is `$WANDB_DOCKER`.
-    `job_name` is that of the job which the SDK itself has made or used.
+    `job_name` is that of the job at W&B which the run was started from.
     """
 
     run_id: str = ""
@@ -194,17 +194,12 @@ def _used(message: bytes) -> dict[str, str]:
 
 
 def _artifact(message: bytes) -> dict[str, Any]:
-    """The code that the run logged, or the name of a job that its SDK made."""
+    """The code that the run logged, where this artifact is such."""
     texts = _texts(message, {4: "type", 5: "name"})
-    name = texts.get("name", "")
-    match texts.get("type"):
-        case "job":
-            return {"job_name": name}
-        case "code":
-            manifest = b"".join(value for number, value in _parts(message) if number == 12)
-            return {"code": _code(name, manifest)}
-        case _:
-            return {}
+    if texts.get("type") != "code":
+        return {}
+    manifest = b"".join(value for number, value in _parts(message) if number == 12)
+    return {"code": _code(texts.get("name", ""), manifest)}
 
 
 def _code(name: str, manifest: bytes) -> LoggedCode:

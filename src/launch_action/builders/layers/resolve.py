@@ -141,7 +141,7 @@ def resolve(
         return Resolution(())
     if inputs.kind == "pylock":
         return _with_project(_read_own_lock(inputs, target), inputs)
-    stable = cache if key and (cutoff or inputs.pinned) else None
+    stable = cache if key and (cutoff or inputs.pinned or inputs.exact) else None
     known = _cached(stable, key)
     if known:
         return known
