@@ -372,8 +372,9 @@ def test_an_environment_without_wheels_has_no_bytecode(one: Compiler) -> None:
 def test_of_two_light_packages_with_one_module_the_seen_one_alone_is_compiled(
     one: Compiler, tmp_path: Path
 ) -> None:
-    first = WheelMaker(name="one", files={"same.py": b"X = 1\n", "empty.py": b""})
-    second = WheelMaker(name="two", files={"same.py": b"no python\n", "empty.py": b""})
+    # What is installed last is seen, and of strangers that is the alphabetically first.
+    first = WheelMaker(name="two", files={"same.py": b"X = 1\n", "empty.py": b""})
+    second = WheelMaker(name="one", files={"same.py": b"no python\n", "empty.py": b""})
     (recipe,) = compiled([(pinned(first, tmp_path), 1), (pinned(second, tmp_path), 1)], one)
     found = bytecode(recipe)
     assert list(found) == paths("__pycache__/empty", "__pycache__/same")
@@ -473,6 +474,31 @@ def test_what_was_compiled_for_one_platform_is_not_compiled_for_another(tmp_path
         started = starts.read_text()
         assert bytecode(second) == found
     assert starts.read_text() == started
+
+
+def test_what_platforms_compile_at_once_is_compiled_once(tmp_path: Path) -> None:
+    python, asked = tmp_path / "python", tmp_path / "asked"
+    # Every request begins with the length of a path of this image.
+    python.write_text(f'#!/bin/sh\ntee -a {asked} | {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    wheel = pinned(WheelMaker(files=library()), tmp_path)
+    with compiler(tmp_path / "spool", python=str(python)) as one, ThreadPoolExecutor(4) as pool:
+        made = [compiled([(replace(wheel, sha256=n * 64), 1)], one)[0] for n in "abcd"]
+        first, *others = pool.map(bytecode, made)
+    assert others == [first] * 3
+    assert asked.read_bytes().count(f"/{PACKAGES}/".encode()) == len(first)
+
+
+def test_a_layer_that_fails_takes_nothing_from_another(tmp_path: Path) -> None:
+    sound = WheelMaker(name="sound", files=library())
+    wrong = {"zzz.py": f"{Row.of(b'x').hash},{len(MODULE)}"}
+    broken = WheelMaker(name="broken", files={"zzz.py": MODULE, **library()}, record=dict(wrong))
+    with compiler(tmp_path / "spool") as one, ThreadPoolExecutor(2) as pool:
+        fails, (good,) = (compiled([(pinned(m, tmp_path), 1)], one) for m in (broken, sound))
+        failing, going = pool.submit(bytecode, fails[0]), pool.submit(bytecode, good)
+        with pytest.raises(BuildError, match=r"'zzz\.py' is damaged"):
+            failing.result()
+        assert all(going.result().values())
 
 
 def test_an_interpreter_that_is_nowhere_is_looked_for_once(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import os
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -65,7 +65,7 @@ class Compiler:
         }
         with self._borrowed() as (workers, spool):
             jobs = deque(
-                (bytecode_path(path, scheme), entry, self._submitted(workers, spool, entry))
+                (bytecode_path(path, scheme), entry, self._job(workers, spool, entry))
                 for path, entry in modules.items()
             )
             try:
@@ -75,18 +75,16 @@ class Compiler:
                     kept = spool.keep(source, job.result()) if isinstance(job, Future) else job
                     found.append(Entry(place, "file", 0o644, kept))
             finally:
-                for _, _, job in jobs:
-                    if isinstance(job, Future):
-                        job.cancel()
+                spool.give_up(job for _, _, job in jobs if isinstance(job, Future))
         return sorted_entries(found)
 
-    def _submitted(
+    def _job(
         self, workers: Workers, spool: _Spool, module: Entry
     ) -> Future[bytes] | Chunks | bytes:
         """Its bytecode to be, or what is known of it."""
         if _size(module) > MAX_SOURCE:
             return _NONE
-        return spool.kept(module) or workers.submit(module)
+        return spool.job(module, workers.submit)
 
     @contextmanager
     def _borrowed(self) -> Iterator[tuple[Workers, _Spool]]:
@@ -120,29 +118,55 @@ class Compiler:
 
 
 class _Spool:
-    """The bytecode of a build in a file; that of a module with a digest is found again."""
+    """The bytecode of a build in a file. A module with a digest is compiled once, whoever asks."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._descriptor = file.fileno()
         self._size = 0
         self._lock = threading.Lock()
-        self._known: dict[tuple[str, str], Chunks] = {}
+        self._kept: dict[tuple[str, str], Chunks] = {}
+        self._going_on: dict[tuple[str, str], Future[bytes]] = {}
+        self._shared: set[tuple[str, str]] = set()
 
-    def kept(self, module: Entry) -> Chunks | None:
-        """The bytecode of a module that was compiled before."""
-        digest = _digest(module)
-        return self._known.get((module.path, digest)) if digest else None
+    def job(
+        self, module: Entry, submit: Callable[[Entry], Future[bytes]]
+    ) -> Future[bytes] | Chunks:
+        """The bytecode of a module that was compiled before, or is to be."""
+        key = _key(module)
+        if key is None:
+            return submit(module)
+        with self._lock:
+            if key in self._kept:
+                return self._kept[key]
+            if key in self._going_on:
+                self._shared.add(key)
+            else:
+                self._going_on[key] = submit(module)
+            return self._going_on[key]
+
+    def give_up(self, jobs: Iterable[Future[bytes]]) -> None:
+        """Do not compile what nobody else waits for."""
+        with self._lock:
+            shared = {self._going_on[key] for key in self._shared if key in self._going_on}
+            given_up = {job for job in jobs if job not in shared and job.cancel()}
+            for key in [key for key, job in self._going_on.items() if job in given_up]:
+                del self._going_on[key]
 
     def keep(self, module: Entry, data: bytes) -> Chunks:
-        """Write a module's bytecode down."""
+        """Write a module's bytecode down, unless it is."""
+        key = _key(module)
         with self._lock:
+            if key in self._kept:
+                return self._kept[key]
             start, self._size = self._size, self._size + len(data)
-        found = Chunks(len(data), lambda: self._read(start, found.size))
-        done = 0
+        done, size = 0, len(data)
         while done < len(data):
             done += os.pwrite(self._descriptor, data[done:], start + done)
-        if digest := _digest(module):
-            self._known[module.path, digest] = found
+        found = Chunks(size, lambda: self._read(start, size))
+        if key:
+            with self._lock:
+                self._kept[key] = found
+                self._going_on.pop(key, None)
         return found
 
     def _read(self, start: int, size: int) -> Iterator[bytes]:
@@ -173,5 +197,7 @@ def _size(entry: Entry) -> int:
     return len(entry.content) if isinstance(entry.content, bytes) else entry.content.size
 
 
-def _digest(entry: Entry) -> str:
-    return entry.content.sha256 if isinstance(entry.content, Spliced) else ""
+def _key(entry: Entry) -> tuple[str, str] | None:
+    """What decides a module's bytecode: its place and its content, where that has a digest."""
+    digest = entry.content.sha256 if isinstance(entry.content, Spliced) else ""
+    return (entry.path, digest) if digest else None
