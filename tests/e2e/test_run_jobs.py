@@ -19,6 +19,7 @@ from support.program import Machine, failed, succeeded
 from support.registry import running
 from support.services import push_layout
 from support.wandb_sdk import Runs, Sdk, install
+from support.wandb_server import serve_wandb
 
 pytest_plugins = ["support.program_fixtures"]
 pytestmark = pytest.mark.network
@@ -52,6 +53,9 @@ class Recorded:
     code: Path
     saved: Path
     none: Path
+    online: Path
+    online_code: Path
+    online_saved: Path
     commit: str
 
 
@@ -60,19 +64,20 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
     """Every run there is to make a job of, recorded by the SDK itself."""
     sdk = install(tmp_path_factory.mktemp("sdk"))
     top = tmp_path_factory.mktemp("runs")
-    with serve_git(top / "served", login=LOGIN) as server:
+    with serve_git(top / "served", login=LOGIN) as server, serve_wandb() as wandb:
         commit = server.commit("mono", {"jobs/hello/train.py": TRAIN, "README": "\n"})
         recording = Runs(sdk)
         dirty = _clone(server, top / "dirty")
         (dirty / "jobs/hello/train.py").write_text(TRAIN + "# changed\n")
         module = _clone(server, top / "module")
         git(module, "remote", "set-url", "origin", "git@github.com:acme/mono.git")
-        plain = [top / name for name in ("code", "saved", "none")]
+        plain = [top / name for name in ("code", "saved", "none", "online_code", "online_saved")]
         for one in plain:
             (one / "pkg").mkdir(parents=True)
             (one / "pkg/train.py").write_text(TRAIN)
             (one / "train.py").write_text(TRAIN)
-        code, saved, none = plain
+        code, saved, none, *online = plain
+        at_git = _clone(server, top / "online")
         found = Recorded(
             sdk, server,
             dirty=recording.record(dirty / "jobs/hello", "train.py", "code", "save"),
@@ -80,6 +85,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
             code=recording.record(code, "pkg/train.py", "code", WANDB_DOCKER="acme/x:1"),
             saved=recording.record(saved, "train.py", "save"),
             none=recording.record(none, "train.py"),
+            online=recording.record(at_git, "jobs/hello/train.py", **wandb),
+            online_code=recording.record(online[0], "train.py", "code", **wandb),
+            online_saved=recording.record(online[1], "train.py", "code", "save", **wandb),
             commit=commit,
         )  # fmt: skip
         recording.end()
@@ -196,6 +204,35 @@ def test_saved_code_is_built_and_run(
     ran = succeeded(there.run("run", name, "-r", "local-process", "--json", cwd=tmp_path)).document
 
     assert ran["metrics"] == {"loss": 0.5}  # by the frozen SDK, for nothing else declares it
+
+
+def test_an_online_run_is_read_as_an_offline_one(
+    there: Machine, runs: Recorded, tmp_path: Path
+) -> None:
+    login = replace(there, also={**there.also, "GIT_USERNAME": LOGIN[0], "GIT_TOKEN": LOGIN[1]})
+    found = _created(login, str(runs.online), cwd=tmp_path)
+
+    assert (runs.online / "files/wandb-metadata.json").is_file()  # which only online runs have
+    assert found["wandb_job"]["source"] == {
+        "git": {"remote": runs.server.url("mono"), "commit": runs.commit},
+        "entrypoint": ["python", "jobs/hello/train.py"],
+        "notebook": False,
+    }
+    assert found["wandb_job"]["runtime"] == "3.11"
+    assert found["wandb_job"]["input_types"]["params"]["type_map"]["lr"] == NUMBER
+    assert found["packages"]["wandb"] == "0.31.0"
+
+
+def test_of_code_that_went_to_the_server_there_is_what_was_saved(
+    there: Machine, runs: Recorded, tmp_path: Path
+) -> None:
+    """An online run leaves no list of the code it logged."""
+    gone = failed(there.run("job", "create", "run", str(runs.online_code), cwd=tmp_path), 3)
+    saved = there.run("job", "create", "run", str(runs.online_saved), "--json", cwd=tmp_path)
+
+    assert "what it logged as 'source-demo-train.py' is at W&B" in gone.error
+    assert succeeded(saved).document["job_name"] == "job-source-demo-train.py"
+    assert "warning: of the run's code only its program is recorded: what it logged" in saved.err
 
 
 @pytest.mark.registry

@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import json
-import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.wandb_log import field, log, varint
 
 from launch_action.runners.offline_summary import offline_summary
-
-BLOCK = 32 * 1024
-
-
-def varint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes((*out, value))
-
-
-def field(number: int, data: bytes) -> bytes:
-    return varint(number << 3 | 2) + varint(len(data)) + data
 
 
 def update(value: Any, *keys: str) -> bytes:
@@ -38,24 +24,6 @@ def update(value: Any, *keys: str) -> bytes:
 
 def remove(key: str) -> bytes:
     return field(3, field(2, field(1, key.encode())))
-
-
-def log(*records: bytes) -> bytes:
-    """The records as LevelDB's log format has them."""
-    out = bytearray(b":W&B\xe1\xbe\x00")
-    for record in records:
-        rest, first = record, True
-        while first or rest:
-            left = BLOCK - len(out) % BLOCK
-            if left < 7:
-                out += bytes(left)
-                continue
-            part, rest = rest[: left - 7], rest[left - 7 :]
-            kind = bytes([(1 if first else 4) if not rest else (2 if first else 3)])
-            out += zlib.crc32(part, zlib.crc32(kind)).to_bytes(4, "little")
-            out += len(part).to_bytes(2, "little") + kind + part
-            first = False
-    return bytes(out)
 
 
 def place(directory: Path, data: bytes, name: str = "offline-run-20260101_000000-abc") -> None:

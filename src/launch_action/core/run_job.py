@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Literal
 
@@ -44,8 +45,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 class RecordedRun:
     """A run as it was found: its facts and the files beside its log, empty where there are none.
 
-    `code_paths` are the files of its logged code, whose artifact is `code_name`; without any,
-    `no_code` says why, in words.
+    `code_paths` are the files of its logged code, whose artifact is `code_name`. `no_code` says
+    in words why there are none, or why there is only what `save_code` kept.
     """
 
     facts: RunFacts
@@ -89,7 +90,7 @@ def source_kind(run: RecordedRun, asked: str) -> Kind:
 def _lost_code(run: RecordedRun) -> SourceError:
     return SourceError(
         f"the code of run {run.facts.run_id!r} cannot be recorded: {run.no_code}",
-        hint="do it on the machine of the run; $WANDB_DATA_DIR says where its SDK keeps files",
+        hint="record its directory, with `launch-action job create code DIR`, or run it offline",
     )
 
 
@@ -195,13 +196,11 @@ def _entrypoint(
             f"run {facts.run_id!r} was started from {what}",
             hint="say what starts the job: --entry-point 'python train.py'",
         )
-    return parse_entrypoint(f"python {_quoted(_below(path, context))}")
+    return parse_entrypoint(shlex.join(("python", _no_option(_below(path, context)))))
 
 
-def _quoted(path: str) -> str:
-    from shlex import quote
-
-    return quote(path)
+def _no_option(path: str) -> str:
+    return f"./{path}" if path.startswith("-") else path
 
 
 def _logged_program(run: RecordedRun) -> str:
@@ -285,6 +284,8 @@ def _warnings(run: RecordedRun, kind: str) -> tuple[str, ...]:
             f"the run was of more than commit {facts.commit[:12]}: what had changed is recorded as "
             "diff.patch; files that git did not track are not"
         )
+    if kind == "code" and run.no_code:
+        found.append(f"of the run's code only its program is recorded: {run.no_code}")
     if not run.frozen:
         found.append(f"run {facts.run_id!r} left no list of its packages")
     return tuple(found)

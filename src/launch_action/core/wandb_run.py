@@ -17,6 +17,7 @@ from launch_action.core.names import safe_name
 from launch_action.core.protobuf import fields
 from launch_action.core.transaction_log import apply_item
 
+_LAST_SECOND = 253402300799  # of the year 9999
 _PYTHON = re.compile(r"(?:CPython |PyPy )?(3\.\d+)(?:[.+a-z].*)?", re.DOTALL)
 
 
@@ -33,7 +34,7 @@ class LoggedFile:
 class LoggedCode:
     """A code artifact that the run logged.
 
-    One of very many files has none of them in the log, but in a file of its own.
+    Its files are in the log of an offline run; that of an online one names the artifact alone.
     """
 
     name: str
@@ -91,9 +92,17 @@ def read_facts(records: Iterable[bytes]) -> RunFacts:
                     found |= _used(value)
                 case 26:
                     found |= _environment(value)
-    for values in (config, summary):
-        values.pop("_wandb", None)  # the SDK's own
+    own = config.pop("_wandb", None)
+    summary.pop("_wandb", None)
+    if "code" not in found and (name := _logged_name(own)):
+        found["code"] = LoggedCode(name, ())
     return RunFacts(**found, config=config, summary=summary)
+
+
+def _logged_name(own: Any) -> str:
+    """The artifact that a run says it logged its code as; a path is what `save_code` kept."""
+    name = own.get("code_path") if isinstance(own, dict) else None
+    return name if isinstance(name, str) and not name.startswith("code/") else ""
 
 
 def with_metadata(facts: RunFacts, document: bytes) -> RunFacts:
@@ -167,9 +176,10 @@ def _run(message: bytes, config: dict[str, Any], summary: dict[str, Any]) -> dic
 
 def _seconds(timestamp: bytes) -> int:
     try:
-        return next((v for n, v in fields(timestamp) if n == 1 and isinstance(v, int)), 0)
+        found = next((v for n, v in fields(timestamp) if n == 1 and isinstance(v, int)), 0)
     except IndexError:
         return 0
+    return found if found <= _LAST_SECOND else 0
 
 
 def _git(message: bytes) -> dict[str, str]:

@@ -26,7 +26,7 @@ class CodeFile:
 
 @dataclass(frozen=True, slots=True)
 class FoundCode:
-    """The code of a run; or why it is `missing`, in words."""
+    """The code of a run; what of it, or why all of it, is `missing`, in words."""
 
     name: str = ""
     files: tuple[CodeFile, ...] = ()
@@ -40,7 +40,7 @@ def logged_code(facts: RunFacts, directory: Path, environment: Mapping[str, str]
         return found
     saved = tuple(_saved(directory))
     if saved:
-        return FoundCode(facts.saved_code_name, saved)
+        return FoundCode(facts.saved_code_name, saved, found.missing)
     return FoundCode(missing=found.missing or "it logged no code")
 
 
@@ -48,24 +48,36 @@ def write_code(files: tuple[CodeFile, ...], root: Path) -> None:
     """Copy the files below `root`. Raises SourceError for one that is not as it was logged."""
     for file in files:
         target = root.joinpath(*PurePosixPath(file.path).parts)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.md5(usedforsecurity=False)
-        with file.place.open("rb") as source, target.open("xb") as out:
-            while chunk := source.read(_CHUNK):
-                digest.update(chunk)
-                out.write(chunk)
-        if file.digest and base64.b64encode(digest.digest()).decode() != file.digest:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            digest = _copy(file.place, target)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise SourceError(
+                f"the run logged two files as one: {file.path!r}",
+                hint="record its directory: `launch-action job create code DIR`",
+            ) from error
+        if file.digest and digest != file.digest:
             raise SourceError(
                 f"{str(file.place)!r} is not the {file.path!r} that the run logged",
                 hint="record its directory: `launch-action job create code DIR`",
             )
 
 
+def _copy(place: Path, target: Path) -> str:
+    """Copy one file; its MD5 in base64."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with place.open("rb") as source, target.open("xb") as out:
+        while chunk := source.read(_CHUNK):
+            digest.update(chunk)
+            out.write(chunk)
+    return base64.b64encode(digest.digest()).decode()
+
+
 def _artifact(code: LoggedCode, directory: Path, environment: Mapping[str, str]) -> FoundCode:
     """The files of the logged artifact, every one of which has to be here."""
     if not code.files:
         return FoundCode(
-            missing=f"the list of the code that it logged as {code.name!r} is too long"
+            missing=f"what it logged as {code.name!r} is at W&B, and no list of it on this machine"
         )
     places = _places(environment)
     found = []
