@@ -272,6 +272,27 @@ def test_what_is_no_manifest_is_an_error(
         content.get_manifest("v1")
 
 
+@pytest.mark.parametrize("location", ["http://[::1/x", "http://127.0.0.1:99999/x", "http://a:b/"])
+def test_a_redirect_to_what_is_no_address_is_an_error(
+    content: RegistryContent, proxy: Proxy, location: str
+) -> None:
+    proxy.faults.append(Fault("redirect", "GET", location=location))
+
+    with pytest.raises(RegistryError, match="leads to an address that is not safe"):
+        content.get_manifest("v1")
+
+
+@pytest.mark.parametrize("realm", ["http://[x/token", "http://127.0.0.1:99999/t", "http://a:b/t"])
+def test_a_token_server_at_no_address_is_an_error(
+    content: RegistryContent, proxy: Proxy, realm: str
+) -> None:
+    headers = {"WWW-Authenticate": f'Bearer realm="{realm}"'}
+    proxy.faults.append(Fault("status", "GET", status=401, headers=headers))
+
+    with pytest.raises(RegistryError, match="no token server that can be trusted"):
+        content.tags()
+
+
 def test_the_registry_s_own_message_is_told_in_one_line(
     content: RegistryContent, proxy: Proxy
 ) -> None:

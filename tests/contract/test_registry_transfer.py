@@ -17,7 +17,7 @@ import pytest
 from support.registry import LOGIN, Logins, Running, blob_of, free_port, running, serving
 from support.registry_proxy import Fault, Proxy, proxy_to
 
-from launch_action.core.errors import RegistryError
+from launch_action.core.errors import InputError, RegistryError
 from launch_action.core.image import EMPTY, OCI_MANIFEST, Descriptor, Manifest
 from launch_action.core.ports import read_blob
 from launch_action.core.reference import Repository
@@ -389,6 +389,30 @@ def test_a_proxy_that_is_gone_is_named_without_its_login() -> None:
         registries.open(Repository.parse("registry.invalid/acme/proxied")).tags()
 
     assert "hunter2" not in f"{caught.value.message}{caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["socks5://me:hunter2@h:1", "http://me:hunter2@h:port", "http://me:hunter2@[::1", " "],
+)
+def test_what_is_no_proxy_s_address_is_an_input_error(address: str) -> None:
+    registries = Registries(Logins(), environment={"HTTPS_PROXY": address}, patience=QUICK)
+
+    with pytest.raises(InputError, match="not the address of a proxy") as caught:
+        registries.open(Repository.parse("registry.invalid/acme/proxied")).tags()
+
+    assert "hunter2" not in f"{caught.value.message}{caught.value.hint}"
+
+
+def test_a_proxy_that_wants_a_login_is_asked_once(proxy: Proxy) -> None:
+    proxy.faults.append(Fault("status", "CONNECT", status=407, times=9))
+    environment = {"HTTPS_PROXY": f"http://{proxy.address}"}
+    registries = Registries(Logins(), environment=environment, patience=QUICK)
+
+    with pytest.raises(RegistryError, match=r"the proxy answered 407 \(it wants a login"):
+        registries.open(Repository.parse("registry.invalid/acme/proxied")).tags()
+
+    assert proxy.count("CONNECT") == 1
 
 
 def test_nothing_of_http_is_imported_before_it_is_needed() -> None:

@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._forward(fault, length)
 
-    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = do_GET
 
     def _read(self, length: int) -> None:
         while length > 0:

@@ -193,6 +193,7 @@ def test_extras_are_those_of_the_project() -> None:
         ("[project]\ndependencies = [\n 'six',\n 'numpy=>1',\n]\n", "pyproject.toml:4: not a req"),
         ("[project]\ndependencies = 'six'\n", "pyproject.toml:2: not a list"),
         ("[project\n", "pyproject.toml:1: not TOML"),
+        ("a = " + "[" * 20_000, "pyproject.toml: not TOML"),
         (
             "[project]\ndependencies = ['b']\n[tool.uv.sources]\nb = { workspace = true }\n",
             "pyproject.toml:2: tool.uv.sources gives a workspace source",

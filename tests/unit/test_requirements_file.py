@@ -137,6 +137,9 @@ def test_bytes_that_are_no_text_are_refused() -> None:
     ("text", "words"),
     [
         ("\nnumpy=>2\n", "r.txt:2: not a requirement: 'numpy=>2'"),
+        ("https://me:secret@[bad\n", "r.txt:1: not a URL: 'https://[bad'"),
+        ("# coding: undefined\n", "r.txt: not text"),
+        (f"a; {'(' * 3000}os_name=='a'", "r.txt:1: not a requirement: 'a; ((("),
         ("--bogus x", "r.txt:1: unknown option '--bogus'"),
         ("numpy==1 --hash=md5:00", "r.txt:1: not a hash: 'md5:00'"),
         ("numpy==1 --global-option=x", "r.txt:1: --global-option is not followed"),

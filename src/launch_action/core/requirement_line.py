@@ -116,12 +116,10 @@ def _parsed(text: str, hashes: tuple[str, ...], origin: Origin) -> Entry:
 
     try:
         parsed = Parsed(text)
-    except InvalidRequirement as error:
+    except (InvalidRequirement, RecursionError) as error:
         detail = str(error).splitlines()[0]
-        raise fault(
-            origin,
-            f"not a requirement: {without_credentials(text)!r} ({detail[:1].lower()}{detail[1:]})",
-        ) from None
+        shown = f"{without_credentials(text)[:500]!r} ({detail[:1].lower()}{detail[1:]})"
+        raise fault(origin, f"not a requirement: {shown}") from None
     url = parsed.url or ""
     if url and not url.startswith(("http://", "https://")):
         suffix = (f"[{','.join(sorted(parsed.extras))}]" if parsed.extras else "") + (
@@ -137,13 +135,13 @@ def _parsed(text: str, hashes: tuple[str, ...], origin: Origin) -> Entry:
 def _bare_url(text: str, hashes: tuple[str, ...], origin: Origin) -> Entry:
     """A URL alone, as `name @ url` where the file's name tells the package's."""
     url, marker = _split_marker(text)
-    name = _name_of_file(url)
+    name = _name_of_file(url, origin)
     if name:
         return _named(f"{name} @ {url}{marker}", hashes, origin)
     return Requirement(origin, f"{url}{marker}", "", url, hashes, exact=True)
 
 
-def _name_of_file(url: str) -> str:
+def _name_of_file(url: str, origin: Origin) -> str:
     from packaging.utils import (
         InvalidSdistFilename,
         InvalidWheelFilename,
@@ -151,7 +149,10 @@ def _name_of_file(url: str) -> str:
         parse_wheel_filename,
     )
 
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise fault(origin, f"not a URL: {without_credentials(url)!r}") from None
     egg = re.search(r"(?:^|&)egg=([A-Za-z0-9][A-Za-z0-9._-]*)", parts.fragment)
     if egg:
         return egg[1]

@@ -68,7 +68,7 @@ def decode(content: bytes, file: str) -> str:
         encoding = next((found[1].decode() for found in coding if found), "utf-8")
     try:
         return content.decode(encoding).removeprefix("\ufeff")
-    except (UnicodeDecodeError, LookupError) as error:
+    except (UnicodeError, LookupError) as error:
         raise BuildError(f"{file}: not text: {error}", hint="save the file as UTF-8") from None
 
 

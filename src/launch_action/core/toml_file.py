@@ -17,7 +17,7 @@ def read_toml(content: bytes, file: str) -> dict[str, Any]:
 
     try:
         return tomli.loads(content.decode("utf-8-sig"))
-    except (UnicodeDecodeError, tomli.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomli.TOMLDecodeError, RecursionError) as error:
         line = getattr(error, "lineno", 0)
         where = f"{file}:{line}" if line else file
         raise BuildError(f"{where}: not TOML: {error}", hint="correct the file") from None

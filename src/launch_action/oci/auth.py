@@ -169,7 +169,11 @@ class Authority:
 
     def _realm(self, challenge: Challenge) -> str:
         realm = challenge.get("realm")
-        parts = urlsplit(realm)
+        try:
+            parts = urlsplit(realm)
+            parts.port  # noqa: B018  read for its ValueError
+        except ValueError:
+            parts = urlsplit("")
         # A realm without TLS would carry the login of a registry with TLS over the open network.
         if parts.hostname and (parts.scheme == "https" or (self._plain and parts.scheme == "http")):
             return realm

@@ -71,7 +71,8 @@ class Direct:
         except BaseException:
             connection.close()
             raise
-        again = whole and not response.will_close
+        # After an answer that only announces another (103), that one would be the next request's.
+        again = whole and not response.will_close and response.status >= 200
         done = partial(self._keep, address, connection) if again else connection.close
         return _Response(parts.netloc, response, connection, done)
 
@@ -170,8 +171,8 @@ def _connected(address: _Address, name: str, seconds: float) -> socket.socket:
 
 def _target(parts: SplitResult) -> str:
     """The path with its query; what a redirect left unescaped is escaped."""
-    path = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
-    return quote(path, safe=_SAFE)
+    query = f"?{parts.query}" if parts.query else ""
+    return quote(f"{parts.path or '/'}{query}", safe=_SAFE)
 
 
 def _send(
@@ -209,4 +210,4 @@ def _naming_faults(host: str) -> Iterator[None]:
         broken = f"the connection broke off ({cause(error)})"
         raise Transient(unreachable(host, broken)) from error
     except ValueError as error:  # a header or path that HTTP cannot carry
-        raise unreachable(host, type(error).__name__) from error
+        raise unreachable(host, "its address or a header is not of HTTP") from error

@@ -17,7 +17,7 @@ from launch_action.oci.host import Host, Request
 from launch_action.oci.retry import Transient, persist
 from launch_action.oci.transport import Answer, Meter
 
-_RANGE = re.compile(r"bytes (\d+)-")
+_RANGE = re.compile(r"bytes (\d{1,18})-")
 _SLOW = 2.0
 
 

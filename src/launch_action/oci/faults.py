@@ -16,6 +16,7 @@ from launch_action.core.errors import RegistryError
 
 _LONGEST = 300
 _SHORTEST_SECRET = 4
+_CONTROL_BYTE = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
 
 
@@ -54,9 +55,15 @@ def said(body: bytes) -> str:
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
-        text = body.decode("utf-8", "replace").strip()
-        return "" if text.startswith("<") else text
+        return _plain(body)
     return "; ".join(dict.fromkeys(_messages(found)))
+
+
+def _plain(body: bytes) -> str:
+    """A body that is not JSON, if a person can read it: no page, and no compressed bytes."""
+    text = body.decode("utf-8", "replace").strip()
+    readable = "\ufffd" not in text and not _CONTROL_BYTE.search(body)
+    return text if readable and not text.startswith("<") else ""
 
 
 def error_codes(body: bytes) -> frozenset[str]:
@@ -119,9 +126,11 @@ def untrusted(host: str, cause: str) -> RegistryError:
             f"{host} does not speak https",
             hint=f"if plain http is meant there: --insecure-registry {host}",
         )
+    own = "MISMATCH" in cause.upper() or "EXPIRED" in cause.upper()
+    private = "if its authority is a private one, give its certificate with --registry-ca FILE"
     return RegistryError(
         f"the certificate of {host} is not trusted: {cause}",
-        hint="if its authority is a private one, give its certificate with --registry-ca FILE",
+        hint="use the name that its certificate is for, or have it renewed" if own else private,
     )
 
 

@@ -19,7 +19,7 @@ _ECR = re.compile(
 )
 _GOOGLE = re.compile(r"(?:.+\.)?gcr\.io|.+-docker\.pkg\.dev")
 _GITLAB = re.compile(r"registry\.gitlab\..+|registry\.gitlab\.com")
-_LIMIT = re.compile(r"(\d+)(?:\s*;\s*w=(\d+))?")
+_LIMIT = re.compile(r"(\d{1,12})(?:\s*;\s*w=(\d{1,12})\b)?")
 _LOCKED = ("immutable", "cannot be overwritten", "disallowed on this registry")
 
 _ACCESS: Mapping[Kind, str] = {

@@ -114,10 +114,11 @@ class Host:
     def resolve(self, location: str, asked: str) -> str:
         """A `Location` as a URL to send to, relative to the one that was asked.
 
-        Raises RegistryError when it leads from https to http. A registry behind a proxy that ends
-        TLS may name itself with http: there its own address is used.
+        Raises RegistryError when it leads from https to http, and for what is no address. A
+        registry behind a proxy that ends TLS may name itself with http: there its own address is
+        used.
         """
-        url = urljoin(asked, location)
+        url = _joined(asked, location)
         mine, other = urlsplit(self._address), urlsplit(url)
         if other.scheme == "http" and mine.scheme == "https":
             if other.hostname != mine.hostname:
@@ -260,6 +261,16 @@ def _unsettled(request: Request, body: bytes) -> bool:
 
 def _redirected(answer: Answer) -> bool:
     return answer.status in _REDIRECTS
+
+
+def _joined(base: str, location: str) -> str:
+    """A URL relative to another, empty for what cannot be one (`http://[::1/`, a port `x`)."""
+    try:
+        url = urljoin(base, location)
+        _origin(url)
+    except ValueError:
+        return ""
+    return url
 
 
 def _origin(url: str) -> tuple[str, str, int]:

@@ -94,5 +94,8 @@ _WORDS = {
     "IncompleteRead": "the answer is incomplete",
     "RemoteDisconnected": "closed without an answer",
     "BadStatusLine": "the answer is not HTTP",
+    "HTTPException": "the answer is not HTTP",
+    "LineTooLong": "a line of the answer's head is too long",
+    "ValueError": "the answer is not HTTP",
     "TimeoutError": "timed out",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,13 +12,16 @@ from urllib.parse import unquote, urlsplit
 from urllib3 import BaseHTTPResponse, ProxyManager, Timeout, make_headers
 from urllib3 import exceptions as fault
 
+from launch_action.core.errors import InputError
 from launch_action.oci.faults import Secrets, unreachable
 from launch_action.oci.network import cause, tls_fault
-from launch_action.oci.retry import Transient
+from launch_action.oci.retry import TRANSIENT, Transient
 
 _CHUNK = 256 * 1024
 _IDLE = 16
 _POOLS = 32
+# How http.client tells that a proxy refused to connect.
+_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b")
 
 
 class Proxied:
@@ -42,7 +46,8 @@ class Proxied:
     ) -> ProxiedResponse:
         """Send one request; the answer's beginning. Raises Transient and RegistryError."""
         parts = urlsplit(url)
-        pool = self._pool(parts.scheme, proxy)
+        with _refusing(proxy):
+            pool = self._pool(parts.scheme, proxy)
         with _naming_faults(parts.netloc):
             response = pool.urlopen(
                 method,
@@ -104,14 +109,40 @@ class ProxiedResponse:
         self._raw.release_conn()
 
 
+def _proxy_fault(host: str, error: fault.ProxyError) -> Exception:
+    """A proxy's no to CONNECT stays a no, unless its status is one that passes."""
+    answered = _TUNNEL.search(str(error.original_error))
+    if answered is None:
+        failed = f"the proxy failed: {cause(error.original_error)}"
+        return Transient(unreachable(host, failed))
+    status = int(answered[1])
+    login = " (it wants a login: http://user:password@host:port)" if status == 407 else ""
+    refused = unreachable(host, f"the proxy answered {status}{login}")
+    return Transient(refused) if status in TRANSIENT else refused
+
+
+@contextmanager
+def _refusing(proxy: str) -> Iterator[None]:
+    """Turn what is raised for a proxy's address that cannot be one into InputError."""
+    try:
+        yield
+    except (fault.HTTPError, ValueError) as error:
+        # What is before an `@` may be a password.
+        shown = proxy.rpartition("@")[2]
+        raise InputError(
+            f"not the address of a proxy that can be used: {shown!r}",
+            hint="HTTPS_PROXY, HTTP_PROXY and ALL_PROXY take http://[user:password@]host[:port], "
+            "or https://; SOCKS is not spoken",
+        ) from error
+
+
 @contextmanager
 def _naming_faults(host: str) -> Iterator[None]:
     """Turn urllib3's exceptions into Transient or RegistryError, naming host and cause."""
     try:
         yield
     except fault.ProxyError as error:
-        failed = f"the proxy failed: {cause(error.original_error)}"
-        raise Transient(unreachable(host, failed)) from error
+        raise _proxy_fault(host, error) from error
     except fault.SSLError as error:
         raise tls_fault(host, error) from error
     except fault.NameResolutionError as error:

@@ -16,6 +16,8 @@ from launch_action.core.errors import RegistryError
 Note = Callable[[str], None]
 Result = TypeVar("Result")
 
+# Seconds: no wait is told as longer than a year.
+_LONGEST = 365 * 24 * 3600.0
 # 501 and 505 are not there: a method that is not implemented now is not in a second either.
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524, 529})
 
@@ -100,13 +102,13 @@ def retry_after(value: str | None) -> float | None:
     if not value:
         return None
     if value.strip().isdecimal():
-        return float(value)
+        return min(float(value), _LONGEST)
     from datetime import UTC, datetime
     from email.utils import parsedate_to_datetime
 
     try:
         when = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)

@@ -30,7 +30,7 @@ _STORED = frozenset({200, 201, 204})
 _LOST = frozenset({"DIGEST_INVALID", "SIZE_INVALID", "BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN"})
 _OCTETS = {"Content-Type": "application/octet-stream"}
 # What a session holds, as registries spell it: `0-99`, `bytes=0-99`.
-_HELD = re.compile(r"(?:bytes[= ])?0-(\d+)")
+_HELD = re.compile(r"(?:bytes[= ])?0-(\d{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,4 +276,4 @@ class _Sending:
 def _minimum(answer: Answer) -> int:
     """`OCI-Chunk-Min-Length`: the smallest piece a registry takes, in bytes."""
     told = answer.headers.get("OCI-Chunk-Min-Length", "")
-    return int(told) if told.isdecimal() else 0
+    return int(told) if told.isdecimal() and len(told) < 19 else 0
