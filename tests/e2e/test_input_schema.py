@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from support.program import Machine, failed, succeeded
+from support.registry import running
 from support.repositories import Work
+from support.services import push_layout
 
 pytest_plugins = ["support.program_fixtures"]
 
@@ -91,6 +93,38 @@ def test_the_commits_schema_counts_and_not_the_workspaces(
     shown = succeeded(machine.run("job", "describe", "train", "--json", cwd=declared.path)).document
 
     assert shown["schema"]["required"] == ["lr"]
+
+
+def test_what_is_recorded_and_built_later_keeps_its_schema(
+    machine: Machine, declared: Work, job: tuple[str, ...], tmp_path: Path
+) -> None:
+    folder, create = str(declared.path), ("job", "create", "code")
+    succeeded(machine.run(*create, folder, *job, cwd=tmp_path))
+    recorded = succeeded(machine.run("job", "describe", "train", "--json", cwd=tmp_path)).document
+    succeeded(machine.run("build", "train", *job[-2:], cwd=tmp_path))
+    built = succeeded(machine.run("job", "describe", "train", "--json", cwd=tmp_path)).document
+    wrong = failed(machine.run("run", "train", *PROCESS, "--set", "lr=-1", cwd=tmp_path), 2)
+
+    assert built["job"] != recorded["job"]
+    assert built["schema"] == recorded["schema"] is not None
+    assert built["wandb_job"]["input_types"] == recorded["wandb_job"]["input_types"]
+    assert wrong.error == "lr: -1 is less than the minimum of 0 (schema: properties.lr.minimum)"
+
+
+@pytest.mark.registry
+def test_an_image_job_has_a_schema_of_this_machine(
+    machine: Machine, tmp_path: Path, python_base_layout: Path
+) -> None:
+    (tmp_path / "inputs.yaml").write_text(SCHEMA)
+    with running(tmp_path / "registry") as registry:
+        image = f"{registry.address}/acme/trainer:1.0"
+        push_layout(python_base_layout, image)
+        create = ("job", "create", "image", image, "-n", "train", "--schema", "inputs.yaml")
+        succeeded(machine.run(*create, cwd=tmp_path))
+        shown = succeeded(machine.run("job", "describe", "train", "--json", cwd=tmp_path)).document
+
+    assert shown["wandb_job"]["source_type"] == "image"
+    assert shown["wandb_job"]["input_types"]["params"]["type_map"]["lr"] == {"wb_type": "number"}
 
 
 def test_another_schema_is_another_version_of_the_same_image(
