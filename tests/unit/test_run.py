@@ -96,7 +96,7 @@ def test_names_are_w_and_b_s_variables_and_the_project_is_lower_case() -> None:
 
 
 def test_nothing_of_the_caller_is_seen_but_what_is_named() -> None:
-    caller = {"SECRET": "s", "NAMED": "n", "WANDB_API_KEY": "k"}
+    caller = {"SECRET": "s", "NAMED": "n", "GITHUB_TOKEN": "k"}
     found = environment(plan(env_names=("NAMED", "ABSENT")), caller)
 
     assert found == environment(plan()) | {"NAMED": "n"}
@@ -122,7 +122,11 @@ def test_the_key_of_a_team_s_own_server_goes_to_that_server_alone() -> None:
     found = environment(plan(env_names=("WANDB_API_KEY",)), caller)
 
     assert found["WANDB_BASE_URL"] == "https://wandb.acme.io"
-    assert "WANDB_BASE_URL" not in environment(plan(), caller)
+    assert environment(plan(), caller)["WANDB_BASE_URL"] == "https://wandb.acme.io"
+    kept = plan(environment=(("WANDB_API_KEY", ""),))
+    for found in (environment(kept, caller), environment(plan(untrusted=True), caller)):
+        assert not {"WANDB_BASE_URL", "WANDB_API_KEY"} & set(found)
+        assert found["WANDB_MODE"] == "offline"
 
 
 def test_the_container_s_own_environment_is_below_what_is_given_on_the_command_line() -> None:

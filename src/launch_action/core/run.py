@@ -168,7 +168,8 @@ def job_environment(
     """Everything the job sees, apart from what its runner adds (PATH, HOME).
 
     Nothing of `caller`, the environment this program was started with, is in it but the names of
-    `plan.env_names`, and with W&B's key the address of the W&B server it is for. `image` is the
+    `plan.env_names` and W&B's key with the address of the server it is for, as in W&B Launch; an
+    untrusted event gets no key, and `--env WANDB_API_KEY=` keeps it back. `image` is the
     image's own environment; `outputs` is the output directory as the job sees it; `docker` is the
     reference of the image it runs in. What the user gives wins over what we set, but for
     LAUNCH_OUTPUT_DIR.
@@ -179,6 +180,7 @@ def job_environment(
         **_without_empty(image),
         "PYTHONUNBUFFERED": "1",
         **_wandb_variables(plan, outputs, docker),
+        **_wandb_key(plan, caller),
         **given,
         "LAUNCH_OUTPUT_DIR": outputs,
     }
@@ -193,6 +195,12 @@ def job_environment(
         # An offline `wandb.init` ends with an error when it is told of an artifact to use.
         found.setdefault("WANDB_ARTIFACTS", json.dumps(artifacts))
     return found
+
+
+def _wandb_key(plan: RunPlan, caller: Mapping[str, str]) -> dict[str, str]:
+    key = caller.get("WANDB_API_KEY", "")
+    asked = any(name == "WANDB_API_KEY" for name, _ in plan.environment)
+    return {"WANDB_API_KEY": key} if key and not asked and not plan.untrusted else {}
 
 
 def missing_names(plan: RunPlan, caller: Mapping[str, str]) -> tuple[str, ...]:
