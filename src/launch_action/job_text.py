@@ -123,7 +123,7 @@ def _difference(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _inputs(schema: Mapping[str, Any]) -> Iterator[str]:
     """A line per property of the schema; the schema itself where it has none."""
-    properties = schema.get("properties")
+    properties = _object({"": schema}, "").get("properties")
     if not isinstance(properties, dict) or not properties:
         yield json.dumps(schema)
         return
@@ -137,10 +137,19 @@ def _inputs(schema: Mapping[str, Any]) -> Iterator[str]:
 
 def _types(job: Mapping[str, Any]) -> Iterator[str]:
     """A line per input of which W&B's type is recorded, as of a run's configuration."""
-    types = job.get("input_types", {}).get("params", {}).get("type_map", {})
-    for name, one in types.items():
-        kinds = one.get("params", {}).get("allowed_types") or [one]
-        yield f"{name} {' or '.join(_SPELLED.get(k['wb_type'], k['wb_type']) for k in kinds)}"
+    types = _object(_object(_object(job, "input_types"), "params"), "type_map")
+    for name in types:
+        one = _object(types, name)
+        listed = _object(one, "params").get("allowed_types")
+        kinds = listed if isinstance(listed, list) else [one]
+        names = [str(_object({"": kind}, "").get("wb_type", "any")) for kind in kinds]
+        yield f"{name} {' or '.join(_SPELLED.get(known, known) for known in names)}"
+
+
+def _object(found: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The object at a key; empty where the document, which is a store's, has something else."""
+    value = found.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def _patched(patch: str | None) -> str:
@@ -152,7 +161,7 @@ def _patched(patch: str | None) -> str:
 def _rules(schema: Mapping[str, Any], needed: bool) -> Iterator[str]:
     types = schema.get("type")
     if types:
-        yield " or ".join(types) if isinstance(types, list) else str(types)
+        yield " or ".join(map(str, types)) if isinstance(types, list) else str(types)
     if needed:
         yield "required"
     if "enum" in schema:

@@ -1,0 +1,61 @@
+"""The lines of `job describe`, of documents that a store may have from anybody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from launch_action.job_text import description
+
+DOCUMENT: dict[str, Any] = {
+    "job_name": "train", "job": "train@sha256:0", "aliases": [], "commit": None, "remote": None,
+    "created": "2024-05-01T12:00:00Z", "entrypoint": [], "runtime": None, "details": {},
+    "build_key": None, "images": [], "schema": None, "packages": {}, "wandb_job": {},
+}  # fmt: skip
+
+
+def inputs(**changed: Any) -> list[str]:
+    lines = description(DOCUMENT | changed, 1_800_000_000)
+    return [line.removeprefix("input    ") for line in lines if line.startswith("input ")]
+
+
+def test_inputs_are_told_by_their_schema() -> None:
+    schema = {
+        "properties": {
+            "lr": {"type": ["number", "null"], "minimum": 0, "required": True, "title": "Rate"},
+            "kind": {"enum": ["a", 1], "default": "a", "description": "Which"},
+            "any": True,
+        }
+    }
+
+    assert inputs(schema=schema) == [
+        "lr number or null, required, minimum 0: Rate",
+        'kind one of ["a", 1], default a: Which',
+        "any",
+    ]
+
+
+def test_without_a_schema_by_wandbs_types() -> None:
+    number = {"wb_type": "number"}
+    union = {"wb_type": "union", "params": {"allowed_types": [{"wb_type": "none"}, number]}}
+    types = {"lr": number, "depth": union, "model": {"wb_type": "typedDict", "params": {}}}
+    job = {"input_types": {"wb_type": "typedDict", "params": {"type_map": types}}}
+
+    assert inputs(wandb_job=job) == ["lr number", "depth none or number", "model object"]
+
+
+@pytest.mark.parametrize("found", [None, 1, [], {"params": 1}, {"params": {"type_map": [1]}}])
+def test_what_is_no_type_is_not_told(found: Any) -> None:
+    assert inputs(wandb_job={"input_types": found}) == []
+
+
+@pytest.mark.parametrize("schema", [[], 1, {}, {"properties": []}])
+def test_a_schema_without_properties_is_shown_as_it_is(schema: Any) -> None:
+    assert len(inputs(schema=schema)) == 1
+
+
+def test_the_files_of_a_patch_are_named() -> None:
+    patch = "diff --git a/x.py b/x.py\n--- a/x.py\ndiff --git a/d/y.py b/d/y.py\n"
+
+    assert "patch    x.py, d/y.py" in list(description(DOCUMENT | {"patch": patch}, 0))
