@@ -10,14 +10,8 @@ from typing import Any
 
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import InputError, LaunchError
-from launch_action.core.inputs import (
-    INPUTS,
-    NOT_IN_ACTION,
-    Inputs,
-    read_inputs,
-    secret_texts,
-    with_build_options,
-)
+from launch_action.core.input_values import read_inputs, secret_texts, with_build_options
+from launch_action.core.inputs import INPUTS, NOT_IN_ACTION, Inputs
 from launch_action.core.outputs import Outcome, output_text
 from launch_action.github.commands import WorkflowCommands, prepare_output
 from launch_action.github.environment import GitHubContext, load_context

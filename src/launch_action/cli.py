@@ -16,7 +16,8 @@ from typing import Any, NoReturn
 
 from launch_action import __version__
 from launch_action.core.errors import BuildError, InputError, LaunchError
-from launch_action.core.inputs import INPUTS, Command, Input, Inputs, read_inputs
+from launch_action.core.input_values import read_inputs
+from launch_action.core.inputs import INPUTS, Command, Input, Inputs
 from launch_action.core.outputs import Outcome
 from launch_action.core.spelling import nearest
 from launch_action.job_cli import NOT_TO_CREATE, add_job_commands, job_command

@@ -6,7 +6,7 @@ import pytest
 
 from launch_action.cli import _command, _parsed
 from launch_action.core.errors import InputError
-from launch_action.core.inputs import read_inputs
+from launch_action.core.input_values import read_inputs
 from launch_action.core.outputs import Outcome
 
 

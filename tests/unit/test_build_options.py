@@ -6,7 +6,8 @@ import pytest
 
 from launch_action.core.build_options import BuildOptions, Secret, read_build_options
 from launch_action.core.errors import InputError
-from launch_action.core.inputs import Inputs, read_inputs
+from launch_action.core.input_values import read_inputs
+from launch_action.core.inputs import Inputs
 
 
 def read(environment: dict[str, str] | None = None, **inputs: object) -> BuildOptions:
