@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support.declarations import BACKEND, NATIVE, poetry_files, pylock, sha, source
 from support.dependencies import AMD64, Project
-from support.git_server import GitServer, serve_git
+from support.git_remotes import GitServer, http_server
 from support.github_runner import network_settings
 from support.index import Index, make_sdist, make_wheel, serve_index
 
@@ -35,7 +35,7 @@ def index() -> Iterator[Index]:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[GitServer]:
-    with serve_git(tmp_path / "git") as found:
+    with http_server(tmp_path / "git") as found:
         yield found
 
 
@@ -320,9 +320,9 @@ def test_a_revision_that_is_not_there_is_told(server: GitServer, tmp_path: Path)
 
 def test_a_private_repository_is_read_by_the_login_of_its_url(tmp_path: Path) -> None:
     secret = "hunter2secret"
-    with serve_git(tmp_path / "git", login=("bob", secret)) as private:
+    with http_server(tmp_path / "git", login=("bob", secret)) as private:
         commit = private.commit("gitty", source("gitty"))
-        url = private.url_with("gitty", "bob", "${GIT_TOKEN}")
+        url = private.url("gitty", "bob:${GIT_TOKEN}@")
         files = {"requirements.txt": f"gitty @ git+{url}@main\n"}
         project = Project(tmp_path, files, None, GIT_TOKEN=secret)
         found = whole(project)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from support.declarations import NATIVE, poetry_files, pylock, source
-from support.git_server import serve_git
+from support.git_remotes import http_server
 from support.index import Index, make_sdist, make_wheel, serve_index
 from support.program import Ended, Machine, failed, succeeded
 from support.repositories import Work, make_repository
@@ -148,7 +148,7 @@ def test_packages_of_the_repository_itself(job: Job, index: Index) -> None:
 
 
 def test_a_branch_of_a_repository_is_recorded_by_its_commit(job: Job, tmp_path: Path) -> None:
-    with serve_git(tmp_path / "git") as server:
+    with http_server(tmp_path / "git") as server:
         first = server.commit("gitty", source("gitty"))
         job.commit({"requirements.txt": f"gitty @ git+{server.url('gitty')}@main\n"})
         ended = succeeded(job.launch("gitty"))

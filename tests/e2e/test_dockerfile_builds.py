@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from support import newer_engine as newer
-from support.git_server import serve_git
+from support.git_remotes import http_server
 from support.images import stored_images
 from support.newer_engine import Engine
 from support.program import Ended, Machine, failed, succeeded
@@ -162,7 +162,7 @@ def test_the_guides_command_ends_with_the_job_having_run(
     """The first command of W&B's guide, word for word but for the address of the repository."""
     dockerfile = f'FROM {python_base}\nCOPY . /launch\nWORKDIR /launch\nCMD ["false"]\n'
     machine.root.mkdir()
-    with serve_git(tmp_path / "remote") as server:
+    with http_server(tmp_path / "remote") as server:
         commit = server.commit(
             "launch-jobs",
             {

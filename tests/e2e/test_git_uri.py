@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from support.git_remotes import PASSWORD, USERNAME, GitServer, http_server, ssh_server
+from support.git_remotes import ACCOUNT, PASSWORD, USERNAME, GitServer, http_server, ssh_server
 from support.program import Machine, failed, succeeded
 from support.repositories import Work, git, make_repository
 
@@ -37,7 +37,7 @@ def mono(tmp_path: Path) -> Work:
 
 @pytest.fixture
 def server(mono: Work, tmp_path: Path) -> Iterator[GitServer]:
-    with http_server(tmp_path / "bare", login=True) as running:
+    with http_server(tmp_path / "bare", login=ACCOUNT) as running:
         yield running
 
 

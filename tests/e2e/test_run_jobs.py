@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.git_server import GitServer, git, serve_git
+from support.git_remotes import GitServer, http_server
 from support.program import Machine, failed, succeeded
 from support.registry import running
+from support.repositories import git
 from support.services import push_layout
 from support.wandb_sdk import Runs, Sdk, install
 from support.wandb_server import serve_wandb
@@ -64,7 +65,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
     """Every run there is to make a job of, recorded by the SDK itself."""
     sdk = install(tmp_path_factory.mktemp("sdk"))
     top = tmp_path_factory.mktemp("runs")
-    with serve_git(top / "served", login=LOGIN) as server, serve_wandb() as wandb:
+    with http_server(top / "served", login=LOGIN) as server, serve_wandb() as wandb:
         commit = server.commit("mono", {"jobs/hello/train.py": TRAIN, "README": "\n"})
         recording = Runs(sdk)
         dirty = _clone(server, top / "dirty")
@@ -101,7 +102,13 @@ def there(machine: Machine, runs: Recorded) -> Machine:
 
 
 def _clone(server: GitServer, target: Path) -> Path:
-    git(target.parent, "clone", "--quiet", server.url_with("mono", *LOGIN), str(target))
+    git(
+        target.parent,
+        "clone",
+        "--quiet",
+        server.url("mono", f"{LOGIN[0]}:{LOGIN[1]}@"),
+        str(target),
+    )
     return target
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from support.git_remotes import PASSWORD, USERNAME, GitServer, http_server, ssh_server
+from support.git_remotes import ACCOUNT, PASSWORD, USERNAME, GitServer, http_server, ssh_server
 from support.program import Machine, succeeded
 from support.registry import Running, running
 from support.repositories import Work, git, make_repository
@@ -119,7 +119,7 @@ def test_remote_url_formats_https_with_user_name_and_password(
     machine: Machine, jobs: Work, tmp_path: Path
 ) -> None:
     """Table "https: user name and password": the recorded address keeps its protocol alone."""
-    with http_server(tmp_path / "bare", login=True) as server:
+    with http_server(tmp_path / "bare", login=ACCOUNT) as server:
         created = machine.run(
             "job", "create", "git", server.url(NAME, LOGIN), "-E", "python train.py",
             "-b", "jobs/other", "--json", cwd=tmp_path,

@@ -10,21 +10,24 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+
+from support.repositories import Work, make_repository
 
 USERNAME = "robot"
 PASSWORD = "p@ss:w/rd-4711"
+ACCOUNT = (USERNAME, PASSWORD)
 _BACKEND = "/usr/lib/git-core/git-http-backend"
 
 
 @dataclass
 class GitServer:
-    """Serves the bare repositories below `root`. `asked` are the requests, method and path."""
+    """Serves the repositories below `root`. `asked` are the requests, method and path."""
 
     root: Path
     port: int
@@ -34,12 +37,31 @@ class GitServer:
     def url(self, path: str, login: str = "") -> str:
         return f"http://{login}127.0.0.1:{self.port}/{path}"
 
+    def commit(self, name: str, files: Mapping[str, str], *, tag: str = "") -> str:
+        """Commit files to branch `main` of a repository, made where it is not there; the commit."""
+        work = Work(self.root / name)
+        if not work.path.exists():
+            make_repository(work.path, remote=None)
+            for ability in ("allowFilter", "allowAnySHA1InWant"):
+                work.git("config", f"uploadpack.{ability}", "true")
+        commit = work.commit(files)
+        if tag:
+            work.git("tag", "--annotate", "--message", tag, tag)
+        return commit
+
 
 @contextmanager
 def http_server(
-    root: Path, *, login: bool = False, dumb: bool = False, modern: bool = True
+    root: Path,
+    *,
+    login: tuple[str, str] | None = None,
+    dumb: bool = False,
+    modern: bool = True,
 ) -> Iterator[GitServer]:
-    """Repositories over HTTP. `dumb` serves files alone; not `modern` is protocol version 0."""
+    """Repositories over HTTP, by git's own `http-backend`, a CGI program (RFC 3875).
+
+    `login` are user and password; `dumb` serves files alone; not `modern` is protocol version 0.
+    """
 
     class Handler(SimpleHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -55,7 +77,7 @@ def http_server(
 
         def _serve(self) -> None:
             found.asked.append(f"{self.command} {self.path}")
-            if login and not self._allowed():
+            if login and not self._allowed(login):
                 self.send_response(401)
                 self.send_header("WWW-Authenticate", 'Basic realm="git"')
                 self.send_header("Content-Length", "0")
@@ -90,8 +112,8 @@ def http_server(
             self.end_headers()
             self.wfile.write(body)
 
-        def _allowed(self) -> bool:
-            wanted = base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
+        def _allowed(self, login: tuple[str, str]) -> bool:
+            wanted = base64.b64encode(":".join(login).encode()).decode()
             return self.headers.get("Authorization") == f"Basic {wanted}"
 
         def _backend(self) -> None:
@@ -104,7 +126,7 @@ def http_server(
                 "PATH": os.environ["PATH"],
                 "GIT_PROJECT_ROOT": str(root),
                 "GIT_HTTP_EXPORT_ALL": "1",
-                "PATH_INFO": parts.path,
+                "PATH_INFO": unquote(parts.path),
                 "QUERY_STRING": parts.query,
                 "REQUEST_METHOD": self.command,
                 "CONTENT_TYPE": self.headers.get("Content-Type", ""),
