@@ -154,7 +154,7 @@ def world(place: Workplace, looked: Looked, content: Content, announce: Announce
         content,
         place.reporter,
         announce,
-        check_source=partial(check_commit, place, checkout) if checkout else lambda: None,
+        check_source=partial(check_commit, place, checkout) if checkout else lambda _: None,
         archive=partial(store_archive, code, content, place) if code else None,
     )
 

@@ -7,9 +7,10 @@ its own process group and a live log.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -28,6 +29,12 @@ ALLOWED = (
 
 # What `run` raises when its time is over, so that nobody else needs the subprocess module.
 TimedOut = subprocess.TimeoutExpired
+# Seconds between two looks at whether a program is wanted still, and for it to end in order.
+_LOOK, _GRACE = 0.1, 1.0
+
+
+class StoppedError(Exception):
+    """A program was ended because nobody wants what it does any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +70,55 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: bytes | None = None,
     timeout: float | None = None,
+    stop: Callable[[], bool] | None = None,
+    group: bool = False,
 ) -> Finished:
     """Run a program to its end and return what it left.
 
-    Raises FileNotFoundError when there is no such program and TimedOut after
-    `timeout` seconds; an exit code other than 0 is the caller's to judge.
+    Raises FileNotFoundError when there is no such program, TimedOut after `timeout` seconds and
+    StoppedError once `stop` says so; an exit code other than 0 is the caller's to judge. With
+    `group`, what the program has started ends with it when it is not waited for.
     """
-    done = subprocess.run(
+    # At a terminal Ctrl-C reaches all of them, and one that asks there must be in front.
+    leads = group and not _at_terminal()
+    with subprocess.Popen(
         arguments,
         cwd=cwd,
         env=dict(env if env is not None else environment()),
-        input=stdin,
-        stdin=subprocess.DEVNULL if stdin is None else None,
-        capture_output=True,
-        timeout=timeout,
-        check=False,
-    )
-    return Finished(done.returncode, done.stdout, done.stderr)
+        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        process_group=0 if leads else None,
+    ) as child:
+        try:
+            if stop:
+                out, err = _stoppable(child, stdin, timeout, stop)
+            else:
+                out, err = child.communicate(stdin, timeout)
+        except BaseException:
+            _end(child, _GRACE)
+            if leads:
+                _end_group(child.pid)
+            raise
+    return Finished(child.returncode, out, err)
+
+
+def _stoppable(
+    child: subprocess.Popen[bytes],
+    stdin: bytes | None,
+    timeout: float | None,
+    stop: Callable[[], bool],
+) -> tuple[bytes, bytes]:
+    """The output of a program that is ended when `stop` says so."""
+    left = timeout
+    while left is None or left > 0:
+        if stop():
+            raise StoppedError
+        try:
+            return child.communicate(stdin, _LOOK)
+        except TimedOut:
+            stdin, left = None, None if left is None else left - _LOOK
+    raise TimedOut(child.args, timeout or 0)
 
 
 @contextmanager
@@ -176,6 +215,21 @@ def _end(child: subprocess.Popen[bytes], grace: float) -> None:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+
+
+def _end_group(leader: int) -> None:
+    """End what is left of a program's process group: git leaves its helpers behind."""
+    with suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def _at_terminal() -> bool:
+    """Whether somebody could be asked, whatever our streams lead to."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def which(program: str) -> Path | None:

@@ -160,10 +160,13 @@ def _temporary() -> TemporaryDirectory[str]:
     return TemporaryDirectory(prefix=_TEMPORARY)
 
 
-def check_commit(place: Workplace, checkout: Checkout) -> None:
+def check_commit(
+    place: Workplace, checkout: Checkout, stop: Callable[[], bool] | None = None
+) -> None:
     """Raise SourceError when the remote says that it does not have the commit.
 
-    A remote that cannot be asked is a warning, or with `--check-remote` an error.
+    A remote that cannot be asked is a warning, or with `--check-remote` an error. Once `stop` says
+    that nobody wants to know any more, it ends by an exception, and leaves nothing behind.
     """
     wanted = place.inputs.check_remote
     if wanted is False or place.inputs.uri or _is_of_event(place, checkout):
@@ -172,7 +175,8 @@ def check_commit(place: Workplace, checkout: Checkout) -> None:
 
     with _temporary() as name:
         try:
-            access = replace(git_access(place, checkout.remote), timeout=_CHECK_TIMEOUT)
+            access = git_access(place, checkout.remote)
+            access = replace(access, timeout=_CHECK_TIMEOUT, stop=stop)
             found = is_on_remote(checkout, access, Path(name))
         except (SourceError, InputError) as error:
             if wanted:

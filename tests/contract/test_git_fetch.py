@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from support.git_remotes import PASSWORD, USERNAME, GitServer, http_server, ssh_server
+from support.git_remotes import ACCOUNT, PASSWORD, USERNAME, GitServer, http_server, ssh_server
 from support.repositories import Work, git, lfs_pointer, make_repository
 
 from launch_action.core.checkout import Checkout
@@ -74,8 +74,8 @@ def publish(work: Work, root: Path, name: str) -> Path:
 @pytest.fixture(scope="module", params=["modern", "old", "plain files"])
 def server(request: pytest.FixtureRequest, served: Served) -> Iterator[GitServer]:
     """Protocol 2; protocol 0, which gives no commit that has no name; a directory of files."""
-    options = {"modern": {}, "old": {"modern": False}, "plain files": {"dumb": True}}
-    with http_server(served.root / "bare", **options[request.param]) as running:
+    dumb, modern = request.param == "plain files", request.param != "old"
+    with http_server(served.root / "bare", dumb=dumb, modern=modern) as running:
         yield running
 
 
@@ -99,18 +99,23 @@ def script(checkout: Checkout, path: str = "jobs/hello") -> bytes | None:
         return context.read("job.py")
 
 
-@pytest.mark.parametrize("ref", ["", "main", "topic/a", "v1", "v2", "first", "second", "short"])
+@pytest.mark.parametrize(
+    "ref", ["", "HEAD", "@", "main", "topic/a", "v1", "v2", "first", "second", "short", "upper"]
+)
 def test_a_branch_a_tag_and_a_commit_are_fetched(
     server: GitServer, served: Served, ref: str, tmp_path: Path
 ) -> None:
     named = {"first": served.first, "second": served.second, "short": served.first[:10]}
-    expected = served.second if ref in ("", "main", "second") else served.first
+    named["upper"] = served.second.upper()
+    at_head = ref in ("", "HEAD", "@")
+    expected = served.second if at_head or ref in ("main", "second", "upper") else served.first
 
     with got(server.url(NAME), tmp_path, named.get(ref, ref)) as (checkout, _):
         assert checkout.commit == expected
         assert script(checkout) == (b"print(2)\n" if expected == served.second else b"print(1)\n")
         assert checkout.remote == server.url(NAME)
-        assert checkout.branch == {"": "main", "main": "main", "topic/a": "topic/a"}.get(ref)
+        on = ref if ref in ("main", "topic/a") else None
+        assert checkout.branch == ("main" if at_head else on)
         assert checkout.default_branch == "main"
         assert not checkout.dirty
         with open_context(checkout, "jobs/hello") as context:
@@ -139,6 +144,34 @@ def test_a_directory_does_not_cost_the_whole_repository(served: Served, tmp_path
         with got(server.url(NAME), tmp_path / "whole", path="") as (_, top):
             assert (top / "other/big.bin").stat().st_size == LARGE
         assert server.sent - before > LARGE
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "a b/ü/-x",
+        "\udcff\udcfe",
+        "n\nl",
+        "*?[x]",
+        "back\\slash",
+        "!x",
+        "#x",
+        '"q"',
+        "t ",
+        " l",
+        "t /x",
+        "t\t",
+    ],
+)
+def test_a_directory_of_any_name_is_fetched(path: str, tmp_path: Path) -> None:
+    work = make_repository(tmp_path / "work", remote=None)
+    work.commit({f"{path}/job.py": "print(3)\n", "other/big.bin": "x"})
+    publish(work, tmp_path, NAME)
+    with (
+        http_server(tmp_path / "bare") as server,
+        got(server.url(NAME), tmp_path / "to", path=path) as (checkout, _),
+    ):
+        assert script(checkout, path) == b"print(3)\n"
 
 
 @pytest.mark.parametrize("ref", ["nope", "a" * 40, "refs/pull/8/head", "abcdef"])
@@ -184,7 +217,7 @@ def complaint(url: str, folder: Path, access: Access | None = None) -> LaunchErr
 def test_a_password_opens_what_is_closed_and_is_left_nowhere(
     served: Served, tmp_path: Path
 ) -> None:
-    with http_server(served.root / "bare", login=True) as server:
+    with http_server(served.root / "bare", login=ACCOUNT) as server:
         asked = complaint(server.url(NAME), tmp_path / "none")
         wrong = complaint(
             server.url(NAME), tmp_path / "wrong", Access(home(tmp_path), USERNAME, "no")
@@ -215,7 +248,7 @@ def assert_nowhere(folder: Path) -> None:
 def test_the_users_own_credential_helper_is_asked(served: Served, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home/.gitconfig").write_text("[credential]\n\thelper = store\n")
-    with http_server(served.root / "bare", login=True) as server:
+    with http_server(served.root / "bare", login=ACCOUNT) as server:
         (tmp_path / "home/.git-credentials").write_text(server.url("", LOGIN) + "\n")
         access = Access(home(tmp_path))
         with got(server.url(NAME), tmp_path / "to", access=access) as (checkout, _):
@@ -233,7 +266,7 @@ def test_a_password_is_in_no_command_line(served: Served, tmp_path: Path) -> Non
     os.environ["PATH"] = environment["PATH"]
     try:
         with (
-            http_server(served.root / "bare", login=True) as server,
+            http_server(served.root / "bare", login=ACCOUNT) as server,
             got(server.url(NAME, LOGIN), tmp_path / "to", access=Access(environment)),
         ):
             pass
@@ -253,19 +286,22 @@ def test_a_key_opens_ssh_and_an_unknown_host_does_not_get_it(
         url = server.url(served.root / "bare" / NAME)
         known = str(server.known_hosts)
         by_file = Access(home(tmp_path), ssh_key=str(server.key), known_hosts=known)
-        by_text = Access(home(tmp_path), ssh_key=server.key.read_text(), known_hosts=known)
-        for number, access in enumerate((by_file, by_text)):
+        text = server.key.read_text()
+        by_text = Access(home(tmp_path), ssh_key=text, known_hosts=known)
+        windows = text.replace("\n", "\r\n")  # as a form of a web page sends it
+        by_form = Access(home(tmp_path), ssh_key=windows, known_hosts=known)
+        for number, access in enumerate((by_file, by_text, by_form)):
             with got(url, tmp_path / str(number), access=access) as (checkout, _):
                 assert script(checkout) == b"print(2)\n"
                 assert checkout.remote == url
             assert not list((tmp_path / str(number) / "keys").iterdir())
 
-        unknown = complaint(url, tmp_path / "2", Access(home(tmp_path), ssh_key=str(server.key)))
-        no_key = complaint(url, tmp_path / "3", Access(home(tmp_path), known_hosts=known))
+        unknown = complaint(url, tmp_path / "3", Access(home(tmp_path), ssh_key=str(server.key)))
+        no_key = complaint(url, tmp_path / "4", Access(home(tmp_path), known_hosts=known))
         agent = with_agent(server.key, tmp_path)
         try:
             access = Access(home(tmp_path) | agent, known_hosts=known)
-            with got(url, tmp_path / "4", access=access) as (checkout, _):
+            with got(url, tmp_path / "5", access=access) as (checkout, _):
                 assert checkout.commit == served.second
         finally:
             subprocess.run(["ssh-agent", "-k"], env=os.environ | agent, capture_output=True)
@@ -320,7 +356,7 @@ def test_submodules_come_along_by_relative_addresses(tmp_path: Path) -> None:
     work.commit()
     publish(work, tmp_path, NAME)
 
-    with http_server(tmp_path / "bare", login=True) as server:
+    with http_server(tmp_path / "bare", login=ACCOUNT) as server:
         with got(server.url(NAME, LOGIN), tmp_path / "to") as (checkout, _):
             with open_context(checkout, "jobs/hello") as context:
                 assert context.read("vendor/library/lib.py") == b"x = 1\n"
@@ -331,6 +367,35 @@ def test_submodules_come_along_by_relative_addresses(tmp_path: Path) -> None:
             open_context(checkout, inside) as context,
         ):
             assert [file.path for file in context.files] == ["lib.py"]
+
+
+@pytest.mark.parametrize("url", ["ext::sh -c touch% {made}", "file://{secret}", "{secret}"])
+def test_a_submodule_runs_nothing_and_reads_nothing_of_this_machine(
+    url: str, tmp_path: Path
+) -> None:
+    """Not even where the user's own settings let git do so."""
+    secret = make_repository(tmp_path / "secret", remote=None)
+    commit = secret.commit({"secret.txt": "x"})
+    made = tmp_path / "made"
+    address = url.format(made=made, secret=secret.path)
+    work = make_repository(tmp_path / "work", remote=None)
+    modules = f'[submodule "a"]\n\tpath = a\n\turl = {address}\n'
+    work.write({"job.py": "print(1)\n", ".gitmodules": modules})
+    work.git("add", "--all")
+    work.git("update-index", "--add", "--cacheinfo", f"160000,{commit},a")
+    work.git("commit", "--quiet", "--message", "a submodule")
+    publish(work, tmp_path, NAME)
+    settings = tmp_path / "to/home/.gitconfig"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("".join(f"[protocol {p}]\n\tallow = always\n" for p in ('"ext"', '"file"')))
+
+    with (
+        http_server(tmp_path / "bare") as server,
+        pytest.raises(SourceError, match="not allowed"),
+        got(server.url(NAME), tmp_path / "to", path=""),
+    ):
+        pass
+    assert not made.exists()
 
 
 def test_lfs_content_of_the_needed_directory_comes_along(tmp_path: Path) -> None:
@@ -350,7 +415,7 @@ def test_lfs_content_of_the_needed_directory_comes_along(tmp_path: Path) -> None
         oid = lfs_pointer(content).split(b"sha256:")[1].split()[0].decode()
         (tmp_path / "bare/lfs" / oid).write_bytes(content)
 
-    with http_server(tmp_path / "bare", login=True) as server:
+    with http_server(tmp_path / "bare", login=ACCOUNT) as server:
         with (
             got(server.url(NAME, LOGIN), tmp_path / "to") as (checkout, _),
             open_context(checkout, "jobs/hello") as context,

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -228,3 +229,59 @@ def test_a_job_ends_with_the_program(
     (outputs,) = (work.path / "launch-output").iterdir()
     for pid in (outputs / "pids").read_text().split():
         assert state(pid) in ("", "Z")
+
+
+def processes_about(text: str) -> list[str]:
+    """The command lines of this machine's processes that name something."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = place.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+        except OSError:
+            continue
+        found += [words] if text in words else []
+    return found
+
+
+@pytest.fixture
+def silent_remote() -> Iterator[str]:
+    """A repository's address where somebody listens and never answers."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(50)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/mono.git"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("command", ["fetch", "check"])
+def test_a_remote_that_never_answers_keeps_nobody(
+    machine: Machine, tmp_path: Path, silent_remote: str, command: str, number: signal.Signals
+) -> None:
+    work = make_repository(tmp_path / "mono", remote=silent_remote)
+    work.commit({"train.py": ""})
+    path = silent_remote if command == "fetch" else str(work.path)
+    arguments = ("job", "create", "git", path, "--entry-point", "python train.py")
+    with machine.started(*arguments, cwd=tmp_path) as child:
+        while not processes_about(f"git-remote-http origin {silent_remote}"):
+            assert child.poll() is None
+            time.sleep(0.05)
+        child.send_signal(number)
+        _, err = child.communicate(timeout=20)
+
+    assert child.returncode == 128 + number, err.decode()
+    assert machine.leftovers() == []
+    assert processes_about(silent_remote) == []
+
+
+def test_a_build_that_fails_waits_for_no_remote(
+    machine: Machine, tmp_path: Path, silent_remote: str
+) -> None:
+    work = make_repository(tmp_path / "mono", remote=silent_remote)
+    work.commit({"train.py": ""})
+
+    options = ("--entry-point", "python train.py", "--python", "3.11")
+    ended = machine.run("build", *options, "--base-image", "oci:nowhere", cwd=work.path, timeout=20)
+
+    assert ended.code == 4, ended.err
+    assert machine.leftovers() == []
+    assert processes_about(silent_remote) == []

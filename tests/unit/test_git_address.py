@@ -19,6 +19,8 @@ from launch_action.core.git_address import is_git_address, parse_git_address
         ("host:path/to", "host:path/to", "ssh", ("", "")),
         ("ssh://git:pw@host:22/a", "ssh://git@host:22/a", "ssh", ("", "")),
         ("ssh://git@[::1]:22/a", "ssh://git@[::1]:22/a", "ssh", ("", "")),
+        ("git@[::1]:a/b", "git@[::1]:a/b", "ssh", ("", "")),
+        ("git@host:a@b", "git@host:a@b", "ssh", ("", "")),
     ],
 )
 def test_an_address_is_read_and_its_login_taken_out(
@@ -48,6 +50,9 @@ def test_an_address_is_read_and_its_login_taken_out(
         "https://host\n/a",
         "https://ho$t/a",
         "ftp://u:secret@host/a",
+        "u:secret@host:path",
+        "u:secret@host",
+        "u::secret@host:path",
         "https://u:secret@host:port/a",
         "/a/directory",
         "",

@@ -12,6 +12,9 @@ from launch_action.core.errors import InputError
 Protocol = Literal["https", "http", "ssh"]
 
 _SCP = re.compile(r"(?:[A-Za-z0-9_][\w.+-]*@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][\w.-]*):(?!//)\S+")
+# `user:password@host:path` is no spelling of ssh: the user would be its host.
+_LOGIN = re.compile(r"[^@/\[]*:[^/]*@")
+_TRANSPORT = re.compile(r"[^@/\[]*::")
 _HOST = re.compile(r"[A-Za-z0-9](?:[\w.-]*\w)?|[0-9A-Fa-f:.]+")
 _UNUSABLE = re.compile(r"[\x00-\x20\x7f]")
 _HINT = "use https://host/owner/repository, ssh://git@host/owner/repository or git@host:path"
@@ -47,7 +50,8 @@ def parse_git_address(text: str) -> GitAddress:
     """
     if "://" in text:
         return _from_url(text)
-    if text.startswith("-") or "::" in text or not _SCP.fullmatch(text):
+    unusual = text.startswith("-") or _TRANSPORT.match(text) or _LOGIN.match(text)
+    if unusual or not _SCP.fullmatch(text):
         raise _refused(text)
     return GitAddress(text, "ssh")
 

@@ -74,8 +74,11 @@ class World:
     content: Content
     reporter: Reporter
     announce: Announce
-    check_source: Callable[[], None] = lambda: None
-    """Raises SourceError when nobody else could get what is about to be recorded."""
+    check_source: Callable[[Callable[[], bool]], None] = lambda _: None
+    """Raises SourceError when nobody else could get what is about to be recorded.
+
+    It is given what tells it that nobody waits for it any more.
+    """
     archive: Callable[[], Descriptor] | None = None
     """Puts the files of a directory into the content, as one archive."""
 
@@ -146,14 +149,22 @@ def _known(plan: LaunchPlan, store: JobStore, found: JobVersion) -> Built:
 
 
 @contextmanager
-def _beside(work: Callable[[], None] | None) -> Iterator[None]:
-    """Do this while the block runs; what it raises is raised at the block's end."""
+def _beside(work: Callable[[Callable[[], bool]], None] | None) -> Iterator[None]:
+    """Do this while the block runs; what it raises is raised at the block's end.
+
+    It is told to stop when the block fails or is interrupted, and has cleaned up then.
+    """
     if work is None:
         yield
         return
-    done = Ahead(work)  # not by `with`: a block that failed waits for nothing
-    yield
-    done.result()
+    stopped: list[bool] = []
+    with Ahead(lambda: work(lambda: bool(stopped))) as done:
+        try:
+            yield
+            done.result()
+        except BaseException:
+            stopped.append(True)
+            raise
 
 
 def _build_key(plan: LaunchPlan, prepared: Prepared) -> str:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from launch_action import process
-from launch_action.core.dataclass import dataclass
+from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import InputError, SourceError
 from launch_action.core.git_address import GitAddress
 from launch_action.git.command import text
@@ -21,6 +21,8 @@ from launch_action.git.transfer import Access, Transfer, transfer
 
 _FULL = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHORT = re.compile(r"[0-9a-fA-F]{4,63}")
+# What sparse-checkout(1) takes for a pattern, or trims from a line: all is checked out then.
+_PATTERN = re.compile(r"[*?\[\]\\\n\r]|^[!\s]|\s$")
 _NOT_A_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|^[-/.]|[/.]$|//|\.lock$")
 # What a server says that has no such commit to give by name, or cannot give a part of a history.
 LARGER = re.compile(
@@ -64,7 +66,7 @@ def fetched(wanted: Wanted, access: Access, folder: Path) -> Iterator[Path]:
     Its origin is the address without its login. Raises InputError for a reference that cannot be
     one, SourceError for what the remote refuses or does not have.
     """
-    _check_ref(wanted.ref)
+    wanted = replace(wanted, ref=_ref(wanted.ref))
     keys = folder / "keys"
     keys.mkdir(mode=0o700)
     for number, way in enumerate(_WAYS):
@@ -93,11 +95,16 @@ def _try(remote: Transfer, wanted: Wanted, way: tuple[str, ...]) -> bool:
         return False
 
 
-def _check_ref(ref: str) -> None:
-    if ref and _NOT_A_REF.search(ref):
+def _ref(given: str) -> str:
+    """The reference as it is asked for: empty for HEAD, a commit in lower case."""
+    if given and _NOT_A_REF.search(given):
         raise InputError(
-            f"not a branch, tag or commit: {ref!r}", hint="give its name as `git branch` prints it"
+            f"not a branch, tag or commit: {given!r}",
+            hint="give its name as `git branch` prints it",
         )
+    if given in ("HEAD", "@"):
+        return ""
+    return given.lower() if _FULL.fullmatch(given.lower()) else given
 
 
 def _resolve(remote: Transfer, ref: str) -> _Resolved:
@@ -174,7 +181,7 @@ def _unknown(address: GitAddress, ref: str) -> SourceError:
 
 def _check_out(remote: Transfer, path: str, found: _Resolved, commit: str) -> None:
     """Check the needed directory out, with its submodules and LFS content, under its branch."""
-    if path:
+    if path and not _PATTERN.search(path):
         # Files of the directories above come along: `.python-version` and `.gitmodules` are there.
         remote.run("sparse-checkout", "set", "--cone", "--end-of-options", path)
     _name(remote, found, commit)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,10 +34,6 @@ _SETTINGS: tuple[tuple[str, str], ...] = (
     ("http.lowSpeedLimit", "1000"),
     ("http.lowSpeedTime", "60"),
     ("maintenance.auto", "false"),
-    ("protocol.allow", "never"),
-    ("protocol.https.allow", "always"),
-    ("protocol.http.allow", "always"),
-    ("protocol.ssh.allow", "always"),
     ("submodule.recurse", "false"),
     ("transfer.credentialsInUrl", "die"),
 )
@@ -67,6 +63,8 @@ class Access:
     ssh_key: str = field(default="", repr=False)
     known_hosts: str = ""
     timeout: float = TIMEOUT
+    stop: Callable[[], bool] | None = None
+    """Says that nobody wants the answer any more: git is ended with StoppedError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +76,7 @@ class Transfer:
     environment: Mapping[str, str] = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False, default=())
     timeout: float = TIMEOUT
+    stop: Callable[[], bool] | None = None
 
     def run(self, *arguments: str, accept: tuple[int, ...] = (0,)) -> bytes:
         """Run one git command to its end; its standard output. Raises SourceError."""
@@ -99,6 +98,8 @@ class Transfer:
                 env=self.environment,
                 stdin=stdin,
                 timeout=self.timeout,
+                stop=self.stop,
+                group=True,
             )
         except FileNotFoundError as error:
             raise SourceError(
@@ -138,7 +139,7 @@ def transfer(
         elif "GIT_SSH_COMMAND" not in environment and "GIT_SSH" not in environment:
             environment["GIT_SSH_COMMAND"] = _ssh(None, "")
         secrets = tuple(filter(None, (password,)))
-        yield Transfer(address, directory, environment, secrets, access.timeout)
+        yield Transfer(address, directory, environment, secrets, access.timeout, access.stop)
     finally:
         if key and key.parent == keys:
             key.unlink(missing_ok=True)
@@ -153,6 +154,8 @@ def _environment(access: Access) -> dict[str, str]:
     }
     return found | {
         "LC_ALL": "C.UTF-8",
+        # Not by `protocol.allow`: the user's `protocol.file.allow` would win over that.
+        "GIT_ALLOW_PROTOCOL": "https:http:ssh",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GCM_INTERACTIVE": "never",
@@ -219,5 +222,5 @@ def _key_file(key: str, keys: Path) -> Path | None:
         return path.absolute()
     path = keys / "ssh-key"
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(key.strip() + "\n")
+        file.write("\n".join(key.strip().splitlines()) + "\n")
     return path
