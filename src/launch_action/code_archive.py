@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from launch_action.builders.layers.archive import CONTENT_VERSION, Chunks, Entry
+from launch_action.builders.layers.observed import Observed
 from launch_action.builders.layers.tar import with_parents
 from launch_action.builders.layers.writer import layer_key, write_layer
 from launch_action.core.context import Context, TreeFile
@@ -34,15 +35,19 @@ def store_archive(code: Context, content: Content, place: Workplace) -> Descript
         descriptor = Descriptor(OCI_LAYER_GZIP, Digest(digest), int(size))
         found = path
         with place.reporter.transfer("code", descriptor.size) as advance:
-            content.put_blob(descriptor, lambda: found.open("rb"))
-            advance(descriptor.size)
+            content.put_blob(descriptor, lambda: Observed(found.open("rb"), advance))
     return descriptor
 
 
 def _write(code: Context, place: Workplace, key: str) -> tuple[Path, Path]:
     cache = place.cache
-    with cache.write("archives", key) as target, target.open("wb") as out:
-        written = write_layer(with_parents(_entries(code)), out)
+    total = sum(file.size for file in code.files)
+    with (
+        cache.write("archives", key) as target,
+        target.open("wb") as out,
+        place.reporter.transfer("archive", total) as advance,
+    ):
+        written = write_layer(with_parents(_entries(code, advance)), out)
     with cache.write("archive-notes", key) as target:
         target.write_text(f"{written.digest} {written.size}", "ascii")
     found, note = cache.find("archives", key), cache.find("archive-notes", key)
@@ -51,14 +56,20 @@ def _write(code: Context, place: Workplace, key: str) -> tuple[Path, Path]:
     return found, note
 
 
-def _entries(code: Context) -> Iterator[Entry]:
+def _entries(code: Context, advance: Callable[[int], None]) -> Iterator[Entry]:
     for file, chunks in code.contents(code.files):
         if file.kind == "symlink":
             target = b"".join(chunks).decode("utf-8", "surrogateescape")
             yield Entry(file.path, "symlink", _MODES[file.kind], target=target)
         else:
-            yield Entry(file.path, "file", _MODES[file.kind], _content(file, chunks))
+            yield Entry(file.path, "file", _MODES[file.kind], _content(file, chunks, advance))
 
 
-def _content(file: TreeFile, chunks: Iterator[bytes]) -> Chunks:
-    return Chunks(file.size, lambda: chunks)
+def _content(file: TreeFile, chunks: Iterator[bytes], advance: Callable[[int], None]) -> Chunks:
+    return Chunks(file.size, lambda: _told(chunks, advance))
+
+
+def _told(chunks: Iterator[bytes], advance: Callable[[int], None]) -> Iterator[bytes]:
+    for chunk in chunks:
+        advance(len(chunk))
+        yield chunk

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import pytest
@@ -193,3 +193,27 @@ def test_the_content_decides_and_nothing_else(tmp_path: Path) -> None:
 
     same: tuple[TreeFile, ...] = opened(one).files
     assert same == opened(other).files
+
+
+def test_a_path_may_be_deeper_than_python_counts(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        at = os.open(tmp_path, os.O_RDONLY)
+        stack.callback(os.close, at)
+        for _ in range(1200):
+            os.mkdir("d", dir_fd=at)
+            at = os.open("d", os.O_RDONLY, dir_fd=at)
+            stack.callback(os.close, at)
+        os.close(os.open("main.py", os.O_CREAT | os.O_WRONLY, dir_fd=at))
+
+    try:
+        assert paths(tmp_path) == ["d/" * 1200 + "main.py"]
+    finally:
+        subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)  # shutil recurses
+
+
+def test_patterns_that_cannot_be_are_told_and_many_stars_take_no_time(tmp_path: Path) -> None:
+    write(tmp_path, {"main.py": "", ".launchignore": "[z-a]\n"})
+    with pytest.raises(InputError, match="launchignore.*bad character range"):
+        opened(tmp_path)
+    write(tmp_path, {".launchignore": "*" * 3000 + "a\n", "xa": ""})
+    assert paths(tmp_path) == [".launchignore", "main.py"]

@@ -134,13 +134,24 @@ def plain_directory(root: Path) -> DirectoryContext:
 
 def walk(root: Path, ignoring: Ignoring | None, base: str) -> Iterator[Found]:
     """The files below a directory of the source, links not followed. Raises SourceError."""
+    # Not by recursion: a path may have more parts than Python has frames.
+    waiting = [(ignoring, base)]
+    while waiting:
+        rules, place = waiting.pop()
+        yield from _in_directory(root, rules, place, waiting)
+
+
+def _in_directory(
+    root: Path,
+    ignoring: Ignoring | None,
+    base: str,
+    waiting: list[tuple[Ignoring | None, str]],
+) -> Iterator[Found]:
+    """The files of one directory; those in it, with the rules for them, wait to be walked."""
     try:
         entries = sorted(os.scandir(root / base), key=lambda entry: entry.name)
     except OSError as error:
-        raise SourceError(
-            f"{str(root / base)!r} cannot be read: {error.strerror}",
-            hint="check its permissions, or leave it out with .launchignore",
-        ) from error
+        raise _unreadable(str(root / base), error) from error
     if ignoring and any(entry.name == "pyvenv.cfg" for entry in entries):
         return  # a virtual environment, whatever it is called
     rules = ignoring.inside(root / base, base) if ignoring and base else ignoring
@@ -150,19 +161,30 @@ def walk(root: Path, ignoring: Ignoring | None, base: str) -> Iterator[Found]:
         if rules and rules.ignores(path, directory=directory):
             continue
         if directory:
-            yield from walk(root, rules, f"{path}/")
-        elif entry.is_symlink():
-            yield Found(path, "symlink", len(os.fsencode(os.readlink(entry.path))))  # noqa: PTH115
+            waiting.append((rules, f"{path}/"))
         else:
             yield from _file(entry, path)
 
 
 def _file(entry: os.DirEntry[str], path: str) -> Iterator[Found]:
-    status = entry.stat(follow_symlinks=False)
+    try:
+        if entry.is_symlink():
+            yield Found(path, "symlink", len(os.fsencode(os.readlink(entry.path))))  # noqa: PTH115
+            return
+        status = entry.stat(follow_symlinks=False)
+    except OSError as error:
+        raise _unreadable(path, error) from error
     if stat.S_ISREG(status.st_mode):
         kind: FileKind = "executable" if status.st_mode & stat.S_IXUSR else "file"
         yield Found(path, kind, status.st_size)
     # A socket or a pipe is nothing that could be recorded: git passes over them as well.
+
+
+def _unreadable(path: str, error: OSError) -> SourceError:
+    return SourceError(
+        f"{path!r} cannot be read: {error.strerror}",
+        hint="check its permissions, or leave it out with .launchignore",
+    )
 
 
 def _hashed(
@@ -199,10 +221,7 @@ def _chunks(root: Path, file: Found) -> Iterator[bytes]:
                     break
                 yield chunk
     except OSError as error:
-        raise SourceError(
-            f"{file.path!r} cannot be read: {error.strerror}",
-            hint="check its permissions, or leave it out with .launchignore",
-        ) from error
+        raise _unreadable(file.path, error) from error
     if left:
         raise SourceError(f"{file.path!r} changed while it was read", hint="run it again")
 

@@ -7,6 +7,7 @@ is looked at.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from launch_action.core.errors import InputError
 
 LAUNCHIGNORE = ".launchignore"
 _LIMIT = 1 << 20
+_MANY = re.compile(r"\*{3,}")
 # Left out unless a pattern of the directory's own takes them in again (`!wandb/`).
 _DEFAULTS = """
 .git
@@ -103,9 +105,11 @@ def _read(file: Path, base: str, below: str = "") -> Iterator[_Rules]:
             data = opened.read(_LIMIT + 1)
         if len(data) > _LIMIT:
             raise InputError(f"{str(file)!r} is over {_LIMIT} bytes", hint="shorten it")
-        lines = data.decode("utf-8", "surrogateescape").splitlines()
+        text = data.decode("utf-8", "surrogateescape")
+        # More than two are one (gitignore(5)); as a regular expression they would take for ever.
+        lines = _MANY.sub("*", text).splitlines()
         spec = pathspec.GitIgnoreSpec.from_lines(lines)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, re.error) as error:
         raise InputError(
             f"{str(file)!r} cannot be read: {error}", hint="its patterns are those of gitignore"
         ) from error
