@@ -211,7 +211,8 @@ def _job(chosen: argparse.Namespace) -> int:
     inputs = _read(chosen, environment)
     report = Report(open_sink(sys.stderr), verbose=inputs.verbose)
     for line in job_command(chosen, Workplace(inputs, environment, report, now())):
-        _print(line if chosen.json else printable(line))
+        # What a line tells is from a store: a line feed in it begins none of ours.
+        _print(line if chosen.json else printable(line).replace("\n", "\N{REPLACEMENT CHARACTER}"))
     return 0
 
 

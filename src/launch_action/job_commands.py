@@ -13,6 +13,7 @@ from typing import Any
 from launch_action.core.comparison import packages, requirement_changes
 from launch_action.core.errors import InputError
 from launch_action.core.image import Manifest
+from launch_action.core.input_schema import recorded_schema
 from launch_action.core.job import OWN_KEY, read_job
 from launch_action.core.ports import Content
 from launch_action.core.reference import Reference, Tag
@@ -140,7 +141,7 @@ def _described(job: StoredJob) -> Document:
         "images": [_image(*pair) for pair in zip(job.version.images, manifests, strict=True)],
         "details": document.own,
         "packages": packages(files.frozen),
-        "schema": json.loads(files.schema) if files.schema else None,
+        "schema": dict(recorded_schema(files.schema).document) if files.schema else None,
         "patch": files.patch.decode("utf-8", "replace") if files.patch else None,
         "wandb_job": {k: v for k, v in json.loads(files.document).items() if k != OWN_KEY},
     }

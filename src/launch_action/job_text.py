@@ -33,11 +33,11 @@ def description(document: Mapping[str, Any], now: int) -> Iterator[str]:
         "version": document["job"],
         "aliases": ", ".join(document["aliases"]),
         "source": _source(document),
-        "created": f"{document['created']} ({age(document['created'], now)} ago)",
+        "created": _created(document["created"], now),
         "entry": json.dumps(document["entrypoint"]),
         "python": document["runtime"],
         "builder": details.get("builder"),
-        "base": ", ".join(f"{base['name']} {base['identity']}" for base in details.get("base", ())),
+        "base": ", ".join(_bases(details)),
         "cutoff": details.get("cutoff"),
         "run": details.get("run"),
         "patch": _patched(document.get("patch")),
@@ -73,16 +73,31 @@ def deletion(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def age(created: str, now: int) -> str:
-    """How long ago a time (RFC 3339) was, in its largest unit.
+    """How long ago a time (RFC 3339) was, in its largest unit; `-` for what is no time.
 
     >>> age("1970-01-02T00:00:00Z", 3 * 86400)
     '2d'
     """
-    seconds = max(now - int(datetime.fromisoformat(created).timestamp()), 0)
+    try:
+        seconds = max(now - int(datetime.fromisoformat(created).timestamp()), 0)
+    except (ValueError, OverflowError):
+        return "-"
     for span, unit in _SPANS:
         if seconds >= span:
             return f"{seconds // span}{unit}"
     return f"{seconds}s"
+
+
+def _bases(details: Mapping[str, Any]) -> Iterator[str]:
+    found = details.get("base")
+    for base in found if isinstance(found, list) else ():
+        if isinstance(base, dict):
+            yield f"{base.get('name', '?')} {base.get('identity', '?')}"
+
+
+def _created(created: str, now: int) -> str:
+    past = age(created, now)
+    return created if past == "-" else f"{created} ({past} ago)"
 
 
 def _row(entry: Mapping[str, Any], now: int) -> tuple[str, ...]:

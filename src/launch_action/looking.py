@@ -130,7 +130,7 @@ def _build_context(place: Workplace) -> str:
     """
     given = place.inputs.build_context
     normal = posixpath.normpath(given) if given else ""
-    if normal.startswith("/") or normal.split("/")[0] == "..":
+    if normal.startswith("/") or normal.split("/")[0] == ".." or "\0" in normal:
         raise InputError(
             f"build context is outside the repository: {given!r}",
             hint="name a directory relative to the repository's root",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import assert_never
 from launch_action.builders.layers.unpack import extract
 from launch_action.core.dataclass import replace
 from launch_action.core.errors import InputError, StoreError
+from launch_action.core.git_address import parse_git_address
 from launch_action.core.inputs import Inputs
 from launch_action.core.job import (
     CodeSource,
@@ -27,6 +29,8 @@ from launch_action.core.reference import Tag
 from launch_action.core.store import JobStore
 from launch_action.runners.stream import ChunkStream
 from launch_action.wiring import StoredJob, Workplace
+
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @contextmanager
@@ -48,6 +52,7 @@ def recorded_source(job: StoredJob, place: Workplace) -> Iterator[Workplace]:
     inputs = _recorded(place.inputs, source, document, job)
     match source:
         case GitSource():
+            _check_recorded(source, job)
             inputs = replace(inputs, uri=source.remote, git_hash=source.commit)
             yield replace(place, inputs=inputs, recorded=files)
         case CodeSource():
@@ -68,6 +73,19 @@ def recorded_source(job: StoredJob, place: Workplace) -> Iterator[Workplace]:
                 yield replace(place, inputs=inputs, artifact=artifact, recorded=files)
         case _:
             assert_never(source)
+
+
+def _check_recorded(source: GitSource, job: StoredJob) -> None:
+    """Refuse a document that names a place of this machine, or a reference that moves.
+
+    As inputs, `uri` may be a directory and `git-hash` a branch: from a store neither is taken.
+    """
+    parse_git_address(source.remote)
+    if not _COMMIT.fullmatch(source.commit):
+        raise StoreError(
+            f"job version {job.version.digest} names no commit: {source.commit!r}",
+            hint="record it again from its repository: `launch-action job create git URL`",
+        )
 
 
 def _recorded(

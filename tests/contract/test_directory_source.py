@@ -213,7 +213,7 @@ def test_a_path_may_be_deeper_than_python_counts(tmp_path: Path) -> None:
 
 def test_patterns_that_cannot_be_are_told_and_many_stars_take_no_time(tmp_path: Path) -> None:
     write(tmp_path, {"main.py": "", ".launchignore": "[z-a]\n"})
-    with pytest.raises(InputError, match="launchignore.*bad character range"):
+    with pytest.raises(InputError, match=r"launchignore.*bad character range"):
         opened(tmp_path)
     write(tmp_path, {".launchignore": "*" * 3000 + "a\n", "xa": ""})
     assert paths(tmp_path) == [".launchignore", "main.py"]

@@ -118,3 +118,8 @@ def test_any_text_is_an_entry_point_or_an_input_error(text: str) -> None:
         return
     assert script_of(found, "jobs")
     assert parse_entrypoint(shlex.join(found)) == found
+
+
+def test_what_no_program_could_be_given_is_refused_at_once() -> None:
+    with pytest.raises(InputError, match="over the limit"):
+        parse_entrypoint("python " + "x" * 10_000_000)

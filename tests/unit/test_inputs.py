@@ -131,3 +131,9 @@ def test_a_mistake_in_build_options_is_told(text: str, message: str, hint: str) 
 
     assert message in refused.value.message
     assert hint in refused.value.hint
+
+
+@pytest.mark.parametrize("value", ["a\0b", ("a", "b\0")])
+def test_a_nul_character_is_refused(value: str | tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match="'build-context' holds a NUL"):
+        read_inputs({"build-context": value}, {})

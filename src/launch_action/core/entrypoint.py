@@ -17,6 +17,8 @@ _MODULE_RUNNERS = re.compile(
 )
 # `-m`, also behind other letters (`-um`) and with the name behind it (`-mpkg`).
 _MODULE_OPTION = re.compile(r"-[bBdEiIOPqRsSuvx]*m(.*)", re.DOTALL)
+# Linux gives a program no longer argument; and to split takes time by the square of a word.
+_LIMIT = 128 * 1024
 _SHELLS = frozenset(("sh", "bash", "dash", "ash", "zsh", "ksh"))
 _COMMAND_OPTION = re.compile(r"-[a-z]*c")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
@@ -34,6 +36,11 @@ def parse_entrypoint(text: str) -> tuple[str, ...]:
     >>> parse_entrypoint("python train.py --name 'a b'")
     ('python', 'train.py', '--name', 'a b')
     """
+    if len(text) > _LIMIT:
+        raise InputError(
+            f"entry point has {len(text)} characters, over the limit of {_LIMIT}",
+            hint="put the command into a script",
+        )
     try:
         words = tuple(shlex.split(text))
     except ValueError as error:

@@ -100,6 +100,10 @@ _FROM_ENVIRONMENT = {
 
 def _read(known: Input, value: str | Iterable[str]) -> Value:
     """The value as the input's kind reads it; None for the default."""
+    value = value if isinstance(value, str) else tuple(value)
+    if any("\0" in text for text in ((value,) if isinstance(value, str) else value)):
+        # Only JSON can bring one here: no program takes it in an argument or a path.
+        raise InputError(f"input {known.name!r} holds a NUL character", hint="leave it out")
     if known.kind in ("list", "lines"):
         texts = [value] if isinstance(value, str) else list(value)
         pattern = r"[,\n]" if known.kind == "list" else r"\n"

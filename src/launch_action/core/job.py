@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, assert_never
 
 from launch_action.core.dataclass import dataclass, field, replace
-from launch_action.core.errors import StoreError
+from launch_action.core.errors import RegistryError, StoreError
 from launch_action.core.image import parse_object
 from launch_action.core.reference import Digest
 
@@ -126,8 +126,8 @@ def input_types(schema: bytes | None) -> Mapping[str, Any]:
 
 def read_job(data: bytes, where: str) -> JobDocument:
     """Read a `wandb-job.json`, ours or W&B's. Raises StoreError naming `where`."""
-    found = parse_object(data, f"wandb-job.json of {where}")
     try:
+        found = parse_object(data, f"wandb-job.json of {where}")
         source = found["source"]
         return JobDocument(
             source=_read_source(str(found["source_type"]), source),
@@ -137,7 +137,7 @@ def read_job(data: bytes, where: str) -> JobDocument:
             output_types=dict(found.get("output_types") or {}),
             own=dict(found.get(OWN_KEY) or {}),
         )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RegistryError) as error:
         raise StoreError(
             f"wandb-job.json of {where} cannot be read: {error!r}",
             hint="record the job again with `launch-action build`",
