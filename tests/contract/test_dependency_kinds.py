@@ -316,6 +316,8 @@ def test_a_revision_that_is_not_there_is_told(server: GitServer, tmp_path: Path)
         assert f"no branch, tag or commit '{revision}'" in caught.value.message
     with pytest.raises(BuildError, match="cannot read the git repository"):
         Project(tmp_path, {"requirements.txt": f"git+{server.url('gone')}\n"})
+    with pytest.raises(BuildError, match="not the address of a git repository"):
+        Project(tmp_path, {"requirements.txt": "git+https://[x/y\n"})
 
 
 def test_a_private_repository_is_read_by_the_login_of_its_url(tmp_path: Path) -> None:

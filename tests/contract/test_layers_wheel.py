@@ -22,8 +22,9 @@ from launch_action.builders.layers.archive import Entry, Spliced
 from launch_action.builders.layers.install import wheel_entries
 from launch_action.builders.layers.scheme import Scheme
 from launch_action.builders.layers.tar import with_parents
-from launch_action.builders.layers.wheel import normalised, read_wheel
+from launch_action.builders.layers.wheel import read_wheel
 from launch_action.core.errors import BuildError
+from launch_action.core.python_name import normal
 
 SCHEME = Scheme("/opt/venv", "3.11")
 
@@ -340,7 +341,7 @@ def test_a_size_that_lies_is_found_when_the_layer_is_written(tmp_path: Path) -> 
 
 
 def test_names_are_compared_normalised() -> None:
-    assert normalised("Foo._Bar--baz") == "foo-bar-baz"
+    assert normal("Foo._Bar--baz") == "foo-bar-baz"
 
 
 def test_reading_twice_gives_the_same(tmp_path: Path) -> None:

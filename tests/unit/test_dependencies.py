@@ -208,6 +208,20 @@ def test_a_project_that_cannot_be_read_is_named_with_its_line(text: str, words: 
     assert fault({"pyproject.toml": text}).message.startswith(words)
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        '[[packages.wheels]]\nname = "six-1-py3-none-any.whl"\nhashes = { sha256 = "0" }\n',
+        '[packages.vcs]\ntype = "git"\ncommit-id = "0"\n',
+    ],
+)
+def test_a_lock_with_what_is_no_url_is_named_with_its_line(place: str) -> None:
+    head = 'lock-version = "1.0"\ncreated-by = "x"\n[[packages]]\nname = "six"\nversion = "1"\n'
+    text = f'{head}{place}url = "https://me:hunter2@[x/six-1-py3-none-any.whl"\n'
+    words = "not a URL: 'https://[x/six-1-py3-none-any.whl'"
+    assert fault({"pylock.toml": text}).message == f"pylock.toml:{text.count(chr(10))}: {words}"
+
+
 def test_a_project_table_that_is_missing_declares_nothing() -> None:
     assert from_files({"pyproject.toml": "[tool.ruff]\n"}) == DependencyInputs("none")
     assert from_files({"pyproject.toml": "[tool.poetry]\nname = 'a'\n"}).kind == "none"

@@ -73,6 +73,12 @@ def test_variables_are_replaced_as_in_a_shell(text: str, value: str) -> None:
     assert expand(text, {"A": "1", "B": ""}) == value
 
 
+def test_only_line_feeds_end_a_line() -> None:
+    text = "FROM scratch\r\n# a form feed\fFROM evil\r\n# a separator\u2028FROM worse\r\n"
+    assert base_images(text, {}) == ()
+    assert [one.rest for one in instructions(text)] == ["scratch"]
+
+
 def test_joined_lines_are_one_instruction() -> None:
     found = list(instructions("# one\nFROM a\n\nrun b \\\n  # c\n  d\nCOPY e f"))
 

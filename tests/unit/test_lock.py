@@ -26,6 +26,7 @@ from launch_action.builders.layers.source_wheels import canonical_wheel
 from launch_action.builders.layers.target import Target
 from launch_action.builders.layers.uv_failure import mask, read_failure
 from launch_action.core.dependencies import read_dependencies
+from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.errors import BuildError
 from launch_action.core.image import Platform
 
@@ -295,6 +296,20 @@ def test_logins_come_from_urls_variables_and_netrc(tmp_path: Path) -> None:
     assert found.header("https://other.example/") is None
     assert found.header("http://named.example/") is None
     assert found.header("https://named.example:8443/") is None
+
+
+@pytest.mark.parametrize("url", ["https://me:hunter2@[x/simple", "https://me:hunter2@h:port/"])
+def test_what_is_no_index_s_url_is_told_without_its_login(url: str) -> None:
+    for given, environment in ((f"-i {url}\n", {}), ("six\n", {"UV_INDEX_URL": url})):
+        with pytest.raises(BuildError, match="not the URL of an index") as caught:
+            read_logins(inputs(given), environment)
+        assert "hunter2" not in caught.value.message
+
+
+@pytest.mark.parametrize("settings", ["[tool]\nuv = 1\n", "[tool.uv]\nindex = ['x']\n"])
+def test_settings_of_another_shape_name_no_index(settings: str) -> None:
+    files = (("pyproject.toml", settings.encode()),)
+    assert read_logins(DependencyInputs("pyproject", files=files), {}).known == ()
 
 
 def test_two_logins_of_one_host_are_told_apart_by_the_path() -> None:

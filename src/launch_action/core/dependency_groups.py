@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launch_action.core.errors import InputError
+from launch_action.core.python_name import normal
 from launch_action.core.spelling import nearest
-from launch_action.core.toml_file import fault, normal, table
+from launch_action.core.toml_file import fault, table
 
 _FILE = "pyproject.toml"
 

@@ -67,7 +67,8 @@ def instructions(text: str) -> Iterator[Instruction]:
 
     A comment between joined lines is dropped, as in Docker.
     """
-    lines = text.removeprefix("\ufeff").splitlines()
+    # Only these end a line there: a form feed in a comment begins no instruction.
+    lines = re.split(r"\r?\n", text.removeprefix("\ufeff"))
     joint = re.compile(rf"{re.escape(_escape(lines))}[ \t]*\Z")
     at = 0
     while at < len(lines):

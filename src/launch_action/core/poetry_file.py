@@ -19,6 +19,7 @@ from launch_action.core.dependency_groups import check_names, group_requirements
 from launch_action.core.dependency_inputs import DependencyInputs, Reader, Selection
 from launch_action.core.poetry_constraint import alternatives, python_marker
 from launch_action.core.poetry_lock import LOCK, Locked, read_lock
+from launch_action.core.python_name import normal
 from launch_action.core.requirement import (
     Entry,
     LocalRequirement,
@@ -27,7 +28,7 @@ from launch_action.core.requirement import (
     Requirement,
 )
 from launch_action.core.requirement_line import read_requirement
-from launch_action.core.toml_file import fault, inside, normal, read_toml, strings, table, tables
+from launch_action.core.toml_file import fault, inside, read_toml, strings, table, tables
 
 _PROJECT = "pyproject.toml"
 

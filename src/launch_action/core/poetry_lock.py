@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from launch_action.core.dataclass import dataclass, field
 from launch_action.core.poetry_constraint import python_excluded, python_marker
+from launch_action.core.python_name import normal
 from launch_action.core.requirement import Entry, LocalRequirement, Origin, Requirement
 from launch_action.core.requirement_line import read_requirement
-from launch_action.core.toml_file import fault, inside, normal, read_toml, table, tables
+from launch_action.core.toml_file import fault, inside, read_toml, table, tables
 
 if TYPE_CHECKING:
     from packaging.version import Version

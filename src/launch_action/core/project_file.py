@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from launch_action.core.context import sort_key
 from launch_action.core.dependency_groups import check_names, group_requirements
 from launch_action.core.dependency_inputs import DependencyInputs, Reader, Selection
+from launch_action.core.python_name import normal
 from launch_action.core.requirements_closure import read_requirements_closure
-from launch_action.core.toml_file import fault, inside, normal, read_toml, strings, table, tables
+from launch_action.core.toml_file import fault, inside, read_toml, strings, table, tables
 from launch_action.core.uv_lock import LOCK, check_lock, locked_paths
 from launch_action.core.vcs import GitSource, is_vcs, read_git_url
 

@@ -5,21 +5,15 @@ Source: the package-url specification and its types `pypi`, `deb` and `oci`.
 
 from __future__ import annotations
 
-import re
 from urllib.parse import quote
 
 from launch_action.core.errors import InputError
 from launch_action.core.image import Platform
+from launch_action.core.python_name import normal
 from launch_action.core.reference import Reference
 
 # How bases are named that have no repository: `deb:bookworm`, `oci@sha256:...`.
 _NOT_OF_A_REGISTRY = ("deb:", "oci@", "oci:")
-_RUNS = re.compile(r"[-_.]+")
-
-
-def python_name(name: str) -> str:
-    """A distribution's name as PEP 503 normalises it."""
-    return _RUNS.sub("-", name).lower()
 
 
 def pypi_purl(name: str, version: str) -> str:
@@ -28,7 +22,7 @@ def pypi_purl(name: str, version: str) -> str:
     >>> pypi_purl("Typing_Extensions", "4.1+cpu")
     'pkg:pypi/typing-extensions@4.1%2Bcpu'
     """
-    return f"pkg:pypi/{_part(python_name(name))}" + (f"@{_part(version)}" if version else "")
+    return f"pkg:pypi/{_part(normal(name))}" + (f"@{_part(version)}" if version else "")
 
 
 def deb_purl(vendor: str, suite: str, name: str, version: str, architecture: str) -> str:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from launch_action.core.context import sort_key
+from launch_action.core.credentials import without_credentials
 from launch_action.core.dependency_groups import check_names
 from launch_action.core.dependency_inputs import DependencyInputs, Reader, Selection
 from launch_action.core.errors import BuildError
-from launch_action.core.toml_file import inside, read_toml, strings, table, tables
+from launch_action.core.toml_file import fault, inside, read_toml, strings, table, tables
 from launch_action.core.vcs import GitSource
 
 _PROJECT = "pyproject.toml"
@@ -28,6 +30,7 @@ def read_pylock(read: Reader, main: str, wanted: Selection) -> DependencyInputs:
     content = read(main) or b""
     document = read_toml(content, main)
     _validate(document, main)
+    _check_urls(document, content, main)
     check_names("extra", wanted.extras, strings(document.get("extras")), main)
     check_names("group", wanted.groups, strings(document.get("dependency-groups")), main)
     folder = posixpath.dirname(main)
@@ -56,6 +59,18 @@ def _validate(document: Mapping[str, Any], main: str) -> None:
         raise BuildError(
             f"{main}: not a lock of the pylock.toml specification: {error}", hint="lock again"
         ) from None
+
+
+def _check_urls(document: Mapping[str, Any], content: bytes, main: str) -> None:
+    for package in tables(document, "packages"):
+        entries = [table(package, key) for key in ("vcs", "archive", "sdist")]
+        for entry in (*entries, *tables(package, "wheels")):
+            url = str(entry.get("url", ""))
+            try:
+                urlsplit(url).port  # noqa: B018  read for its ValueError
+            except ValueError:
+                shown = without_credentials(url)
+                raise fault(content, main, url, f"not a URL: {shown!r}", "lock again") from None
 
 
 def _paths(document: Mapping[str, Any]) -> Iterator[str]:

@@ -9,6 +9,7 @@ import re
 from urllib.parse import unquote, urlsplit
 
 from launch_action.core.credentials import without_credentials
+from launch_action.core.python_name import normal
 from launch_action.core.requirement import (
     Entry,
     LocalRequirement,
@@ -70,7 +71,7 @@ def _repository(
     return Requirement(
         origin,
         direct + marker,
-        _normal(wanted.partition("[")[0].strip()),
+        normal(wanted.partition("[")[0].strip()),
         source.requirement(),
         hashes,
         exact=source.fixed,
@@ -83,10 +84,6 @@ def _split_marker(text: str) -> tuple[str, str]:
     """A URL, and the marker behind it with its semicolon; in a URL a semicolon has no space."""
     url, *rest = re.split(r"\s+;\s*", text, maxsplit=1)
     return url.strip(), f" ; {rest[0]}" if rest else ""
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _is_path(text: str) -> bool:
@@ -102,7 +99,7 @@ def _is_path(text: str) -> bool:
 def _named(text: str, hashes: tuple[str, ...], origin: Origin) -> Entry:
     plain = _PLAIN.fullmatch(text)
     if plain:
-        name = _normal(plain["name"])
+        name = normal(plain["name"])
         exact = bool(_EXACT.search(plain["specifiers"] or ""))
         return Requirement(origin, text, name, "", hashes, exact)
     return _parsed(text, hashes, origin)

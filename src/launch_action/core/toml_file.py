@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,11 +41,6 @@ def tables(document: Mapping[str, Any], *names: str) -> tuple[Mapping[str, Any],
 def strings(value: object) -> tuple[str, ...]:
     """The texts of an array; none for anything else."""
     return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
-
-
-def normal(name: str) -> str:
-    """A package's, extra's or group's name as names are compared (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def inside(path: str, content: bytes, needle: str, file: str) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launch_action.core.context import sort_key
-from launch_action.core.toml_file import fault, inside, normal, table, tables
+from launch_action.core.python_name import normal
+from launch_action.core.toml_file import fault, inside, table, tables
 
 LOCK = "uv.lock"
 # Where uv's lock says that a package is a directory or file of the project.

@@ -15,11 +15,12 @@ from launch_action.builders.layers.overwrites import Part, in_order
 from launch_action.builders.layers.scheme import Scheme
 from launch_action.builders.layers.tar import sorted_entries, with_parents
 from launch_action.builders.layers.venv import home, skeleton
-from launch_action.builders.layers.wheel import Wheel, normalised, read_wheel
+from launch_action.builders.layers.wheel import Wheel, read_wheel
 from launch_action.builders.layers.writer import layer_key
 from launch_action.core.base import PythonFacts
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError
+from launch_action.core.python_name import normal
 
 
 class PinnedWheel(Protocol):
@@ -78,8 +79,8 @@ def environment_recipes(
     makes of this what installing all of them in order would.
     """
     scheme = Scheme(prefix, python.minor)
-    by_name = {normalised(wheel.name): wheel for wheel, _ in wheels}
-    sizes = {normalised(wheel.name): size for wheel, size in wheels}
+    by_name = {normal(wheel.name): wheel for wheel, _ in wheels}
+    sizes = {normal(wheel.name): size for wheel, size in wheels}
     found = group(sizes, other_layers=other_layers, alone=alone)
     shared = tuple(by_name[name] for name in found.shared)
     first = _shared(shared, python, scheme, supply)

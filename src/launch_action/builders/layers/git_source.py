@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from launch_action import process
 from launch_action.builders.layers.uv_failure import last_lines, mask
@@ -95,7 +95,7 @@ def git_secrets(sources: Iterable[GitSource], environment: Mapping[str, str]) ->
     """The passwords in the URLs, and their encoded form, for masking what git says."""
     found = []
     for source in sources:
-        parts = urlsplit(_filled(source.url, environment))
+        parts = _parts(source, environment)
         found += [unquote(parts.password or ""), parts.password or ""]
         if not parts.password and parts.scheme != "ssh":
             found.append(unquote(parts.username or ""))
@@ -106,13 +106,23 @@ def git_secrets(sources: Iterable[GitSource], environment: Mapping[str, str]) ->
 def _headers(sources: Iterable[GitSource], environment: Mapping[str, str]) -> list[tuple[str, str]]:
     found = []
     for source in sources:
-        parts = urlsplit(_filled(source.url, environment))
+        parts = _parts(source, environment)
         if parts.scheme in ("http", "https") and parts.username:
             login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             encoded = base64.b64encode(login.encode()).decode()
             url = _filled(source.plain, environment)
             found.append((url, f"Authorization: Basic {encoded}"))
     return found
+
+
+def _parts(source: GitSource, environment: Mapping[str, str]) -> SplitResult:
+    try:
+        return urlsplit(_filled(source.url, environment))
+    except ValueError:
+        raise BuildError(
+            f"not the address of a git repository: {source.plain!r}",
+            hint="write https://HOST/PATH or ssh://git@HOST/PATH",
+        ) from None
 
 
 def _filled(url: str, environment: Mapping[str, str]) -> str:

@@ -10,12 +10,13 @@ import netrc
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from launch_action.core.credentials import without_credentials
 from launch_action.core.dataclass import dataclass, field
 from launch_action.core.dependency_inputs import DependencyInputs
+from launch_action.core.errors import BuildError
+from launch_action.core.toml_file import read_toml, tables
 
 # What uv may see of our environment besides the allow-list: its index settings and TLS. Variables
 # that would change what is resolved (UV_EXCLUDE_NEWER, UV_RESOLUTION, ...) are left out on purpose.
@@ -70,7 +71,7 @@ class Logins:
             return None
         try:
             found = netrc.netrc(self.netrc_file).authenticators(wanted.hostname)
-        except (OSError, netrc.NetrcParseError):
+        except (OSError, ValueError, netrc.NetrcParseError):
             return None
         return (found[0], found[2] or "") if found else None
 
@@ -105,7 +106,7 @@ def read_logins(inputs: DependencyInputs, environment: Mapping[str, str]) -> Log
     environment = {**environment, **poetry_logins(inputs, environment)}
     known = []
     for index in indexes:
-        parts = urlsplit(index.url)
+        parts = _address(index.url)
         given = _userinfo(parts) or ("", "")
         key = _variable_part(index.name)
         user = environment.get(f"UV_INDEX_{key}_USERNAME") if key else None
@@ -159,11 +160,22 @@ def _declared(inputs: DependencyInputs, environment: Mapping[str, str]) -> list[
     return [one for one in found if "://" in one.url] + (_tool_indexes(content) if content else [])
 
 
-def _tool_indexes(content: bytes) -> list[Index]:
-    import tomli
+def _address(url: str) -> SplitResult:
+    """The parts of an index's URL. Raises BuildError for what is none."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  read for its ValueError
+    except ValueError:
+        raise BuildError(
+            f"not the URL of an index: {without_credentials(url)!r}",
+            hint="correct it where it is written: in the requirements, pyproject.toml, or one of "
+            f"{', '.join(INDEX_VARIABLES)}",
+        ) from None
+    return parts
 
-    document: dict[str, Any] = tomli.loads(content.decode("utf-8-sig"))
-    entries = document.get("tool", {}).get("uv", {}).get("index", ())
+
+def _tool_indexes(content: bytes) -> list[Index]:
+    entries = tables(read_toml(content, "pyproject.toml"), "tool", "uv", "index")
     return [Index(str(one.get("name", "")), str(one.get("url", ""))) for one in entries]
 
 

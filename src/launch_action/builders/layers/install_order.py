@@ -11,8 +11,9 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 
 from launch_action.builders.layers.archive import Entry
-from launch_action.builders.layers.wheel import normalised, read_text
+from launch_action.builders.layers.wheel import read_text
 from launch_action.builders.layers.zips import Zips
+from launch_action.core.python_name import normal
 
 _REQUIRED = re.compile(r"Requires-Dist:[ \t]*([A-Za-z0-9][A-Za-z0-9._-]*)([^\r\n]*)")
 _EXTRA = re.compile(r";.*\bextra\b")
@@ -47,4 +48,4 @@ def requirements(entries: Iterable[Entry]) -> frozenset[str]:
         text = read_text(found.content, zips).decode("utf-8", "replace")
     head = re.split(r"\r?\n\r?\n", text, maxsplit=1)[0]
     every = (one for one in map(_REQUIRED.match, head.splitlines()) if one)
-    return frozenset(normalised(one[1]) for one in every if not _EXTRA.search(one[2]))
+    return frozenset(normal(one[1]) for one in every if not _EXTRA.search(one[2]))

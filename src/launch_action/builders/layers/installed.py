@@ -16,9 +16,10 @@ from launch_action.builders.layers.archive import Chunks, Entry
 from launch_action.builders.layers.record import Row, read_record
 from launch_action.builders.layers.scheme import ABOUT, Placed, Scheme, distribution_entries
 from launch_action.builders.layers.scripts import Script, commands, read_scripts, rewrite_installed
-from launch_action.builders.layers.wheel import normalised, read_fields
+from launch_action.builders.layers.wheel import read_fields
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError
+from launch_action.core.python_name import normal
 
 _READ = 1 << 20
 _HINT = "remove the cache directory and run again"
@@ -91,7 +92,7 @@ def _read(tree: Path, place: Path) -> Installed:
         if _outside(tree, place, path):
             raise BuildError(f"{place.name} lists a file outside its place: {path!r}", hint=_HINT)
         record[path] = row
-    name = normalised(fields.get("name") or place.name.partition("-")[0])
+    name = normal(fields.get("name") or place.name.partition("-")[0])
     return Installed(tree, name, fields.get("version", ""), place.name, record, scripts)
 
 

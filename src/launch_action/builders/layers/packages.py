@@ -28,7 +28,6 @@ from launch_action.builders.layers.scheme import Scheme
 from launch_action.builders.layers.source_wheels import SourceBuilder
 from launch_action.builders.layers.target import Target
 from launch_action.builders.layers.uv_install import install_tree
-from launch_action.builders.layers.wheel import normalised
 from launch_action.cache import Cache
 from launch_action.core.base import BaseFacts
 from launch_action.core.context import Context
@@ -39,6 +38,7 @@ from launch_action.core.image import fingerprint
 from launch_action.core.layers_plan import LayersPlan
 from launch_action.core.materials import InstalledWheel, public_url, render_wheels
 from launch_action.core.ports import Reporter
+from launch_action.core.python_name import normal
 
 _CONNECTIONS = 8
 
@@ -243,11 +243,11 @@ class Packages:
 def _of_the_commit(found: Resolution) -> frozenset[str]:
     """What is built from directories of the commit: another commit, another wheel."""
     own = (one for one in found.wheels if one.built and "://" not in one.built)
-    return frozenset(normalised(one.name) for one in own)
+    return frozenset(normal(one.name) for one in own)
 
 
 def _installed(wheel: LockedWheel) -> InstalledWheel:
-    name, url = normalised(wheel.name), public_url(wheel.url)
+    name, url = normal(wheel.name), public_url(wheel.url)
     return InstalledWheel(
         name,
         wheel.version,

@@ -46,7 +46,7 @@ from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.errors import BuildError
 from launch_action.core.project_file import project_identity
-from launch_action.core.toml_file import normal
+from launch_action.core.python_name import normal
 
 _CACHE_KIND = "resolutions"
 _TIMEOUT = 900.0

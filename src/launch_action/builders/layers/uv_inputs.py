@@ -11,8 +11,9 @@ from launch_action.builders.layers.target import Target
 from launch_action.core.credentials import without_credentials
 from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.errors import BuildError
+from launch_action.core.python_name import normal
 from launch_action.core.requirement import Option
-from launch_action.core.toml_file import normal, read_toml, table, tables
+from launch_action.core.toml_file import read_toml, table, tables
 
 INPUT = "requirements.in"
 CONSTRAINTS = "constraints.txt"

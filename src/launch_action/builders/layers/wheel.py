@@ -20,6 +20,7 @@ from launch_action.builders.layers.scripts import Script, read_scripts
 from launch_action.builders.layers.zips import Zips, verify
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError
+from launch_action.core.python_name import normal
 
 # The largest RECORD, METADATA or script that is read into memory; real ones are below 3 MiB.
 MAX_TEXT = 16 * 1024 * 1024
@@ -118,7 +119,7 @@ class _Reading:
         record = self._record(f"{dist_info}/RECORD")
         return Wheel(
             path=self._path,
-            name=normalised(metadata.get("name") or dist_info.partition("-")[0]),
+            name=normal(metadata.get("name") or dist_info.partition("-")[0]),
             version=metadata.get("version", ""),
             dist_info=dist_info,
             members=tuple(
@@ -251,15 +252,6 @@ def read_fields(text: str) -> dict[str, str]:
         if colon and not line[0].isspace():
             found.setdefault(key.strip().lower(), value.strip())
     return found
-
-
-def normalised(name: str) -> str:
-    """A distribution's name as it is compared (PyPA specification "Names and normalization").
-
-    >>> normalised("Foo._Bar")
-    'foo-bar'
-    """
-    return "-".join(filter(None, name.replace("_", "-").replace(".", "-").split("-"))).lower()
 
 
 def _is_executable(info: ZipInfo) -> bool:
