@@ -58,7 +58,7 @@ def promote_job(reference: str, aliases: Sequence[str], place: Workplace) -> Doc
     Aliases are checked before any moves. Raises StoreError when another repository holds another
     job and `--allow-rename` is not said.
     """
-    wanted = [_target(alias) for alias in aliases]
+    wanted = [_target(alias) for alias in dict.fromkeys(aliases)]
     job = find_job(reference, for_registry(reference, place), writable=True)
     moved = []
     for repository in dict.fromkeys(repository for repository, _ in wanted):
@@ -166,7 +166,7 @@ def _compared(other: StoredJob, job: StoredJob) -> Document:
     sizes = [store.image_size(one.version) for store, one in zip(stores, (other, job), strict=True)]
     return {
         "job": f"{other.content.name}@{other.version.digest}",
-        "commits": f"{other.version.commit}..{job.version.commit}",
+        "commits": _commits(other.version.commit, job.version.commit),
         "same_image": other.version.images == job.version.images,
         "packages": [
             {"name": c.name, "change": c.kind, "before": c.before or None, "after": c.after or None}
@@ -175,6 +175,11 @@ def _compared(other: StoredJob, job: StoredJob) -> Document:
         "image_size": sizes[0],
         "image_size_change": sizes[1] - sizes[0],
     }
+
+
+def _commits(before: str, after: str) -> str | None:
+    """What `git log` takes; code and image jobs have no commits."""
+    return f"{before}..{after}" if before and after else None
 
 
 def _target(alias: str) -> tuple[str, Tag]:

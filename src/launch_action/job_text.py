@@ -127,7 +127,8 @@ def _source(document: Mapping[str, Any]) -> str:
 
 def _difference(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"against  {found['job']}"
-    yield f"commits  {found['commits']}"
+    if found["commits"]:
+        yield f"commits  {found['commits']}"
     change = found["image_size_change"]
     sign = "+" if change >= 0 else "-"
     same = ", the same image" if found["same_image"] else ""

@@ -96,4 +96,6 @@ def _no_job(place: Workplace, name: str) -> StoreError:
 
 def _names(place: Workplace) -> list[str]:
     directory = place.store_directory
-    return sorted(entry.name for entry in directory.iterdir()) if directory.is_dir() else []
+    # A stray file, such as a file manager leaves in a folder, is no job.
+    found = directory.iterdir() if directory.is_dir() else ()
+    return sorted(entry.name for entry in found if entry.is_dir())

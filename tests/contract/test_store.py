@@ -508,6 +508,9 @@ def test_where_nothing_can_be_deleted_a_tombstone_stays_and_counts_as_absent(
         assert is_tombstone(found)
         assert store.versions() == ((version, (LATEST,)),)
         assert store.previous([Tag("pr-12")]) == ()
+        with pytest.raises(StoreError) as told:
+            store.load("pr-12")
+        assert "pr-12" not in told.value.hint
         store.point(version, [Tag("pr-12")])
         assert store.aliases(version) == ("latest", "pr-12")
 

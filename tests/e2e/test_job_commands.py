@@ -103,7 +103,9 @@ def test_versions_are_listed_shown_promoted_and_deleted(place: Place) -> None:
     succeeded(place.run("delete", place.job, "--alias", "pr-3"))
     assert place.aliases() == [["latest", f"sha-{place.older[:4]}", "v1"],
                                ["main", f"sha-{place.newer[:4]}"]]  # fmt: skip
-    assert "pr-3" in failed(place.run("describe", f"{place.job}:pr-3"), 6).error
+    gone = failed(place.run("describe", f"{place.job}:pr-3"), 6)
+    assert "pr-3" in gone.error
+    assert "pr-3" not in gone.hint
 
     # The newer version is still reached by a branch, so it stays.
     reached = failed(place.run("delete", f"{place.job}:sha-{place.newer}"), 6)
@@ -147,6 +149,10 @@ def test_what_is_not_there_is_told_with_what_is(machine: Machine, work: Work) ->
     assert succeeded(machine.run("job", "list", "--json", cwd=work.path)).document == {
         "versions": []
     }
+    assert "build one" in failed(machine.run("job", "describe", "train", cwd=work.path), 6).hint
+    machine.store.mkdir()
+    (machine.store / ".DS_Store").write_text("left by a file manager")
+    assert len(succeeded(machine.run("job", "list", cwd=work.path)).out.splitlines()) == 1
     assert "build one" in failed(machine.run("job", "describe", "train", cwd=work.path), 6).hint
     failed(machine.run("job", "describe", "../train", cwd=work.path), 2)
     failed(machine.run("job", "promote", "train", "not a tag", cwd=work.path), 2)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from launch_action.job_text import description
+from launch_action.job_text import age, description
 
 DOCUMENT: dict[str, Any] = {
     "job_name": "train", "job": "train@sha256:0", "aliases": [], "commit": None, "remote": None,
@@ -59,3 +59,18 @@ def test_the_files_of_a_patch_are_named() -> None:
     patch = "diff --git a/x.py b/x.py\n--- a/x.py\ndiff --git a/d/y.py b/d/y.py\n"
 
     assert "patch    x.py, d/y.py" in list(description(DOCUMENT | {"patch": patch}, 0))
+
+
+def test_versions_without_commits_differ_by_none() -> None:
+    against: dict[str, Any] = {
+        "job": "x@sha256:1", "commits": None, "packages": [], "image_size_change": 0,
+        "same_image": True,
+    }  # fmt: skip
+    lines = list(description(DOCUMENT | {"against": against}, 0))
+    assert [line.split()[0] for line in lines[-2:]] == ["against", "size"]
+    assert not any(line.startswith("commits") for line in lines)
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "9999-99-99"])
+def test_what_is_no_time_has_no_age(text: str) -> None:
+    assert age(text, 0) == "-"

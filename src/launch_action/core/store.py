@@ -368,6 +368,7 @@ class JobStore:
     def _unknown(self, selector: str) -> StoreError:
         tags = self._tags(hidden_too=False)
         near = nearest(selector, tags, count=3, likeness=0.5) or tags[:5]
+        near = [tag for tag in near if self._version(Tag(tag))]  # a tombstone's is none any more
         return StoreError(
             f"no job version {selector!r} in {self.content.name!r}",
             hint=f"nearest aliases: {', '.join(near)}"
