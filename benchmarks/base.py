@@ -17,6 +17,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.packages import home
+
 NAME = "library/python:3.11-slim"
 SUITE = "bookworm"
 PACKAGES = ("ca-certificates", "python3", "python3-pip", "python3-venv")
@@ -33,15 +35,13 @@ _HISTORY = (
 
 def base_layout() -> Path:
     """The base as an OCI layout directory, made once per machine (needs a Debian mirror)."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "launch-action-bench")
-    home.mkdir(parents=True, exist_ok=True)
     key = hashlib.sha256(repr((SUITE, PACKAGES, _FORMAT, _HISTORY)).encode())
     key.update(_CERTIFICATES.read_bytes())
-    place = home / f"base-{key.hexdigest()[:16]}"
-    with (home / "lock").open("wb") as lock:
+    place = home() / f"base-{key.hexdigest()[:16]}"
+    with (home() / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.exists():
-            with tempfile.TemporaryDirectory(dir=home) as partial:
+            with tempfile.TemporaryDirectory(dir=home()) as partial:
                 root = Path(partial, "root.tar")
                 _bootstrap(root)
                 _write_layout(Path(partial, "layout"), root, _config(), _HISTORY)

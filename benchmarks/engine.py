@@ -5,6 +5,7 @@ The engine that the machine may have is left alone. Needs root.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -16,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _PROGRAMS = ("usr/sbin", "usr/bin", "usr/local/sbin", "usr/local/bin")
+# Of bridges: several engines of one benchmark, and several benchmarks, are not to meet.
+_NUMBERS = itertools.count(os.getpid() % 10_000 * 10)
 _PLUGINS = ("libexec", "lib", "local/lib", "local/libexec")
 
 
@@ -94,7 +97,7 @@ class Engine:
         if self.bridge:
             subprocess.run(["ip", "link", "delete", self.bridge], check=False, capture_output=True)
             self.bridge = ""
-        for mount in reversed(_mounts_below(self.folder)):
+        for mount in reversed(mounts_below(self.folder)):
             subprocess.run(["umount", "--lazy", mount], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -134,13 +137,14 @@ class Engine:
 
     def _bridge(self) -> str:
         """A network bridge of its own: an engine without any removes another one's docker0."""
-        name = f"launch{os.getpid() % 100_000}"
+        number = next(_NUMBERS)
+        name = f"launch{number}"
         for words in (
             ["add", "name", name, "type", "bridge"],
             ["set", name, "up"],
         ):
             subprocess.run(["ip", "link", *words], check=True, capture_output=True)
-        address = f"10.214.{os.getpid() % 250 + 1}.1/24"
+        address = f"10.214.{number % 250 + 1}.1/24"
         subprocess.run(["ip", "addr", "add", address, "dev", name], check=True, capture_output=True)
         self.bridge = name
         return name
@@ -176,7 +180,8 @@ def engine(root: Path, folder: Path, *, lazy: bool = False) -> Iterator[Engine]:
         made.stop()
 
 
-def _mounts_below(folder: Path) -> list[str]:
+def mounts_below(folder: Path) -> list[str]:
+    """What is mounted below a folder, in the order in which it was."""
     lines = Path("/proc/self/mounts").read_text().splitlines()
     return [
         place for place in (line.split()[1] for line in lines) if place.startswith(f"{folder}/")

@@ -36,9 +36,10 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """A running registry; `address` is `127.0.0.1:PORT`."""
+    """A running registry; `address` is `127.0.0.1:PORT`, `near` the same without any relay."""
 
     address: str
+    near: str
     storage: Path
     log: Path
 
@@ -94,7 +95,7 @@ def registry(folder: Path) -> Iterator[Registry]:
         child = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=out, stderr=err)
     try:
         _wait_for(f"http://127.0.0.1:{port}/v2/", child)
-        yield Registry(f"127.0.0.1:{port}", folder / "data", log)
+        yield Registry(f"127.0.0.1:{port}", f"127.0.0.1:{port}", folder / "data", log)
     finally:
         child.terminate()
         child.wait()
