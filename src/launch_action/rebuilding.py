@@ -54,6 +54,7 @@ def recorded_source(job: StoredJob, place: Workplace) -> Iterator[Workplace]:
         case GitSource():
             _check_recorded(source, job)
             inputs = replace(inputs, uri=source.remote, git_hash=source.commit)
+            inputs = replace(inputs, git_token=_token(place))
             yield replace(place, inputs=inputs, recorded=files)
         case CodeSource():
             if files.code is None:
@@ -73,6 +74,21 @@ def recorded_source(job: StoredJob, place: Workplace) -> Iterator[Workplace]:
                 yield replace(place, inputs=inputs, artifact=artifact, recorded=files)
         case _:
             assert_never(source)
+
+
+def _token(place: Workplace) -> str:
+    """The git token, unless it is only the environment's.
+
+    A stored document chooses the host it would go to: that takes somebody who asks for it.
+    """
+    token = place.inputs.git_token
+    if token and token == place.environment.get("GIT_TOKEN"):
+        place.reporter.info(
+            "$GIT_TOKEN is not sent to the host that a recorded job names: "
+            "give the token with --git-token instead, without the variable"
+        )
+        return ""
+    return token
 
 
 def _check_recorded(source: GitSource, job: StoredJob) -> None:

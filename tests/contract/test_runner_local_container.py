@@ -284,7 +284,7 @@ def test_the_container_is_gone_after_a_second_interrupt(bench: ContainerBench) -
     script = b"trap 'echo told' INT\necho deaf\nwhile :; do sleep 0.05; done"
     image, archive = container_image({"job.sh": script}, "sh", "job.sh")
     patient = replace(runner(bench), load=lambda: iter([archive]), grace=60)
-    plan = bench.plan(run_id="twice")
+    plan = bench.plan(run_id="twice", timeout=300)  # its end, should the thread above fail
     result = patient.run(plan, image, Told())
     thread.join()
     docker("image", "rm", "-f", image.image_id)

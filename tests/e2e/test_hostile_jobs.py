@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.git_remotes import PASSWORD, USERNAME, http_server
 from support.program import Machine, failed, succeeded
 
 from launch_action.core.reference import Tag
@@ -129,3 +131,16 @@ def test_a_document_that_is_none_is_told(machine: Machine, tmp_path: Path, docum
 
     for command in (("build", NAME), ("job", "describe", NAME), ("run", NAME)):
         failed(machine.run(*command, cwd=tmp_path), 6)
+
+
+def test_the_environment_s_token_goes_to_no_host_that_a_document_names(
+    machine: Machine, tmp_path: Path
+) -> None:
+    (tmp_path / "bare").mkdir()
+    tokened = replace(machine, also={"GIT_TOKEN": PASSWORD, "GIT_USERNAME": USERNAME})
+    with http_server(tmp_path / "bare", login=(USERNAME, PASSWORD)) as server:
+        put(machine, of_git(server.url("acme/mono.git")))
+        ended = tokened.run("build", NAME, "--dry-run", cwd=tmp_path)
+
+    assert "the login" in failed(ended, 3).error
+    assert "$GIT_TOKEN is not sent" in ended.err

@@ -100,7 +100,7 @@ def gone(pid: int) -> bool:
     return status.rpartition(b")")[2].split()[0] in (b"Z", b"X")
 
 
-def eventually(true: Callable[[], bool], seconds: float = 10.0) -> bool:
+def eventually(true: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Whether it becomes true within `seconds`."""
     import time
 
