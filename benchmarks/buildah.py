@@ -18,7 +18,7 @@ from benchmarks.engine import mounts_below
 _DOCKERFILE = """\
 FROM {registry}/{uv} AS uv
 FROM {registry}/{base}
-ARG UV_DEFAULT_INDEX
+{arguments}
 WORKDIR /app
 COPY requirements.txt .
 RUN --mount=type=cache,target=/root/.cache/uv \\

@@ -7,11 +7,14 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from benchmarks.disk import Disk, watched
+
+_INDEXES = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
 class Contender(Protocol):
@@ -79,18 +82,26 @@ class LaunchAction:
 
 @dataclass(frozen=True, slots=True)
 class Dockerfile:
-    """A Dockerfile; `{registry}` in it is the registry's address."""
+    """A Dockerfile; `{registry}` in it is the registry's address.
+
+    `{arguments}` declares what lets a build find a package index behind a mirror, and only what
+    there is: with any ARG at all, buildah 1.28 finds nothing in a registry's cache.
+    """
 
     text: str
-    arguments: tuple[str, ...] = field(default=("PIP_INDEX_URL", "UV_DEFAULT_INDEX"))
 
     def write(self, place: Path, registry: str) -> None:
-        place.write_text(self.text.replace("{registry}", registry))
+        declared = "".join(f"ARG {name}\n" for name in _given(_INDEXES))
+        text = self.text.replace("{registry}", registry).replace("{arguments}\n", declared)
+        place.write_text(text)
 
     def options(self) -> list[str]:
-        """What lets a build find a package index where the internet is behind a mirror."""
-        names = (*self.arguments, "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-        return [f"--build-arg={name}" for name in names if os.environ.get(name)]
+        """The arguments of the build."""
+        return [f"--build-arg={name}" for name in _given((*_INDEXES, *_PROXIES))]
+
+
+def _given(names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if os.environ.get(name)]
 
 
 def run(command: list[str], environment: Mapping[str, str], log: Path) -> int:

@@ -12,7 +12,7 @@ from benchmarks.engine import Engine
 
 _PIP = """\
 FROM {registry}/{base}
-ARG PIP_INDEX_URL
+{arguments}
 WORKDIR /app
 COPY requirements.txt .
 RUN pip install --no-cache-dir -r requirements.txt
@@ -22,7 +22,7 @@ ENTRYPOINT ["python", "train.py"]
 _UV = """\
 FROM {registry}/{uv} AS uv
 FROM {registry}/{base}
-ARG UV_DEFAULT_INDEX
+{arguments}
 WORKDIR /app
 RUN --mount=type=cache,target=/root/.cache/uv \\
     --mount=type=bind,source=requirements.txt,target=/tmp/requirements.txt \\
