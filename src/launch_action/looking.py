@@ -43,6 +43,15 @@ if TYPE_CHECKING:
 
 # Only for the default: what a suite really has is read from its packages.
 SUITE_PYTHON = {"bookworm": "3.11", "trixie": "3.13", "jammy": "3.10", "noble": "3.12"}
+_CONDA = "a conda environment is not read; write a requirements.txt of its packages"
+# What declares dependencies for other tools, with what to do about it.
+_UNREAD = {
+    **dict.fromkeys(("environment.yml", "environment.yaml", "conda.yml", "conda.yaml"), _CONDA),
+    **dict.fromkeys(("setup.py", "setup.cfg"), "it is read with --install-project"),
+    "python_env.yaml": "it is not read; write its dependencies into a requirements.txt",
+    "Pipfile": "it is not read; `pipenv requirements` writes a requirements.txt",
+    "pixi.toml": "it is not read; write its PyPI packages into a requirements.txt",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +223,7 @@ def _read_dependencies(
         dependencies=dependencies,
         local=_local_content(dependencies, context),
         indexes=index_identities(place.environment),
-        warnings=(*_dependency_warning(dependencies), *_link_warning(context, files)),
+        warnings=(*_dependency_warning(dependencies, files), *_link_warning(context, files)),
     )
 
 
@@ -246,12 +255,16 @@ def _dependencies(place: Workplace, context: SourceContext) -> DependencyInputs:
     return at_commits(found, find_commits(found.repositories, place.environment))
 
 
-def _dependency_warning(dependencies: DependencyInputs) -> tuple[str, ...]:
+def _dependency_warning(
+    dependencies: DependencyInputs, files: tuple[TreeFile, ...]
+) -> tuple[str, ...]:
     if dependencies.kind != "none":
         return ()
+    there = sorted({file.path for file in files} & _UNREAD.keys())
     return (
-        "no requirements.txt and no pyproject.toml in the build context: "
+        "no requirements.txt, pylock.toml or pyproject.toml in the build context: "
         "the image holds the code alone",
+        *(f"{name}: {_UNREAD[name]}" for name in there),
     )
 
 
