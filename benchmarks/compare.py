@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -50,9 +49,12 @@ class Bench:
     images: dict[str, str] = field(default_factory=dict)
 
     def contenders(self, names: list[str], checkout: Path, stack: ExitStack) -> list[Contender]:
-        """launch-action and those that are asked for, each with a state of its own."""
-        ours = self._launch_action("launch-action", checkout)
-        return [ours, *(self._other(name, checkout, stack) for name in names)]
+        """launch-action twice and those that are asked for, each with a state of its own."""
+        ours = [
+            self._launch_action("launch-action", checkout),
+            self._launch_action("launch-action --no-compile", checkout, "--no-compile"),
+        ]
+        return [*ours, *(self._other(name, checkout, stack) for name in names)]
 
     def _launch_action(self, name: str, checkout: Path, *options: str) -> LaunchAction:
         folder = self._place("la")
@@ -112,7 +114,8 @@ class Bench:
         """A cold build, and a change of the source, of a project that needs gigabytes."""
         checkout = self.folder / f"checkout-{name}"
         with ExitStack() as stack:
-            contenders = self.contenders(["tuned"], checkout, stack)
+            ours = self._launch_action("launch-action", checkout)
+            contenders = [ours, self._other("tuned", checkout, stack)]
             index, make = None, heavy.make_torch
             if name == "heavy":
                 index = stack.enter_context(heavy.heavy_index(self.folder / "index"))
@@ -121,31 +124,14 @@ class Bench:
             yield from series.measure(1, make, (COLD, FRESH_SOURCE))
 
     def imports(self) -> Iterator[dict[str, Any]]:
-        """Seconds that each contender's image takes to import its packages in a new container."""
+        """Seconds that the images of the last round take to import their packages when started."""
         with ExitStack() as stack:
             root = packages.unpacked("engine", packages.ENGINE)
             runner = stack.enter_context(engine(root, self._place("e")))
-            for name, image in {**self.images, **self._compiled()}.items():
+            for name, image in self.images.items():
                 found = median_import(runner, f"{image}:latest")
                 print(f"imports: {name:32} {found:.2f} s", file=sys.stderr)
                 yield {"contender": name, "seconds": found}
-
-    def _compiled(self) -> dict[str, str]:
-        """Images of launch-action that say themselves whether they have bytecode."""
-        checkout = self.folder / "checkout-imports"
-        project.make_project(checkout)
-        said = subprocess.run(
-            [self.options.program, "build", "--help"], capture_output=True, text=True, check=True
-        ).stdout
-        images = {}
-        for flag in ("--compile", "--no-compile"):
-            if f"{flag} " in said or f"{flag}," in said or f"{flag}\n" in said:
-                name = f"launch-action {flag}"
-                own = self._launch_action(name, checkout, flag)
-                images[name] = f"{self.near.address}/imports/la{flag}"
-                own.forget()
-                own.build(images[name], empty=True)
-        return images
 
 
 def main() -> None:
