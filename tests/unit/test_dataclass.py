@@ -119,6 +119,20 @@ def test_fields_by_name_only(module: Any) -> None:
 
 
 @BOTH
+@pytest.mark.parametrize("slots", [True, False])
+def test_an_init_of_the_class_s_own_stays(module: Any, slots: bool) -> None:
+    @module.dataclass(slots=slots)
+    class Kept:
+        lines: list[str]
+
+        def __init__(self) -> None:
+            self.lines = ["made"]
+
+    assert Kept().lines == ["made"]
+    assert repr(Kept()).endswith("Kept(lines=['made'])")
+
+
+@BOTH
 def test_what_the_class_defines_itself_stays(module: Any) -> None:
     @module.dataclass(frozen=True, slots=True)
     class Secret:

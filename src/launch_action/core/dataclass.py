@@ -129,8 +129,9 @@ def _add_methods(cls: Any, fields: tuple[_Field, ...], *, frozen: bool, order: b
     cls.__fields__ = fields
     cls.__dataclass_fields__ = _StandardFields(fields, cls.__annotations__)
     cls.__match_args__ = tuple(one.name for one in fields if not one.kw_only)  # type: ignore[misc]
-    cls.__init__ = _initialiser(cls, fields)
     own = vars(cls)  # what the class defines itself stays
+    if "__init__" not in own:
+        cls.__init__ = _initialiser(cls, fields)
     if "__repr__" not in own:
         cls.__repr__ = _shower(fields)
     if "__eq__" not in own:
