@@ -7,7 +7,6 @@ from pathlib import Path
 
 from launch_action.core.checkout import Checkout
 from launch_action.core.dataclass import replace
-from launch_action.core.errors import SourceError
 from launch_action.core.git_address import parse_git_address
 from launch_action.git.command import text
 from launch_action.git.fetch import FETCH, LARGER
@@ -72,12 +71,3 @@ def _begin(remote: Transfer) -> None:
     """A repository of ours whose origin is the remote."""
     remote.run("init", "--quiet", "--bare", "--template=", ".")
     remote.run("config", "remote.origin.url", remote.address.url)
-
-
-def require_on_remote(checkout: Checkout, access: Access, folder: Path) -> None:
-    """Raise SourceError unless the remote has the commit."""
-    if not is_on_remote(checkout, access, folder):
-        raise SourceError(
-            f"commit {checkout.commit} is not at {parse_git_address(checkout.remote).url}",
-            hint="push it first: nobody could rebuild the job; or say --no-check-remote",
-        )
