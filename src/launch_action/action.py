@@ -34,11 +34,10 @@ def run_action(outcome: Outcome) -> int:
     try:
         values = action_values(environment)
         # Before anything is read, so that no error can show a secret that is not masked yet.
-        for row in _ACTION_INPUTS.values():
-            if row.secret:
-                for text in secret_texts(row, values.get(row.name, "")):
-                    commands.mask(text)
-        inputs = read_inputs(with_build_options(values), environment)
+        _mask(commands, values)
+        given = with_build_options(values)
+        _mask(commands, {name: text for name, text in given.items() if isinstance(text, str)})
+        inputs = read_inputs(given, environment)
         verbose = inputs.verbose or environment.get("RUNNER_DEBUG") == "1"
         place = Workplace(inputs, environment, Report(commands, verbose=verbose), now())
         step = _Step(commands, place, load_context(environment), outcome)
@@ -48,6 +47,13 @@ def run_action(outcome: Outcome) -> int:
         if step:
             step.summarise(error)
         raise
+
+
+def _mask(commands: WorkflowCommands, values: Mapping[str, str]) -> None:
+    for row in INPUTS:
+        if row.secret:
+            for text in secret_texts(row, values.get(row.name, "")):
+                commands.mask(text)
 
 
 def action_values(environment: Mapping[str, str]) -> dict[str, str]:
@@ -96,7 +102,7 @@ class _Step:
         self._introduce()
         inputs = self._inputs()
         place = replace(self.place, inputs=inputs, untrusted=self.event.is_untrusted)
-        job = build(place, self.announce, run=inputs.run)
+        job = build(place, self.announce, run=bool(inputs.run))
         self._artifact()
         code = 0
         if inputs.run:

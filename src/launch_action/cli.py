@@ -108,6 +108,15 @@ def _add_option(one: argparse.ArgumentParser, known: Input) -> None:
     elif known.kind == "tristate":
         one.add_argument(*spellings, dest=known.name, action="store_const", const="true", help=text)
         one.add_argument(f"--no-{known.name}", dest=known.name, action="store_const", const="false")
+    elif known.bare:
+        one.add_argument(
+            *spellings,
+            dest=known.name,
+            nargs="?",
+            const=known.bare,
+            help=text,
+            metavar=known.metavar,
+        )
     else:
         metavar = known.metavar or ("{" + ",".join(known.choices) + "}" if known.choices else None)
         one.add_argument(*spellings, dest=known.name, help=text, metavar=metavar)

@@ -98,12 +98,10 @@ def inputs(registry: LocalRegistry, repository: str, python_base: str) -> dict[s
     return {
         "entry-point": "python jobs/train.py",
         "image": f"{registry.address}/{repository}",
-        "base-image": python_base,
-        "python": "3.11",
+        "build-options": f"base-image={python_base}\npython=3.11\nresource=local-process",
         "registry-username": "bot",
         "registry-password": PASSWORD,
         "run": "true",
-        "resource": "local-process",
     }
 
 
@@ -121,7 +119,8 @@ def succeeded(result: StepResult) -> StepResult:
 def test_build_options_take_what_is_no_input(runner: Runner, inputs: dict[str, str]) -> None:
     (runner.workspace / "jobs" / "train.py").write_text("changed")
 
-    result = runner.run({**inputs, "build-options": "require-clean\nresolve-date=latest"})
+    more = f"{inputs['build-options']}\nrequire-clean\nresolve-date=latest"
+    result = runner.run({**inputs, "build-options": more})
 
     assert result.code == 3, result.raw
     assert "changed files: 'jobs/train.py'" in result.raw

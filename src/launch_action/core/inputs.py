@@ -25,7 +25,7 @@ class Input:
 
     `name` is its kebab-case name in action.yml; the option is `--name`, and `flags` are its other
     spellings. A "list" splits at commas and line ends (options repeat), "lines" at line ends only,
-    "words" as a shell does. An empty value means the default.
+    "words" as a shell does. An empty value means the default. `bare` is what the option alone means.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Input:
     commands: tuple[Command, ...] = _BUILD
     metavar: str = ""
     secret: bool = False
+    bare: str = ""
 
     @property
     def field(self) -> str:
@@ -45,8 +46,14 @@ class Input:
 
 
 INPUTS: tuple[Input, ...] = (
-    Input("job", "Run this existing job version, as `run JOB` does, and build nothing.",
-          flags=("-j",), commands=("launch",), metavar="JOB"),
+    Input("mode", "What to do; `auto` decides from the event: a pull request is a preview, a tag a release.",
+          "choice", default="auto", commands=("action",),
+          choices=("auto", "preview", "release", "update", "launch", "build", "cleanup")),
+    Input("job", "On the command line the existing job version to run, and build nothing; in the action "
+          "the jobs of launch.yaml to take, by their keys; default all of them.",
+          flags=("-j",), commands=("launch", "action"), metavar="JOB"),
+    Input("only", "Jobs of launch.yaml to take, by their keys; default all of them.", "list",
+          commands=("launch", "build"), metavar="KEY"),
     Input("uri", "Where the source is: address of a git repository (https, ssh, or host:path), or a "
           "directory, which is recorded as it is; default the checkout.", flags=("-u",), metavar="URI"),
     Input("docker-image", "Image that is the job as it is: it is recorded by its digest, and nothing is built.",
@@ -79,8 +86,8 @@ INPUTS: tuple[Input, ...] = (
           commands=_STORE, metavar="DIR"),
     Input("push", "Push to the image repository: `true`, `false`, or `auto` (when `image` is given).",
           "tristate", default="auto"),
-    Input("run", "Run the job version after it was built.", "boolean", default="false",
-          commands=("action",)),
+    Input("run", "Run the job version after it was built: `true`, `false`, or `auto` (in launch mode).",
+          "tristate", default="auto", commands=("action",)),
     Input("build-context", "Directory of the repository that the image is built from; default its root.",
           flags=("-b",), metavar="DIR"),
     Input("base-image", "Image to build on: a reference, `oci:DIR`, or `deb:SUITE`; "
@@ -164,6 +171,21 @@ INPUTS: tuple[Input, ...] = (
           flags=("--async",), default="false", commands=_RUN),
     Input("set-var", "Values of a queue's template variables; only with a queue.", "lines",
           flags=("-v",), commands=("launch", "run"), metavar="KEY=VALUE"),
+    Input("fail-if", "Conditions on the metrics of the run that make it a failure, such as `accuracy < 0.9`, "
+          "one per line.", "lines", commands=_RUN, metavar="CONDITION"),
+    Input("queue", "W&B Launch queue that the job is sent to instead of being run here; alone: `default`.",
+          flags=("-q",), bare="default", commands=_RUN, metavar="NAME"),
+    Input("priority", "Priority in the queue.", "choice", flags=("-P",),
+          choices=("critical", "high", "medium", "low"), commands=_RUN),
+    Input("on-cancel", "What becomes of a queued run when this program is interrupted.", "choice",
+          default="stop", choices=("stop", "keep"), commands=_RUN),
+    Input("force", "Send the job to the queue again, although this commit's was sent before.", "boolean",
+          default="false", commands=_RUN),
+    Input("wandb-register", "What of the job W&B gets, where there is a key and a project: `blueprint`, `image`, "
+          "`both` or `off`; default the blueprint, and both with a queue.", "choice",
+          choices=("blueprint", "image", "both", "off"), commands=("launch", "build", "job", "action")),
+    Input("wandb-api-key", "Key for W&B; default $WANDB_API_KEY, else this machine's `wandb login`.",
+          commands=_STORE, secret=True, metavar="KEY"),
     Input("name", "Name of the run.", commands=_RUN, metavar="NAME"),
     Input("project", "W&B project of the run.", flags=("-p",), commands=_ALL, metavar="NAME"),
     Input("entity", "W&B entity of the run.", flags=("-e",), commands=_ALL, metavar="NAME"),
@@ -184,11 +206,20 @@ INPUTS: tuple[Input, ...] = (
     Input("working-directory", "Directory of the checkout; default the current one.",
           flags=("-C",), metavar="DIR"),
     Input("github-token", "Token for GitHub's API, read only here.", commands=("action",), secret=True),
+    Input("comment", "Report a preview in a comment of its pull request.", "boolean", default="true",
+          commands=("action",)),
+    Input("deployment", "Report a preview as a GitHub deployment.", "boolean", default="false",
+          commands=("action",)),
+    Input("environment", "Name of the deployment's environment.", default="preview", commands=("action",)),
+    Input("allow-untrusted", "Take the code of a fork in an event that has this repository's rights.",
+          "boolean", default="false", commands=("action",)),
     Input("verbose", "Say more in the log.", "boolean", default="false", commands=_STORE),
 )  # fmt: skip
 
 # Inputs that action.yml, which holds at most 30, takes in `build-options` alone.
 NOT_IN_ACTION = frozenset({
+    "store", "git-token", "ssh-key", "builder", "python", "base-image", "resource", "verbose", "comment", "priority",
+    "on-cancel", "force",
     "uri", "docker-image", "git-hash", "pr-commit", "git-username", "ssh-known-hosts", "allow-file", "check-remote",
     "job-name-style", "requirements", "extras", "groups", "install-project", "compile",
     "compression", "resolve-date", "name", "registry-mirror", "registry-ca", "insecure-registry",
@@ -204,7 +235,9 @@ BY_NAME = {one.name: one for one in INPUTS}
 class Inputs:
     """The inputs, read and checked; one attribute per row of INPUTS. `timeout` is in seconds."""
 
+    mode: str = "auto"
     job: str = ""
+    only: tuple[str, ...] = ()
     uri: str = ""
     docker_image: str = ""
     git_hash: str = ""
@@ -222,7 +255,7 @@ class Inputs:
     image: str = ""
     store: str = ""
     push: bool | None = None
-    run: bool = False
+    run: bool | None = None
     build_context: str = ""
     base_image: str = ""
     python: str = ""
@@ -264,6 +297,13 @@ class Inputs:
     args: tuple[str, ...] = ()
     detach: bool = False
     set_var: tuple[str, ...] = ()
+    fail_if: tuple[str, ...] = ()
+    queue: str = ""
+    priority: str = ""
+    on_cancel: str = "stop"
+    force: bool = False
+    wandb_register: str = ""
+    wandb_api_key: str = ""
     name: str = ""
     project: str = ""
     entity: str = ""
@@ -276,6 +316,10 @@ class Inputs:
     allow_rename: bool = False
     working_directory: str = ""
     github_token: str = ""
+    comment: bool = True
+    deployment: bool = False
+    environment: str = "preview"
+    allow_untrusted: bool = False
     verbose: bool = False
 
     def __repr__(self) -> str:
