@@ -260,16 +260,22 @@ def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
     report = Report(open_sink(sys.stderr), verbose=inputs.verbose)
     place = Workplace(inputs, environment, report, now(), is_untrusted(environment))
     log = writer(sys.stderr if chosen.json else sys.stdout)
-    if chosen.command == "run" or getattr(chosen, "job", None):
-        _refuse_build_options(chosen)
-        code = run_existing(chosen.job, place, outcome, log)
-    elif chosen.dry_run:
-        run, recorded = chosen.command == "launch", getattr(chosen, "recorded", None)
-        return _print_plan(show_plan(place, outcome, recorded, run=run), chosen.json)
-    elif getattr(chosen, "recorded", None) is not None:
-        code = build_recorded(chosen.recorded, place, outcome)
-    else:
-        code = launch(place, outcome, log, run=chosen.command == "launch")
+    run, recorded = chosen.command == "launch", getattr(chosen, "recorded", None)
+    try:
+        if chosen.command == "run" or getattr(chosen, "job", None):
+            _refuse_build_options(chosen)
+            code = run_existing(chosen.job, place, outcome, log)
+        elif chosen.dry_run:
+            return _print_plan(show_plan(place, outcome, recorded, run=run), chosen.json)
+        elif recorded is not None:
+            code = build_recorded(recorded, place, outcome)
+        else:
+            code = launch(place, outcome, log, run=run)
+    except LaunchError as error:
+        # A run whose metrics are not good is reported as any run that has ended.
+        if error.code == "gate" and not chosen.json:
+            _print_result(outcome, as_json=False)
+        raise
     _print_result(outcome, as_json=chosen.json)
     return code
 

@@ -12,6 +12,7 @@ from launch_action.building import prepare
 from launch_action.code_archive import store_archive
 from launch_action.core.dataclass import replace
 from launch_action.core.entrypoint import parse_entrypoint
+from launch_action.core.errors import InputError
 from launch_action.core.launch import Announce, World, execute, image_digest
 from launch_action.core.outputs import Outcome
 from launch_action.core.plan import describe
@@ -38,6 +39,7 @@ def launch(place: Workplace, outcome: Outcome, log: Log, *, run: bool) -> int:
 
 def build(place: Workplace, announce: Announce, *, run: bool) -> StoredJob:
     """Build and record the source's job; `run` only tells the plan what comes after."""
+    check_gate(place, run=run)
     if place.inputs.docker_image:
         return _existing_image(place, announce, run=run)
     with look(place, run=run) as looked:
@@ -82,16 +84,40 @@ def _existing_image(place: Workplace, announce: Announce, *, run: bool) -> Store
 
 
 def run_stored(job: StoredJob, place: Workplace, running: Running) -> int:
-    """Run a job version to its end, or start it where it is not waited for; the exit code."""
+    """Run a job version to its end, or start it where it is not waited for; the exit code.
+
+    Raises GateError when the run succeeded and `--fail-if` says that its metrics are not good.
+    """
     from launch_action.running import run_job
 
     result = run_job(job, place, running)
     tell(place, running.announce, job.content.traffic)
+    if result and result.status == "succeeded" and place.inputs.fail_if:
+        from launch_action.core.gate import hold
+
+        hold(place.inputs.fail_if, result.metrics, running.announce)
     return exit_code(result) if result else 0
+
+
+def check_gate(place: Workplace, *, run: bool) -> None:
+    """Raise InputError for a `--fail-if` that cannot be read, or that nobody could hold."""
+    if not place.inputs.fail_if:
+        return
+    from launch_action.core.gate import read_conditions
+
+    read_conditions(place.inputs.fail_if)
+    if not run:
+        place.reporter.warning("fail-if does nothing where the job is not run")
+    elif place.inputs.detach:
+        raise InputError(
+            f"nobody waits for the metrics of a detached run: {place.inputs.fail_if[0]!r}",
+            hint="leave --fail-if or --async away",
+        )
 
 
 def run_existing(reference: str, place: Workplace, outcome: Outcome, log: Log) -> int:
     """Run a job version of a store; the exit code."""
+    check_gate(place, run=True)
     place = for_registry(reference, place)
     job = find_job(reference, place)
     outcome.announce(_known_outputs(job))
@@ -121,6 +147,7 @@ def show_plan(
 
     It is that of building a recorded job again, where one is named.
     """
+    check_gate(place, run=run)
     if place.inputs.docker_image:
         from launch_action.job_create import image_steps
 

@@ -9,7 +9,8 @@
     |-- RunError        7   the job could not be started
     `-- ServiceError    8   GitHub or W&B refused
 
-Exit code 1 is a job that ran and failed: a result, not an exception.
+Exit code 1 is a job that ran and failed: a result, not an exception; but for `core.gate`, whose
+error says which metrics failed a run that went well.
 """
 
 from __future__ import annotations
