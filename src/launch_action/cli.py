@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from launch_action import __version__
-from launch_action.core.errors import BuildError, InputError, LaunchError
+from launch_action.core.errors import BuildError, InputError, Interrupted, LaunchError, Terminated
 from launch_action.core.input_values import read_inputs
 from launch_action.core.inputs import INPUTS, Command, Input, Inputs
 from launch_action.core.outputs import Outcome
@@ -25,7 +25,6 @@ from launch_action.report import Report, open_sink, printable
 from launch_action.streams import flush, prepare_streams, unwritable, writer
 
 _DESCRIPTION = "Turn a commit into a job: a versioned, runnable blueprint with a container image."
-_AGAIN = "run the same command again to complete it"
 # As `cat` ends in `cat | head`.
 _NOBODY_READS = 128 + signal.SIGPIPE
 # What a machine that is full, read-only, forbidden or exhausted answers: no defect of ours.
@@ -159,19 +158,6 @@ def main() -> NoReturn:
     os._exit(code)
 
 
-class _Interrupted(LaunchError):
-    """We were told to end, by Ctrl-C."""
-
-    exit_code = 130
-    code = "interrupted"
-
-
-class _Terminated(_Interrupted):
-    """We were told to end, by SIGTERM."""
-
-    exit_code = 143
-
-
 class _TerminatedError(BaseException):
     """SIGTERM: the run of the program ends, and cleans up on its way."""
 
@@ -191,9 +177,7 @@ def _listen() -> list[int]:
 
 
 def _interruption(number: int) -> LaunchError:
-    if number == signal.SIGINT:
-        return _Interrupted("interrupted", hint=_AGAIN)
-    return _Terminated("terminated", hint=_AGAIN)
+    return Interrupted() if number == signal.SIGINT else Terminated()
 
 
 def _command(arguments: Sequence[str], outcome: Outcome) -> int:

@@ -107,9 +107,9 @@ def place_situation(place: Workplace) -> Situation:
     return replace(
         found,
         ci=True,
-        event_branch="" if event.is_pull_request else event.branch,
+        event_branch=event.branch_to_name,
         event_tag=event.tag,
-        pull_request=event.number if event.is_pull_request else None,
+        pull_request=event.pull_request,
         base_branch=event.base_ref,
         default_branch=event.default_branch or _ask_default_branch(place, event),
         builder=event.workflow_url or found.builder,
@@ -120,7 +120,7 @@ def place_situation(place: Workplace) -> Situation:
 def _ask_default_branch(place: Workplace, event: GitHubContext) -> str:
     """From GitHub's API, where a token is given and the payload (of a schedule) does not say."""
     token = place.inputs.github_token
-    if not token or not event.repository or event.is_pull_request:
+    if not token or not event.repository or event.pull_request is not None:
         return ""
     from launch_action.github.api import default_branch
 

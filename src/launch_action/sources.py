@@ -230,8 +230,10 @@ def _fetched(place: Workplace, uri: str, ref: str, build_context: str) -> Iterat
 def _pull_request_head(place: Workplace) -> str:
     """The commit that a person pushed, where the checkout is at the merge of a pull request."""
     event = _event(place)
-    if event is None or not event.is_pull_request or place.inputs.pr_commit == "merge":
+    if event is None or event.pull_request is None or place.inputs.pr_commit == "merge":
         return ""
+    if place.untrusted and event.has_rights:
+        return ""  # a fork's code is not brought where it would have these rights
     at_merge = event.sha and event.head_sha and inspect(place.directory).commit == event.sha
     return event.head_sha if at_merge else ""
 

@@ -13,7 +13,8 @@ PACKAGE = "launch_action"
 COMMON = ("process", "cache", "engine")
 EDGES = ("git", "code", "oci", "builders", "runners", "github", "report", "wandb_runs")
 SHELL = (
-    "cli", "action", "streams", "wiring", "looking", "building", "launching", "running", "doctor",
+    "cli", "action", "action_inputs", "flow", "job_log", "step_summary", "streams",
+    "wiring", "looking", "building", "launching", "running", "doctor",
     "__main__", "run_plan", "sources", "code_archive", "image_jobs", "job_create",
     "rebuilding", "stored_jobs",
     "job_cli", "job_commands", "job_text", "job_schema", "run_jobs",

@@ -14,6 +14,7 @@ from launch_action.core.version import alias_tag, hidden
 # W&B counts the versions of an artifact so; a second such alias ends its client.
 _VERSION = re.compile(r"v[0-9]+")
 # Aliases with a meaning of their own, which no branch may take.
+MERGE_QUEUE = "gh-readonly-queue/"
 _RESERVED = re.compile(r"latest|pr-[0-9]+|sha-.*|key-.*|branch-.*")
 
 
@@ -66,7 +67,9 @@ def asked_alias(text: str) -> Tag:
 def _ref(checkout: Checkout | None, situation: Situation) -> tuple[str, str]:
     """Branch and tag that this is about: the event's where it says, else the checkout's."""
     own = (checkout.branch if checkout else None) or ""
-    return situation.event_branch or own, situation.event_tag
+    branch = situation.event_branch or own
+    # A branch of GitHub's merge queue is gone when its checks have ended.
+    return "" if branch.startswith(MERGE_QUEUE) else branch, situation.event_tag
 
 
 def _default_branch(checkout: Checkout | None, situation: Situation) -> str:

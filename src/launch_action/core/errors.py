@@ -82,3 +82,22 @@ class ServiceError(LaunchError):
 
     exit_code = 8
     code = "service"
+
+
+class Interrupted(LaunchError):
+    """We were told to end, by Ctrl-C."""
+
+    exit_code = 130
+    code = "interrupted"
+
+    def __init__(self, message: str = "interrupted") -> None:
+        super().__init__(message, hint="run the same command again to complete it")
+
+
+class Terminated(Interrupted):
+    """We were told to end, by SIGTERM."""
+
+    exit_code = 143
+
+    def __init__(self) -> None:
+        super().__init__("terminated")

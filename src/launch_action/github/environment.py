@@ -13,6 +13,7 @@ from typing import Any
 
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError
+from launch_action.core.mode import EventFacts
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _PULL_REQUEST_EVENTS = frozenset(
@@ -23,6 +24,8 @@ _PULL_REQUEST_EVENTS = frozenset(
         "pull_request_review_comment",
     }
 )
+# They run as this repository, with its token and secrets, whoever causes them.
+_WITH_RIGHTS = frozenset({"pull_request_target", "workflow_run", "issue_comment"})
 _DEPENDABOT = "dependabot[bot]"
 
 
@@ -31,7 +34,10 @@ class GitHubContext:
     """What GitHub says of this run. Texts are empty, numbers None, when it does not say.
 
     `sha` is GITHUB_SHA, which a pull request makes a throw-away merge commit; `head_sha` is the
-    commit that a person pushed. Branch names, titles and actors are outside text.
+    commit that a person pushed, `base_sha` the one that a pull request is compared with. `number`
+    is that of a pull request or an issue, `pull_request` that of a pull request alone, which is
+    `is_closed` when it is. Of an event that `is_deleted`, `branch` and `tag` name what was deleted.
+    Branch names, titles and actors are outside text.
     """
 
     event_name: str
@@ -47,7 +53,12 @@ class GitHubContext:
     head_repository: str
     default_branch: str
     number: int | None
+    pull_request: int | None
+    base_sha: str
+    is_closed: bool
+    is_deleted: bool
     is_fork: bool
+    is_dependabot: bool
     actor: str
     workflow: str
     workflow_ref: str
@@ -70,6 +81,16 @@ class GitHubContext:
         return self.ref_name if self.ref_type == "branch" else ""
 
     @property
+    def branch_to_name(self) -> str:
+        """The branch whose alias the event's commit takes; the checkout's own where it is empty.
+
+        None for a pull request's, nor for a workflow that another one triggered: whether it is at
+        that one's commit, its checkout tells.
+        """
+        named = self.pull_request is None and self.event_name != "workflow_run"
+        return self.branch if named else ""
+
+    @property
     def tag(self) -> str:
         """The tag that the event is about."""
         return self.ref_name if self.ref_type == "tag" and not self.is_pull_request else ""
@@ -80,7 +101,28 @@ class GitHubContext:
 
         Dependabot's own events get a fork's rights, and so are judged like one.
         """
-        return self.is_fork or self.actor == _DEPENDABOT
+        return self.is_fork or self.is_dependabot
+
+    @property
+    def has_rights(self) -> bool:
+        """Whether the run has this repository's token and secrets though outsiders may cause it."""
+        return self.event_name in _WITH_RIGHTS
+
+    def facts(self, *, foreign: bool) -> EventFacts:
+        """What the mode goes by; `foreign`: the checkout may be of another repository's code."""
+        return EventFacts(
+            name=self.event_name,
+            action=self.action,
+            branch=self.branch,
+            tag=self.tag,
+            deleted=self.is_deleted,
+            pull_request=self.pull_request,
+            closed=self.is_closed,
+            fork=self.is_fork,
+            dependabot=self.is_dependabot,
+            rights=self.has_rights,
+            foreign=foreign,
+        )
 
     @property
     def run_url(self) -> str:
@@ -150,6 +192,8 @@ def read_context(
     sha = environment.get("GITHUB_SHA", "")
     if name in _PULL_REQUEST_EVENTS:
         _require_pull_request(name, pull)
+    ref_name, ref_type = _ref(name, environment, event)
+    actor = environment.get("GITHUB_ACTOR", "")
     return GitHubContext(
         event_name=name,
         action=event.text("action"),
@@ -157,15 +201,20 @@ def read_context(
         sha=sha,
         head_sha=_head_sha(name, event) or sha,
         ref=environment.get("GITHUB_REF", ""),
-        ref_name=environment.get("GITHUB_REF_NAME") or _short(environment.get("GITHUB_REF", "")),
-        ref_type=environment.get("GITHUB_REF_TYPE") or _kind(environment.get("GITHUB_REF", "")),
+        ref_name=ref_name,
+        ref_type=ref_type,
         head_ref=environment.get("GITHUB_HEAD_REF") or pull.text("head", "ref"),
-        base_ref=environment.get("GITHUB_BASE_REF") or pull.text("base", "ref"),
+        base_ref=environment.get("GITHUB_BASE_REF") or _base_ref(event),
         head_repository=_head_repository(name, event),
         default_branch=event.text("repository", "default_branch"),
         number=pull.number("number") or event.within("issue").number("number"),
+        pull_request=_pull_request(name, event),
+        base_sha=pull.text("base", "sha"),
+        is_closed="closed" in (pull.text("state"), event.text("action")),
+        is_deleted=name == "delete" or event.within("deleted").value is True,
         is_fork=_is_fork(name, event, repository),
-        actor=environment.get("GITHUB_ACTOR", ""),
+        is_dependabot=_DEPENDABOT in (actor, event.text("workflow_run", "actor", "login")),
+        actor=actor,
         workflow=environment.get("GITHUB_WORKFLOW", ""),
         workflow_ref=environment.get("GITHUB_WORKFLOW_REF", ""),
         job=environment.get("GITHUB_JOB", ""),
@@ -233,6 +282,45 @@ def _is_fork(name: str, event: _Event, repository: str) -> bool:
         return not head or head.lower() != repository.lower()
     # A comment on a pull request does not say whose head it is.
     return event.within("issue", "pull_request").value is not None
+
+
+def _pull_request(name: str, event: _Event) -> int | None:
+    """The pull request that the event is about, where it is about one alone."""
+    if name in _PULL_REQUEST_EVENTS:
+        return event.number("pull_request", "number")
+    if event.within("issue", "pull_request").value is not None:
+        return event.number("issue", "number")
+    several = event.within("workflow_run", "pull_requests").value
+    if isinstance(several, list) and len(several) == 1:
+        return _Event(several[0]).number("number")
+    return None
+
+
+def _base_ref(event: _Event) -> str:
+    """The branch that a pull request, or the merge queue, is to be merged into."""
+    queued = event.text("merge_group", "base_ref")
+    return event.text("pull_request", "base", "ref") or queued.removeprefix("refs/heads/")
+
+
+def _ref(name: str, environment: Mapping[str, str], event: _Event) -> tuple[str, str]:
+    """Name and kind of the ref that the event is about.
+
+    Where a ref was deleted, GitHub's variables name the default branch; those of a workflow that
+    another one has triggered, too.
+    """
+    full = environment.get("GITHUB_REF", "")
+    if name == "delete":
+        return event.text("ref"), event.text("ref_type")
+    if name == "push" and event.within("deleted").value is True:
+        return _short(event.text("ref")), _kind(event.text("ref"))
+    if name == "workflow_run":
+        return event.text("workflow_run", "head_branch"), "branch"
+    if name == "release" and event.text("release", "tag_name"):
+        return event.text("release", "tag_name"), "tag"
+    return (
+        environment.get("GITHUB_REF_NAME") or _short(full),
+        environment.get("GITHUB_REF_TYPE") or _kind(full),
+    )
 
 
 def _short(ref: str) -> str:

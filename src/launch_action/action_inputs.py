@@ -1,0 +1,64 @@
+"""The inputs of a step: from the runner's variables, masked before anything else is done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from launch_action.core.errors import InputError
+from launch_action.core.input_values import read_inputs, secret_texts, with_build_options
+from launch_action.core.inputs import INPUTS, NOT_IN_ACTION, Inputs
+from launch_action.github.commands import WorkflowCommands
+
+_ACTION_INPUTS = {
+    row.name: row for row in INPUTS if "action" in row.commands and row.name not in NOT_IN_ACTION
+}
+
+
+def read_action_inputs(commands: WorkflowCommands, environment: Mapping[str, str]) -> Inputs:
+    """The inputs of the step. Raises InputError; no error shows a secret that is not masked yet."""
+    values = action_values(environment)
+    _mask(commands, values)
+    given = with_build_options(values)
+    _mask(commands, {name: text for name, text in given.items() if isinstance(text, str)})
+    return read_inputs(given, environment)
+
+
+def _mask(commands: WorkflowCommands, values: Mapping[str, str]) -> None:
+    for row in INPUTS:
+        if row.secret:
+            for text in secret_texts(row, values.get(row.name, "")):
+                commands.mask(text)
+
+
+def action_values(environment: Mapping[str, str]) -> dict[str, str]:
+    """The inputs by name: of `LAUNCH_INPUTS` (composite action), else of `INPUT_*` (container).
+
+    Raises InputError for a name that is no input, and for a document that is not an object.
+    """
+    text = environment.get("LAUNCH_INPUTS", "")
+    if text:
+        return _from_json(text)
+    found = {}
+    for row in _ACTION_INPUTS.values():
+        # A shell between drops names with a hyphen, so that the other spelling is read too.
+        for spelling in (row.name.upper(), row.field.upper()):
+            value = environment.get(f"INPUT_{spelling}", "")
+            if value:
+                found[row.name] = value
+    return found
+
+
+def _from_json(text: str) -> dict[str, str]:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"LAUNCH_INPUTS is not JSON: {error}", hint="it is set by action.yml: toJSON(inputs)"
+        ) from error
+    if not isinstance(document, dict) or not all(isinstance(v, str) for v in document.values()):
+        raise InputError(
+            "LAUNCH_INPUTS is not an object of texts",
+            hint="it is set by action.yml: toJSON(inputs)",
+        )
+    return {name.lower(): value for name, value in document.items()}

@@ -1,0 +1,66 @@
+"""A job's output in the log of a step, in which no line of it is taken for a command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from launch_action.core.dataclass import dataclass, replace
+from launch_action.github.commands import WorkflowCommands
+from launch_action.report import Report
+from launch_action.wiring import Workplace
+
+
+@contextmanager
+def job_log(commands: WorkflowCommands, place: Workplace) -> Iterator[Workplace]:
+    """While the block runs, the runner takes no line for a command; the place to work with in it.
+
+    Our own warnings wait until its end. Outputs go to a file, not to the log: they can be set.
+    """
+    held = _Held()
+    reporter = Report(held, verbose=_verbose(place), timings=place.reporter.timings)
+    try:
+        with commands.stop_commands():
+            yield replace(place, reporter=reporter)
+    finally:
+        held.release(commands)
+
+
+def write(line: bytes) -> None:
+    """Print a job's output as it is."""
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+
+
+def _verbose(place: Workplace) -> bool:
+    return place.inputs.verbose or place.environment.get("RUNNER_DEBUG") == "1"
+
+
+@dataclass(slots=True)
+class _Held:
+    """A report's sink that keeps the warnings until commands may be printed again."""
+
+    kept: list[tuple[str, str, int]]
+
+    def __init__(self) -> None:
+        self.kept = []
+
+    def line(self, text: str) -> None:
+        write(f"{text}\n".encode("utf-8", "replace"))
+
+    def warning(self, text: str, file: str, line: int) -> None:
+        self.kept.append((text, file, line))
+
+    @contextmanager
+    def group(self, name: str) -> Iterator[None]:
+        self.line(name)
+        yield
+
+    def bar(self, title: str, total: int) -> AbstractContextManager[Callable[[int], None]] | None:  # noqa: ARG002  # a log cannot be redrawn
+        return None
+
+    def release(self, commands: WorkflowCommands) -> None:
+        """Say the warnings that were kept."""
+        for text, file, line in self.kept:
+            commands.warning(text, file, line)
