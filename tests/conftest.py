@@ -10,13 +10,17 @@ import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from support import github_description, services
 from support import newer_engine as newer
-from support import services
 from support.newer_engine import Engine
 from support.services import LocalRegistry
+
+if TYPE_CHECKING:
+    from support.github_api import GitHubServer
 
 # A machine may be busy: no test is about speed.
 settings.register_profile("any machine", deadline=None)
@@ -27,6 +31,7 @@ PROBES = {
     "registry": services.missing_registry,
     "network": services.missing_network,
     "newer_engine": newer.missing,
+    "github_description": github_description.missing,
 }
 
 
@@ -99,3 +104,17 @@ def python_base(registry: LocalRegistry, python_base_layout: Path) -> str:
     name = f"{registry.address}/{services.BASE}"
     services.push_layout(python_base_layout, name)
     return name
+
+
+@pytest.fixture
+def github_api() -> Iterator[GitHubServer]:
+    """A GitHub API of this test's own, with the repository `acme/mono-jobs`.
+
+    The test fails when anything that was asked or answered is against GitHub's description.
+    """
+    demand("github_description")
+    from support.github_api import serve_github  # what it imports, most tests do not need
+
+    with serve_github() as server:
+        yield server
+    assert not server.violations
