@@ -19,8 +19,8 @@ from support.program import Machine, failed, succeeded
 from support.registry import running
 from support.repositories import git
 from support.services import push_layout
+from support.wandb_api.server import serve
 from support.wandb_sdk import Runs, Sdk, install
-from support.wandb_server import serve_wandb
 
 pytest_plugins = ["support.program_fixtures"]
 pytestmark = pytest.mark.network
@@ -65,9 +65,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
     """Every run there is to make a job of, recorded by the SDK itself."""
     sdk = install(tmp_path_factory.mktemp("sdk"))
     top = tmp_path_factory.mktemp("runs")
-    with http_server(top / "served", login=LOGIN) as server, serve_wandb() as wandb:
+    with http_server(top / "served", login=LOGIN) as server, serve(top / "api") as api:
         commit = server.commit("mono", {"jobs/hello/train.py": TRAIN, "README": "\n"})
-        recording = Runs(sdk)
+        recording, wandb = Runs(sdk), api.environment
         dirty = _clone(server, top / "dirty")
         (dirty / "jobs/hello/train.py").write_text(TRAIN + "# changed\n")
         module = _clone(server, top / "module")
