@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-OWNER, NAME = "acme", "mono"
+OWNER, NAME = "acme", "mono-jobs"
 REPOSITORY = f"{OWNER}/{NAME}"
 NUMBER = 12
 TIME = "2026-11-20T10:00:00Z"

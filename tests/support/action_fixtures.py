@@ -1,0 +1,55 @@
+"""Fixtures of the tests that run the action: a checkout, a runner at it, inputs for a small job."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from support.action_scene import Scene, history
+from support.github_runner import Runner
+from support.machines import ROOT
+from support.services import LocalRegistry
+
+
+@pytest.fixture(scope="session")
+def tool_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Kept between tests, as on a self-hosted runner."""
+    return tmp_path_factory.mktemp("tool-cache")
+
+
+@pytest.fixture
+def scene(tmp_path: Path, tool_cache: Path) -> Scene:
+    """Two commits and their merge; a machine that has what ours has."""
+    workspace = tmp_path / "workspace"
+    (workspace / "jobs").mkdir(parents=True)
+    commits = history(workspace)
+    runner = Runner(
+        root=tmp_path / "runner",
+        action=ROOT,
+        workspace=workspace,
+        path=os.environ["PATH"],
+        also={
+            "RUNNER_TOOL_CACHE": str(tool_cache),
+            "LAUNCH_ACTION_CACHE": str(tool_cache / "cache"),
+            "GITHUB_API_URL": "http://127.0.0.1:9",
+        },
+    )
+    return Scene(runner, commits)
+
+
+@pytest.fixture
+def repository(request: pytest.FixtureRequest) -> str:
+    """A repository of the test's own."""
+    return f"acme/{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]}"
+
+
+@pytest.fixture
+def inputs(registry: LocalRegistry, repository: str, python_base: str) -> dict[str, str]:
+    """A job without dependencies, pushed to the repository."""
+    return {
+        "entry-point": "python jobs/train.py",
+        "image": f"{registry.address}/{repository}",
+        "build-options": f"base-image={python_base}\npython=3.11\nresource=local-process",
+    }
