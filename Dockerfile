@@ -1,9 +1,10 @@
 # launch-action as an image, for GitLab, Jenkins, Kubernetes and `uses: docker://...`.
 #
 # The base is not pinned by digest here: whoever builds releases gives the digest of the day as
-# --build-arg PYTHON_IMAGE=docker.io/library/python:3.12-slim@sha256:..., and the release workflow
-# does. What is installed in it is pinned by hash.
-ARG PYTHON_IMAGE=docker.io/library/python:3.12-slim
+# --build-arg PYTHON_IMAGE=docker.io/library/python:3.13-slim-trixie@sha256:..., and the release
+# workflow does. What is installed in it is pinned by hash. Debian 13 is the first with docker-cli
+# and docker-buildx.
+ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim-trixie
 
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /src
@@ -27,11 +28,14 @@ LABEL org.opencontainers.image.title="launch-action" \
       org.opencontainers.image.revision="${REVISION}"
 # hadolint ignore=DL3008
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends ca-certificates git git-lfs \
- && rm -rf /var/lib/apt/lists/*
+ && apt-get install --yes --no-install-recommends \
+      ca-certificates docker-buildx docker-cli git git-lfs openssh-client \
+ && rm -rf /var/lib/apt/lists/* \
+ # Whoever the program becomes may write here; mount logins as /home/launch/.docker.
+ && install --directory --mode=0777 /home/launch
 COPY --from=build /opt/venv /opt/venv
-ENV PATH="/opt/venv/bin:${PATH}" LANG=C.UTF-8
-# Root, on purpose: a runner mounts a workspace that belongs to any user, and asks for it.
+ENV PATH="/opt/venv/bin:${PATH}" LANG=C.UTF-8 HOME=/home/launch LAUNCH_ACTION_IMAGE=1
+# Root, on purpose: a runner mounts a workspace that belongs to any user, and asks for it. The
+# program becomes that user before it writes anything.
 # No shell in between: it would drop variables such as INPUT_BUILD-CONTEXT.
 ENTRYPOINT ["/opt/venv/bin/launch-action"]
-CMD ["--help"]

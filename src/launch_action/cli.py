@@ -131,7 +131,12 @@ def main() -> NoReturn:
     """Run the program and exit with the code of what happened."""
     told = _listen()
     prepare_streams()
-    arguments = sys.argv[1:]
+    # Of our own image: elsewhere whoever starts the program has chosen the user.
+    if os.environ.get("LAUNCH_ACTION_IMAGE") and not os.geteuid():
+        from launch_action.image_user import become_owner
+
+        become_owner(os.environ)
+    arguments = sys.argv[1:] or _without_arguments(os.environ)
     outcome = Outcome()
     as_json = "--json" in _own(arguments)
     try:
@@ -207,6 +212,11 @@ def _job(chosen: argparse.Namespace) -> int:
         # What a line tells is from a store: a line feed in it begins none of ours.
         _print(line if chosen.json else printable(line).replace("\n", "\N{REPLACEMENT CHARACTER}"))
     return 0
+
+
+def _without_arguments(environment: Mapping[str, str]) -> list[str]:
+    """In a workflow's step (`uses: docker://...`) it is the action; a person wants to be helped."""
+    return ["action" if environment.get("GITHUB_ACTIONS") == "true" else "--help"]
 
 
 def _own(arguments: Sequence[str]) -> Sequence[str]:

@@ -24,6 +24,8 @@ from typing import Any
 
 BASE = "library/python:3.11-slim"
 SUITE = "bookworm"
+# Which Python is Debian's own; its patch version is what the official image would say.
+PYTHONS = {"bookworm": "3.11.2", "trixie": "3.13.5"}
 # What is in the base; part of the key it is cached under.
 PACKAGES = ("ca-certificates", "python3", "python3-venv")
 FORMAT = 1
@@ -74,25 +76,26 @@ def push_layout(layout: Path, image: str) -> None:
     _run("skopeo", "copy", "--quiet", "--dest-tls-verify=false", f"oci:{layout}:base", target)
 
 
-def python_base_layout() -> Path:
+def python_base_layout(suite: str = SUITE) -> Path:
     """The base as an OCI layout, made once per machine (half a minute, needs a Debian mirror)."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "launch-action-tests"
     home.mkdir(parents=True, exist_ok=True)
-    key = hashlib.sha256(repr((SUITE, PACKAGES, FORMAT)).encode()).hexdigest()[:16]
+    key = hashlib.sha256(repr((suite, PACKAGES, FORMAT)).encode()).hexdigest()[:16]
     place = home / f"python-base-{key}"
     with (home / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.exists():
             with tempfile.TemporaryDirectory(dir=home, prefix=".partial-") as partial:
-                _make_layout(Path(partial) / "layout", Path(partial) / "root.tar")
+                _make_layout(Path(partial) / "layout", Path(partial) / "root.tar", suite)
                 (Path(partial) / "layout").rename(place)
     return place
 
 
-def _make_layout(layout: Path, root: Path) -> None:
+def _make_layout(layout: Path, root: Path, suite: str) -> None:
+    minor = PYTHONS[suite].rpartition(".")[0]
     links = " && ".join(
         f'ln -s /usr/bin/python3 "$1/usr/local/bin/{name}"'
-        for name in ("python", "python3", "python3.11")
+        for name in ("python", "python3", f"python{minor}")
     )
     keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
     _run(
@@ -100,12 +103,12 @@ def _make_layout(layout: Path, root: Path) -> None:
         *([f"--keyring={keyring}"] if Path(keyring).exists() else []),
         f"--customize-hook={links}",
         "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
-        SUITE, str(root), "http://deb.debian.org/debian",
+        suite, str(root), "http://deb.debian.org/debian",
     )  # fmt: skip
-    _write_layout(layout, root)
+    _write_layout(layout, root, PYTHONS[suite])
 
 
-def _write_layout(layout: Path, root: Path) -> None:
+def _write_layout(layout: Path, root: Path, python: str) -> None:
     (layout / "blobs" / "sha256").mkdir(parents=True)
     diff = hashlib.sha256(root.read_bytes()).hexdigest()
     layer = gzip.compress(root.read_bytes(), compresslevel=1, mtime=0)
@@ -115,7 +118,7 @@ def _write_layout(layout: Path, root: Path) -> None:
         "architecture": {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine],
         "os": "linux",
         "config": {
-            "Env": [f"PATH={path}", "LANG=C.UTF-8", "PYTHON_VERSION=3.11.2"],
+            "Env": [f"PATH={path}", "LANG=C.UTF-8", f"PYTHON_VERSION={python}"],
             "Cmd": ["python3"],
         },
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{diff}"]},

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import tarfile
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launch_action.core.dataclass import dataclass, field
@@ -131,7 +131,7 @@ def create(
             command=list(plan.args) or None,
             environment=dict(environment),
             labels=labels,
-            mounts=[_outputs(labels), *map(_bind, plan.resources.volumes)],
+            mounts=[_outputs(labels), *(_bind(engine, one) for one in plan.resources.volumes)],
             # No init in front of the job, as in a pod: it would hide that a job cannot be started.
             # The price: a first process without a handler for SIGTERM ends only when killed.
             # Docker's own configuration would add proxies, with their passwords.
@@ -225,14 +225,15 @@ def _outputs(labels: Mapping[str, str]) -> Mount:
     return Mount(OUTPUTS, None, type="volume", labels=dict(labels))
 
 
-def _bind(volume: Volume) -> Mount:
+def _bind(engine: DockerClient, volume: Volume) -> Mount:
     from docker.types import Mount
 
-    named = "/" not in volume.source and not volume.source.startswith(".")
-    source = volume.source if named else str(Path(volume.source).absolute())
-    return Mount(
-        volume.target, source, type="volume" if named else "bind", read_only=volume.read_only
-    )
+    if "/" not in volume.source and not volume.source.startswith("."):
+        return Mount(volume.target, volume.source, type="volume", read_only=volume.read_only)
+    from launch_action.runners.host_paths import engine_path
+
+    source = engine_path(engine, os.path.abspath(volume.source))  # noqa: PTH100  # resolves ".."
+    return Mount(volume.target, source, type="bind", read_only=volume.read_only)
 
 
 def _gpus(wanted: Gpus) -> Any:
