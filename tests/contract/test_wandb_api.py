@@ -97,3 +97,24 @@ def test_a_commit_that_fails_leaves_a_version_pending(server: WandbServer) -> No
 
 def test_versions_cannot_be_aliases(server: WandbServer) -> None:
     assert "alias 'v7' is reserved" in create(server, "-a", "v7")
+
+
+def test_queues_take_what_the_sdk_sends(server: WandbServer) -> None:
+    create(server)
+    server.add_queue(
+        "gpu", "kubernetes", {"cpus": "{{n}}"}, {"n": {"schema": {"type": "integer", "minimum": 1}}}
+    )
+
+    def launch(*options: str) -> str:
+        return wandb(server, "launch", "-j", f"{NAME}:latest", "-p", "demo", "-e", "acme", *options)
+
+    sent = launch("-q", "gpu", "-P", "high", "-v", "n=3")
+    assert "Added run to queue gpu" in sent, sent
+    assert "Error adding run to queue" in launch("-q", "gpu", "-v", "n=0")
+    assert "Queue not found" in launch("-q", "nowhere")
+
+    (item,) = server.items("gpu")
+    assert (item["state"], item["priority"]) == ("PENDING", 1)
+    assert item["runSpec"]["job"] == f"{NAME}:latest"
+    assert item["runSpec"]["resource"] == "kubernetes"
+    assert item["runSpec"]["resource_args"] == {"kubernetes": {"cpus": 3}}

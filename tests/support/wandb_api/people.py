@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from support.wandb_api.graphql import Node, edges
+from support.wandb_api.queues import Queues
 from support.wandb_api.state import State
 
 
@@ -14,6 +14,7 @@ class People:
     """The queries about users, entities and the server."""
 
     state: State
+    queues: Queues
 
     def queries(self) -> Node:
         return {
@@ -51,11 +52,8 @@ class People:
             "xxhashDigestsEnabled": False,
             "organization": None,
             "user": None,
-            "defaultResourceConfig": lambda id: self._config(id),
+            **self.queues.of_entity(name),
         }
-
-    def _config(self, identifier: Any) -> Node | None:
-        return self.state.tables["configs"].get(str(identifier))
 
     def _server(self) -> Node:
         return {

@@ -8,6 +8,7 @@ from typing import Any
 
 from support.wandb_api.artifacts import Artifacts
 from support.wandb_api.graphql import Node, Refused, edges
+from support.wandb_api.queues import PROJECT, Queues
 from support.wandb_api.state import Row, State, now
 
 # How an argument of upsertBucket is called in a run.
@@ -25,6 +26,7 @@ class Runs:
 
     state: State
     artifacts: Artifacts
+    queues: Queues
     url: str
 
     def queries(self) -> Node:
@@ -43,8 +45,11 @@ class Runs:
 
     def project(self, name: str | None = None, entityName: str | None = None) -> Node | None:
         """A project as a node, with what its runs and artifacts are; None where it is unknown."""
-        row = self.state.project(entityName, name)
-        if row is None or row["entity"] in self.state.closed:
+        entity = entityName or self.state.user
+        if entity not in self.state.entities or entity in self.state.closed:
+            return None
+        row = self.state.project(entity, name, make=name == PROJECT)
+        if row is None:
             return None
         where = {"entity": row["entity"], "project": row["name"]}
 
@@ -65,6 +70,7 @@ class Runs:
             "bucket": run,
             "runs": lambda **_: edges([self.run(r) for r in self.state.all("runs", **where)]),
             **self.artifacts.of_project(row),
+            **self.queues.of_project(row),
         }
 
     def _project_facts(self, row: Row) -> Node:

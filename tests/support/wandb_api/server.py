@@ -7,38 +7,26 @@ with serve(directory) as server:
 
 from __future__ import annotations
 
-import base64
-import gzip
-import io
 import json
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from graphql import GraphQLSyntaxError
 from support.wandb_api.artifacts import Artifacts
 from support.wandb_api.faults import Fault
 from support.wandb_api.graphql import Refused, Request, answer
+from support.wandb_api.handler import Asked, Handler, Http
 from support.wandb_api.people import People
+from support.wandb_api.queues import PROJECT, Queues
 from support.wandb_api.recording import Recording
 from support.wandb_api.runs import Runs
 from support.wandb_api.state import Row, State
 
 KEY = "0123456789" * 4
 TEAM, USER, CLOSED = "acme", "me", "other"
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One request that was made: a GraphQL operation, or `METHOD /path`."""
-
-    name: str
-    variables: Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -53,7 +41,7 @@ class WandbServer:
     broken: list[str] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
     _port: int = 0
-    _http: ThreadingHTTPServer | None = None
+    _http: Http | None = None
     _thread: threading.Thread | None = None
 
     def __post_init__(self) -> None:
@@ -70,7 +58,7 @@ class WandbServer:
         return {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": self.key, "WANDB_MODE": "online"}
 
     def start(self) -> None:
-        http = _Http(("127.0.0.1", self._port), _Handler)
+        http = Http(("127.0.0.1", self._port), Handler)
         http.wandb = self
         self._http, self._port = http, http.server_address[1]
         self._thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
@@ -135,6 +123,53 @@ class WandbServer:
         with self.lock:
             return self.state.all("runs", entity=entity, project=name)
 
+    def add_queue(
+        self,
+        name: str,
+        resource: str = "local-container",
+        config: Mapping[str, Any] | None = None,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        entity: str = TEAM,
+        priorities: bool = True,
+    ) -> Row:
+        """Make a queue. `variables` are template variables: `{name: {"schema": {...}}}`."""
+        with self.lock:
+            queues = Queues(self.state)
+            made = queues._add_config(
+                entity,
+                resource,
+                json.dumps({"resource_args": {resource: dict(config or {})}}),
+                json.dumps(dict(variables or {})),
+            )
+            found = queues._create(
+                {
+                    "entityName": entity,
+                    "projectName": PROJECT,
+                    "queueName": name,
+                    "access": "PROJECT",
+                    "prioritizationMode": "V0" if priorities else "DISABLED",
+                    "defaultResourceConfigID": made["id"],
+                }
+            )
+            self.state.save()
+            return self.state.row("queues", found["queueID"])
+
+    def items(self, queue: str, entity: str = TEAM) -> list[Row]:
+        """What is or was in a queue, in the order it was pushed."""
+        with self.lock:
+            found = self.state.find("queues", entity=entity, project=PROJECT, name=queue)
+            return self.state.all("items", queue=found["id"]) if found else []
+
+    def set_run(self, project: str, run: str, **values: Any) -> None:
+        """Change a run as an agent's machine would: `state="finished"`, `lines={...}`."""
+        entity, _, name = project.partition("/")
+        with self.lock:
+            row = self.state.find("runs", entity=entity, project=name, name=run)
+            assert row, f"no run {project}/{run}"
+            row |= values
+            self.state.save()
+
     def _collection(self, name: str) -> Row:
         entity, project, collection = name.split("/")
         found = self.state.find("collections", entity=entity, project=project, name=collection)
@@ -146,13 +181,23 @@ class WandbServer:
     def root(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The fields of queries, and of mutations."""
         artifacts = Artifacts(self.state, self.url)
-        runs = Runs(self.state, artifacts, self.url)
-        reading = (artifacts, runs, People(self.state))
-        writing = (Recording(self.state, artifacts, self.url), runs)
+        queues = Queues(self.state)
+        runs = Runs(self.state, artifacts, queues, self.url)
+        reading = (artifacts, runs, queues, People(self.state, queues))
+        writing = (Recording(self.state, artifacts, self.url), runs, queues)
         queries = {name: field for part in reading for name, field in part.queries().items()}
         return queries, {
             name: field for part in writing for name, field in part.mutations().items()
         }
+
+    def stream(self, entity: str, project: str, run: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Take a request of a run's file stream. Raises Refused."""
+        with self.lock:
+            artifacts = Artifacts(self.state, self.url)
+            runs = Runs(self.state, artifacts, Queues(self.state), self.url)
+            found = runs.stream(entity, project, run, body)
+            self.state.save()
+            return found
 
     def graphql(self, request: Request) -> dict[str, Any]:
         queries, mutations = self.root()
@@ -182,150 +227,3 @@ def serve(directory: Path, key: str = KEY) -> Iterator[WandbServer]:
     finally:
         server.stop()
     assert not server.broken, server.broken
-
-
-class _Http(ThreadingHTTPServer):
-    wandb: WandbServer
-    daemon_threads = True
-    allow_reuse_address = True
-    request_queue_size = 64
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    @property
-    def wandb(self) -> WandbServer:
-        return cast(_Http, self.server).wandb
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-    def do_GET(self) -> None:
-        self._serve(self._get)
-
-    def do_HEAD(self) -> None:
-        self._serve(self._get)
-
-    def do_PUT(self) -> None:
-        self._serve(self._put)
-
-    def do_POST(self) -> None:
-        self._serve(self._post)
-
-    def _serve(self, method: Any) -> None:
-        body = self._body()
-        path = self.path.partition("?")[0]
-        try:
-            request = Request.read(json.loads(body)) if path == "/graphql" else None
-        except GraphQLSyntaxError as error:
-            self._refuse(Refused(str(error)))
-            return
-        name = request.operation if request else f"{self.command} {path}"
-        server = self.wandb
-        with server.lock:
-            server.asked.append(Asked(name, request.variables if request else {}))
-            fault = next((one for one in server.faults if one.takes(name)), None)
-        if fault:
-            time.sleep(fault.wait)
-            if fault.after:
-                self.wfile, kept = io.BytesIO(), self.wfile
-                method(path, request, body)
-                self.wfile = kept
-            self._fail(fault)
-            return
-        method(path, request, body)
-
-    def _fail(self, fault: Fault) -> None:
-        if fault.status == 0:
-            self.close_connection = True
-            self.connection.shutdown(2)
-            return
-        body = json.dumps({"errors": [{"message": fault.message}], "data": None}).encode()
-        self._send(fault.status, body, fault.headers)
-
-    def _post(self, path: str, request: Request | None, body: bytes) -> None:
-        if path.startswith("/sdk/otel/"):  # the SDK's own telemetry
-            self._json({})
-            return
-        if not self._allowed():
-            self._send(401, b'{"errors":[{"message":"user is not logged in"}]}')
-            return
-        try:
-            if request:
-                self._json({"data": self.wandb.graphql(request)})
-            elif path.endswith("/file_stream"):
-                _, _, entity, project, name, _ = path.split("/")
-                with self.wandb.lock:
-                    artifacts = Artifacts(self.wandb.state, self.wandb.url)
-                    runs = Runs(self.wandb.state, artifacts, self.wandb.url)
-                    found = runs.stream(entity, project, name, json.loads(body))
-                    self.wandb.state.save()
-                self._json(found)
-            else:
-                self._send(404, b"{}")
-        except Refused as refused:
-            self._refuse(refused, request)
-        except Exception as error:
-            self.wandb.broken.append(f"{path} {request.operation if request else ''}: {error!r}")
-            self._refuse(Refused(f"defect of the tests' server: {error!r}"))
-
-    def _put(self, path: str, _: Request | None, body: bytes) -> None:
-        number = path.rpartition("/")[2]
-        with self.wandb.lock:
-            state = self.wandb.state
-            row = state.find("uploads", number=int(number)) if number.isdigit() else None
-            if row is None:
-                self._send(404, b"")
-                return
-            kept = state.keep(body)
-            if row["md5"] and kept != row["md5"]:
-                self._send(400, b"BadDigest")
-                return
-            if row["manifest"]:
-                state.row("manifests", row["manifest"])["blob"] = kept
-            if row.get("run"):
-                state.row("runs", row["run"])["files"][row["name"]] = kept
-            state.save()
-        self._send(200, b"")
-
-    def _get(self, path: str, _: Request | None, __: bytes) -> None:
-        # An address of a file is signed, in W&B: whoever has it needs no key.
-        name = path.split("/")[-1] if path.startswith("/storage/") else ""
-        if path.startswith("/artifactsV2/"):
-            name = path.split("/")[-2] if self._allowed() else ""
-        file = self.wandb.state.directory / "files" / name
-        if name and file.is_file():
-            self._send(200, file.read_bytes())
-        else:
-            self._send(404, b"")
-
-    def _allowed(self) -> bool:
-        wanted = base64.b64encode(f"api:{self.wandb.key}".encode()).decode()
-        return self.headers.get("Authorization") == f"Basic {wanted}"
-
-    def _body(self) -> bytes:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        return gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
-
-    def _refuse(self, refused: Refused, request: Request | None = None) -> None:
-        error: dict[str, Any] = {"message": refused.message}
-        if refused.code:
-            error["extensions"] = {"code": refused.code}
-        data = None
-        if request and request.kind == "mutation":
-            error["path"] = request.fields
-            data = dict.fromkeys(request.fields)
-        self._send(refused.status, json.dumps({"errors": [error], "data": data}).encode())
-
-    def _json(self, document: dict[str, Any]) -> None:
-        self._send(200, json.dumps(document).encode())
-
-    def _send(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
