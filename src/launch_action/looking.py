@@ -122,7 +122,7 @@ def _ask_default_branch(place: Workplace, event: GitHubContext) -> str:
     token = place.inputs.github_token
     if not token or not event.repository or event.pull_request is not None:
         return ""
-    from launch_action.github.api import default_branch
+    from launch_action.github.repository import default_branch
 
     try:
         return default_branch(event.repository, token=token, api_url=event.api_url)

@@ -148,6 +148,8 @@ def serve_github(edition: str = GITHUB, prefix: str = "") -> Iterator[GitHubServ
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # One packet an answer: a second one would wait for the first one's acknowledgement.
+    wbufsize = -1
     shared: GitHubServer
 
     def do_GET(self) -> None:

@@ -196,5 +196,6 @@ def _against(validator: jsonschema_rs.Validator, value: Any) -> str:
         validator.validate(value)
     except jsonschema_rs.ValidationError as error:
         where = "/".join(str(one) for one in error.instance_path)
-        return f"{where or 'it'}: {error.message[:500]}"
+        said = error.message  # which may hold the whole value, and ends with what is wrong
+        return f"{where or 'it'}: {said if len(said) < 500 else said[:200] + '...' + said[-200:]}"
     return ""

@@ -9,13 +9,20 @@ import pytest
 
 # Each is slow to import; docs/performance.md has the numbers.
 HEAVY = {
-    "ast", "asyncio", "concurrent.futures", "dataclasses", "docker", "importlib.metadata",
-    "inspect", "logging", "packaging", "random", "rich", "shutil", "tempfile", "tomllib",
+    "ast", "asyncio", "concurrent.futures", "dataclasses", "docker", "github",
+    "importlib.metadata", "inspect", "logging", "packaging", "random", "requests", "rich",
+    "shutil", "tempfile", "tomllib",
     "urllib.request", "urllib3", "wandb", "yaml", "zipfile",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("module", ["cli", "launching", "oci.registries", "oci.docker_config"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "cli", "launching", "oci.registries", "oci.docker_config",
+        "github.comments", "github.check_runs", "github.pulls", "github.releases",
+    ],
+)  # fmt: skip
 def test_a_small_run_imports_nothing_heavy(module: str) -> None:
     code = f"import sys, launch_action.{module}; print(*sys.modules)"
     done = subprocess.run(
