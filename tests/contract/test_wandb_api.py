@@ -110,7 +110,7 @@ def test_queues_take_what_the_sdk_sends(server: WandbServer) -> None:
 
     sent = launch("-q", "gpu", "-P", "high", "-v", "n=3")
     assert "Added run to queue gpu" in sent, sent
-    assert "Error adding run to queue" in launch("-q", "gpu", "-v", "n=0")
+    assert "invalid value for template variable 'n'" in launch("-q", "gpu", "-v", "n=0")
     assert "Queue not found" in launch("-q", "nowhere")
 
     (item,) = server.items("gpu")
