@@ -43,13 +43,13 @@ def build(place: Workplace, announce: Announce, *, run: bool) -> StoredJob:
     if place.inputs.docker_image:
         return _existing_image(place, announce, run=run)
     with look(place, run=run) as looked:
-        return _execute(place, looked, announce)
+        return carry_out(place, looked, announce)
 
 
 def build_recorded(reference: str, place: Workplace, outcome: Outcome) -> int:
     """Build a recorded job from its source; its aliases move to the version that is written."""
     with _look_again(reference, place) as (there, looked):
-        _execute(there, looked, outcome.announce)
+        carry_out(there, looked, outcome.announce)
     outcome.announce({"run_status": "skipped"})
     return 0
 
@@ -65,7 +65,8 @@ def _look_again(reference: str, place: Workplace) -> Iterator[tuple[Workplace, L
         yield there, replace(looked, plan=moved_plan(looked.plan, job, place))
 
 
-def _execute(place: Workplace, looked: Looked, announce: Announce) -> StoredJob:
+def carry_out(place: Workplace, looked: Looked, announce: Announce) -> StoredJob:
+    """Build and record what was planned."""
     content = place.content(looked.plan.store)
     announce({"job_name": looked.plan.job_name, "metadata": source_metadata(looked)})
     launched = execute(looked.plan, world(place, looked, content, announce))
