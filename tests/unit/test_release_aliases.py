@@ -143,7 +143,7 @@ def test_rivals_are_told_newest_first() -> None:
     present = ["v1.2.4", "v1.2.10", "v2.0.0", "v1.2.9"]
     random.Random(1).shuffle(present)
 
-    found = {m.alias: m.rivals for m in moving_aliases(read_release("v1.2.3"), present, JOB)}
+    found = {str(m.alias): m.rivals for m in moving_aliases(read_release("v1.2.3"), present, JOB)}
 
     assert found["v1.2"] == ("v1.2.10", "v1.2.9", "v1.2.4")
     assert found["latest"] == ("v2.0.0", "v1.2.10", "v1.2.9", "v1.2.4")
