@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import assert_never
 
 from launch_action.action_inputs import read_action_inputs
+from launch_action.annotations import Annotations, annotated
 from launch_action.core.dataclass import replace
 from launch_action.core.errors import InputError, LaunchError, SourceError
 from launch_action.core.inputs import Inputs
@@ -27,21 +28,8 @@ def run_action(outcome: Outcome) -> int:  # noqa: ARG001  # each leg has an outc
     prepare_output()
     commands = WorkflowCommands()
     environment = take_environment()
-    try:
-        return _step(commands, environment)
-    except LaunchError as error:
-        commands.error(f"{error.message}\nhint: {error.hint}", title=f"launch-action: {error.code}")
-        raise
-
-
-def _step(commands: WorkflowCommands, environment: Mapping[str, str]) -> int:
-    try:
-        inputs = read_action_inputs(commands, environment)
-        event = load_context(environment)
-        decision = decide(event.facts(foreign=_is_foreign(event, inputs)), inputs)
-    except LaunchError as error:
-        commands.add_summary(render(Summary(job_name="", error=error.message, hint=error.hint)))
-        raise
+    with annotated(commands):
+        inputs, event, decision = _decided(commands, environment)
     verbose = inputs.verbose or environment.get("RUNNER_DEBUG") == "1"
     reporter = Report(commands, verbose=verbose)
     reporter.info(str(decision))
@@ -53,12 +41,26 @@ def _step(commands: WorkflowCommands, environment: Mapping[str, str]) -> int:
     return _act(commands, place, event, decision)
 
 
+def _decided(
+    commands: WorkflowCommands, environment: Mapping[str, str]
+) -> tuple[Inputs, GitHubContext, Decision]:
+    """Inputs, event and mode; what is wrong with them stands in the summary."""
+    try:
+        inputs = read_action_inputs(commands, environment)
+        event = load_context(environment)
+        return inputs, event, decide(event.facts(foreign=_is_foreign(event, inputs)), inputs)
+    except LaunchError as error:
+        commands.add_summary(render(Summary(job_name="", error=error.message, hint=error.hint)))
+        raise
+
+
 def _act(
     commands: WorkflowCommands, place: Workplace, event: GitHubContext, decision: Decision
 ) -> int:
     match decision.mode:
         case "cleanup":
-            return _clean(place, event, decision)
+            with annotated(commands):
+                return _clean(place, event, decision)
         case "preview" | "release" | "update" | "launch" | "build":
             told = Listeners(_listeners(commands, place, event, decision), place.reporter)
             return run_legs(Flow(place, event, decision, commands, told), _legs(place))
@@ -73,7 +75,7 @@ def _legs(place: Workplace) -> Sequence[Leg]:
 
 def _listeners(
     commands: WorkflowCommands,
-    place: Workplace,  # noqa: ARG001  # of listeners that speak to GitHub
+    place: Workplace,
     event: GitHubContext,
     decision: Decision,  # noqa: ARG001  # of listeners of one mode
 ) -> list[Listener]:
@@ -81,7 +83,10 @@ def _listeners(
 
     The summary is first: it is near, and must be written in the seconds after a cancellation.
     """
-    return [StepSummary(commands, event)]
+    return [
+        StepSummary(commands, event),
+        Annotations(commands, Path(place.inputs.working_directory or ".")),
+    ]
 
 
 def _clean(

@@ -18,13 +18,10 @@ def job_log(commands: WorkflowCommands, place: Workplace) -> Iterator[Workplace]
 
     Our own warnings wait until its end. Outputs go to a file, not to the log: they can be set.
     """
-    held = _Held()
-    reporter = Report(held, verbose=_verbose(place), timings=place.reporter.timings)
-    try:
-        with commands.stop_commands():
-            yield replace(place, reporter=reporter)
-    finally:
-        held.release(commands)
+    sink = _JobSink(commands)
+    reporter = Report(sink, verbose=_verbose(place), timings=place.reporter.timings)
+    with commands.stop_commands():
+        yield replace(place, reporter=reporter)
 
 
 def write(line: bytes) -> None:
@@ -37,20 +34,17 @@ def _verbose(place: Workplace) -> bool:
     return place.inputs.verbose or place.environment.get("RUNNER_DEBUG") == "1"
 
 
-@dataclass(slots=True)
-class _Held:
-    """A report's sink that keeps the warnings until commands may be printed again."""
+@dataclass(frozen=True, slots=True)
+class _JobSink:
+    """A report's sink between the lines of a job: warnings wait with the other commands."""
 
-    kept: list[tuple[str, str, int]]
-
-    def __init__(self) -> None:
-        self.kept = []
+    commands: WorkflowCommands
 
     def line(self, text: str) -> None:
         write(f"{text}\n".encode("utf-8", "replace"))
 
     def warning(self, text: str, file: str, line: int) -> None:
-        self.kept.append((text, file, line))
+        self.commands.warning(text, file, line)
 
     @contextmanager
     def group(self, name: str) -> Iterator[None]:
@@ -59,8 +53,3 @@ class _Held:
 
     def bar(self, title: str, total: int) -> AbstractContextManager[Callable[[int], None]] | None:  # noqa: ARG002  # a log cannot be redrawn
         return None
-
-    def release(self, commands: WorkflowCommands) -> None:
-        """Say the warnings that were kept."""
-        for text, file, line in self.kept:
-            commands.warning(text, file, line)

@@ -132,6 +132,25 @@ def test_what_another_program_prints_is_no_command_and_ours_are_again_afterwards
     assert "::add-mask::e" in log.text
 
 
+def test_commands_of_ours_wait_until_the_other_program_has_ended(
+    capsys: pytest.CaptureFixture[str], files: Path
+) -> None:
+    commands = WorkflowCommands()
+    with commands.stop_commands():
+        commands.warning("held", "train.py", 3)
+        commands.set_output("run-id", "r1")
+        assert dict(key_values((files / "OUTPUT").read_text())) == {"run-id": "r1"}
+        print("of the job")
+    commands.notice("later")
+
+    log = printed(capsys)
+    assert [(one.name, one.data) for one in log.commands if one.data][1:] == [
+        ("warning", "held"),
+        ("notice", "later"),
+    ]
+    assert log.text.index("of the job") < log.text.index("held")
+
+
 def test_the_token_that_starts_commands_again_cannot_be_guessed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -22,7 +22,9 @@ class LaunchError(Exception):
     """A failure with a cause the user can act on.
 
     The message starts in lower case, has no full stop, and contains the offending value; the
-    hint says what to do next. `context` is evidence of several lines (a tool's last output).
+    hint says what to do next. A message about a file of the source begins with `FILE:LINE: ` or
+    `FILE: `, from the build context's or the repository's root: an annotation goes by it. `context`
+    is evidence of several lines (a tool's last output).
     """
 
     exit_code: ClassVar[int] = 70

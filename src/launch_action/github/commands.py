@@ -19,7 +19,7 @@ from typing import Literal, TextIO
 from actions_toolkit.command import issue_command
 from actions_toolkit.file_command import issue_file_command, prepare_key_value_message
 
-from launch_action.core.dataclass import dataclass
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import InputError
 
 Level = Literal["notice", "warning", "error"]
@@ -45,12 +45,17 @@ def prepare_output(stream: TextIO | None = None) -> None:
         reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WorkflowCommands:
     """The commands of the running step. Only for use inside GitHub Actions.
 
-    As `line`, `warning`, `group` and `bar` it is also what a report is written to.
+    As `line`, `warning`, `group` and `bar` it is also what a report is written to. `held` are the
+    commands that wait while the runner takes none (`stop_commands`); outputs, summary and artifacts
+    go to files, and are written at once.
     """
+
+    stopped: bool = False
+    held: list[tuple[str, Mapping[str, str], str]] = field(default_factory=list)
 
     def set_output(self, name: str, value: str) -> None:
         """Set an output now, so that it is there even when the step fails later."""
@@ -60,7 +65,7 @@ class WorkflowCommands:
         """Have every line of a secret blanked in all later output."""
         for part in dict.fromkeys(line.strip() for line in (secret, *secret.splitlines())):
             if len(part) >= _SHORTEST_SECRET:
-                _command("add-mask", {}, part)
+                self._command("add-mask", {}, part)
 
     def line(self, text: str) -> None:
         """Print a text, which is not taken for a command whatever is in it."""
@@ -79,22 +84,30 @@ class WorkflowCommands:
     @contextmanager
     def group(self, name: str) -> Iterator[None]:
         """Fold what is printed inside. Groups do not nest in the log."""
-        _command("group", {}, name)
+        self._command("group", {}, name)
         try:
             yield
         finally:
-            _command("endgroup", {}, "")
+            self._command("endgroup", {}, "")
 
     @contextmanager
     def stop_commands(self, token: str = "") -> Iterator[None]:
-        """Let another program print inside: no line of it is taken for a command."""
+        """Let another program print inside: no line of it is taken for a command.
+
+        Our own commands wait until the end.
+        """
         token = token or uuid.uuid4().hex
-        _command("stop-commands", {}, token)
+        self._command("stop-commands", {}, token)
+        self.stopped = True
         try:
             yield
         finally:
             # On a line of its own, even when the program did not end its last line.
             _print(f"\n::{token}::")
+            self.stopped = False
+            waiting, self.held = self.held, []
+            for command in waiting:
+                self._command(*command)
 
     def bar(self, title: str, total: int) -> None:  # noqa: ARG002  # a log cannot be redrawn
         """No live progress bar."""
@@ -125,7 +138,14 @@ class WorkflowCommands:
 
     def _annotate(self, level: Level, text: str, title: str, file: str, line: int) -> None:
         properties = {"title": title, "file": file, "line": str(line) if line > 0 else ""}
-        _command(level, {name: value for name, value in properties.items() if value}, text)
+        self._command(level, {name: value for name, value in properties.items() if value}, text)
+
+    def _command(self, name: str, properties: Mapping[str, str], text: str) -> None:
+        if self.stopped:
+            self.held.append((name, properties, text))
+            return
+        issue_command(name, dict(properties), text)
+        sys.stdout.flush()
 
 
 def inert(text: str) -> str:
@@ -143,11 +163,6 @@ def _marked(match: re.Match[str]) -> str:
 
 def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-def _command(name: str, properties: Mapping[str, str], text: str) -> None:
-    issue_command(name, dict(properties), text)
     sys.stdout.flush()
 
 
