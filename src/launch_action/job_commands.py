@@ -23,6 +23,7 @@ from launch_action.core.version import JobVersion, hidden
 from launch_action.stored_jobs import (
     find_job,
     for_registry,
+    is_at_wandb,
     local_stores,
     open_store,
     registry_reference,
@@ -44,12 +45,38 @@ def list_jobs(repositories: Sequence[str], place: Workplace) -> Document:
 
 def describe_job(reference: str, against: str, place: Workplace) -> Document:
     """All that is recorded of a version; with `against`, what it has that the other has not."""
+    if is_at_wandb(reference, place):
+        return _described_at_wandb(reference, against, place)
     job = find_job(reference, for_registry(reference, place))
     found = _described(job)
     if against:
         beside = _beside(against, reference)
         found["against"] = _compared(find_job(beside, for_registry(beside, place)), job)
     return found
+
+
+def _described_at_wandb(reference: str, against: str, place: Workplace) -> Document:
+    """The same of a job at W&B: what it is named there, and its document as it is there."""
+    from launch_action.wandb_jobs import read_at_wandb, recorded_here
+
+    if against:
+        raise InputError(
+            f"versions are compared in a store, and this job is at W&B: {reference!r}",
+            hint="build it first: launch-action build wandb:ENTITY/PROJECT/NAME:ALIAS",
+        )
+    with (
+        read_at_wandb(reference, place) as found,
+        recorded_here(found, place, code=False) as job,
+    ):
+        version = found.job.version
+        raw = json.loads(found.job.raw)
+        return {
+            **_described(job),
+            "job": f"wandb:{version.reference}",
+            "aliases": list(dict.fromkeys((version.reference.alias, *version.aliases))),
+            "details": {"wandb": {**found.origin, "description": version.description}},
+            "wandb_job": raw,
+        }
 
 
 def promote_job(reference: str, aliases: Sequence[str], place: Workplace) -> Document:

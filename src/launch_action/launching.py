@@ -19,11 +19,12 @@ from launch_action.core.plan import describe
 from launch_action.core.ports import Content, Traffic
 from launch_action.looking import Looked, look
 from launch_action.sources import check_commit
-from launch_action.stored_jobs import find_job, for_registry
+from launch_action.stored_jobs import find_job, for_registry, is_at_wandb
 from launch_action.wiring import Running, StoredJob, Workplace
 
 if TYPE_CHECKING:
     from launch_action.core.run import RunResult
+    from launch_action.wandb_jobs import ReadJob
 
 Log = Callable[[bytes], None]
 
@@ -43,13 +44,13 @@ def build(place: Workplace, announce: Announce, *, run: bool) -> StoredJob:
     if place.inputs.docker_image:
         return _existing_image(place, announce, run=run)
     with look(place, run=run) as looked:
-        return carry_out(place, looked, announce)
+        return _execute(place, looked, announce)
 
 
 def build_recorded(reference: str, place: Workplace, outcome: Outcome) -> int:
     """Build a recorded job from its source; its aliases move to the version that is written."""
     with _look_again(reference, place) as (there, looked):
-        carry_out(there, looked, outcome.announce)
+        _execute(there, looked, outcome.announce)
     outcome.announce({"run_status": "skipped"})
     return 0
 
@@ -57,16 +58,38 @@ def build_recorded(reference: str, place: Workplace, outcome: Outcome) -> int:
 @contextmanager
 def _look_again(reference: str, place: Workplace) -> Iterator[tuple[Workplace, Looked]]:
     """The source of a recorded job, with the plan to build it into the store that it is of."""
+    if is_at_wandb(reference, place):
+        from launch_action.wandb_jobs import read_at_wandb
+
+        with read_at_wandb(reference, place) as found, _source_at_wandb(found, place) as there:
+            yield there
+        return
+    place = for_registry(reference, place)
+    with _planned_again(find_job(reference, place, writable=True), place) as there:
+        yield there
+
+
+@contextmanager
+def _planned_again(job: StoredJob, place: Workplace) -> Iterator[tuple[Workplace, Looked]]:
     from launch_action.rebuilding import moved_plan, recorded_source
 
-    place = for_registry(reference, place)
-    job = find_job(reference, place, writable=True)
     with recorded_source(job, place) as there, look(there, run=False) as looked:
         yield there, replace(looked, plan=moved_plan(looked.plan, job, place))
 
 
-def carry_out(place: Workplace, looked: Looked, announce: Announce) -> StoredJob:
-    """Build and record what was planned."""
+@contextmanager
+def _source_at_wandb(found: ReadJob, place: Workplace) -> Iterator[tuple[Workplace, Looked]]:
+    """The source of a job at W&B, with the plan to build it into the store of the inputs."""
+    from launch_action.wandb_jobs import recorded_here, with_base
+
+    with (
+        recorded_here(found, place) as job,
+        _planned_again(job, with_base(found, place)) as there,
+    ):
+        yield there
+
+
+def _execute(place: Workplace, looked: Looked, announce: Announce) -> StoredJob:
     content = place.content(looked.plan.store)
     announce({"job_name": looked.plan.job_name, "metadata": source_metadata(looked)})
     launched = execute(looked.plan, world(place, looked, content, announce))
@@ -117,14 +140,37 @@ def check_gate(place: Workplace, *, run: bool) -> None:
 
 
 def run_existing(reference: str, place: Workplace, outcome: Outcome, log: Log) -> int:
-    """Run a job version of a store; the exit code."""
+    """Run a job version of a store, or a job at W&B; the exit code."""
     check_gate(place, run=True)
-    place = for_registry(reference, place)
-    job = find_job(reference, place)
+    if is_at_wandb(reference, place):
+        job = _from_wandb(reference, place, outcome.announce)
+    else:
+        place = for_registry(reference, place)
+        job = find_job(reference, place)
     outcome.announce(_known_outputs(job))
     given = place.inputs.entry_point
     entrypoint = parse_entrypoint(given) if given else ()
     return run_stored(job, place, Running(outcome.announce, log, entrypoint))
+
+
+def _from_wandb(reference: str, place: Workplace, announce: Announce) -> StoredJob:
+    """What a job at W&B comes to in a store: as it was built before, else built now."""
+    from launch_action.core.job import ImageSource
+    from launch_action.run_plan import check_run
+    from launch_action.wandb_jobs import built_before, read_at_wandb, record_image_job
+
+    check_run(place)
+    # What is to be run in place of the job's own command is none of the job.
+    build = replace(place, inputs=replace(place.inputs, entry_point=""))
+    with read_at_wandb(reference, build) as found:
+        if isinstance(found.job.document.job.source, ImageSource):
+            return record_image_job(found, build)
+        if before := built_before(found, build):
+            place.reporter.info(f"it was built before, as {before.version.digest}")
+            return before
+        with _source_at_wandb(found, build) as (there, looked):
+            made = _execute(there, looked, announce)
+            return replace(made, wandb_job=str(found.reference))
 
 
 def _known_outputs(job: StoredJob) -> dict[str, Any]:

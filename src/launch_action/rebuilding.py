@@ -133,11 +133,13 @@ def moved_plan(plan: LaunchPlan, job: StoredJob, place: Workplace) -> LaunchPlan
         store = StorePlan("layout", name, str(place.store_directory / name))
     aliases = tuple(tag for tag in (*map(Tag, sorted(own)), *plan.aliases) if tag in asked)
     document = read_job(files.document, f"{job.content.name}@{job.version.digest}")
+    origin = document.own.get("wandb")
     kept = Kept(
         input_types=document.input_types,
         output_types=document.output_types,
         schema=files.schema,
         patch=files.patch,
         run=str(document.own.get("run") or ""),
+        wandb=origin if isinstance(origin, dict) else None,
     )
     return replace(plan, store=store, aliases=tuple(dict.fromkeys(aliases)), kept=kept)

@@ -60,7 +60,7 @@ def run_plan(place: Workplace, resource: Resource, running: Running) -> RunPlan:
     return RunPlan(
         run_id=run_id,
         resource=resource,
-        output_directory=str(Path(OUTPUT_DIRECTORY, run_id).absolute()),
+        output_directory=str(Path(inputs.output or OUTPUT_DIRECTORY, run_id).absolute()),
         entrypoint=running.entrypoint or config.entrypoint,
         args=(*config.args, *inputs.args),
         name=inputs.name or config.name,

@@ -18,6 +18,7 @@ from launch_action.core.run import JobImage, LayerRef, LayerRole, Runner, RunPla
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobVersion
 from launch_action.run_plan import RunTarget, run_plan, run_target
+from launch_action.wandb_running import caller, run_page, with_account
 from launch_action.wiring import Running, StoredJob, Workplace
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def run_job(job: StoredJob, place: Workplace, running: Running) -> RunResult | N
     entrypoint = plan.entrypoint or tuple(document.entrypoint)
     args = plan.args or (document.source.args if isinstance(document.source, ImageSource) else ())
     plan = replace(plan, entrypoint=entrypoint, args=args, job_name=job.version.job_name)
+    plan = with_account(plan, job, document, place)
     running.announce({"run_id": plan.run_id, "run_status": "running"})
     try:
         if place.inputs.detach:
@@ -55,6 +57,7 @@ def run_job(job: StoredJob, place: Workplace, running: Running) -> RunResult | N
     except BaseException:
         running.announce({"run_status": "cancelled"})
         raise
+    running.announce({"run_url": run_page(plan, result, place)})
     _announce_result(result, running.announce)
     return result
 
@@ -222,7 +225,7 @@ def _runner(
         open_blob=job.content.open_blob,
         extract=extract,
         log=log,
-        environment=place.environment,
+        environment=caller(place),
         cache=place.cache,
     )
 
@@ -234,7 +237,7 @@ def _container(
 
     return LocalContainer(
         log=log,
-        environment=place.environment,
+        environment=caller(place),
         load=lambda: _archive(job, image),
         login=lambda: _login(job, place),
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from launch_action.core.dataclass import replace
 from launch_action.core.errors import InputError, StoreError
 from launch_action.core.ports import Content
-from launch_action.core.reference import Reference, names_registry
+from launch_action.core.reference import Reference, Tag, names_registry
 from launch_action.core.spelling import nearest
 from launch_action.core.store import JobStore
 from launch_action.wiring import StoredJob, Workplace
@@ -44,11 +44,29 @@ def local_stores(place: Workplace) -> Iterator[Content]:
         yield _local(place, name)
 
 
+def is_at_wandb(reference: str, place: Workplace) -> bool:
+    """Whether a reference means a job at W&B: `wandb:...`, or what the local store cannot have.
+
+    A name alone is W&B's where the local store has nothing that matches, and a project is known
+    and a key.
+    """
+    if reference.startswith("wandb:"):
+        return True
+    if registry_reference(reference) or "@" in reference:
+        return False
+    if "/" in reference:
+        return True
+    name, _, alias = reference.partition(":")
+    if not name.strip(".") or JobStore(_local(place, name)).find(Tag(alias or "latest")):
+        return False
+    return bool(place.wandb.key and place.wandb.project)
+
+
 def registry_reference(reference: str) -> Reference | None:
     """The reference, where its first part is a registry; None for a job of the local store."""
     if reference.startswith("wandb:"):
         raise InputError(
-            f"a job at W&B cannot be run from here: {reference!r}",
+            f"this is done to a job of a store, not to one at W&B: {reference!r}",
             hint="name it in its registry, as ghcr.io/acme/train:v1, or in the local store",
         )
     first, slash, _ = reference.partition("/")
@@ -79,7 +97,8 @@ def _job_directory(name: str, reference: str) -> str:
     if not name or "/" in name or not name.strip("."):
         raise InputError(
             f"not a job reference: {reference!r}",
-            hint="write ghcr.io/acme/train:v1, or name:alias of the local store",
+            hint="write ghcr.io/acme/train:v1, name:alias of the local store, or "
+            "wandb:entity/project/name:alias",
         )
     return name
 

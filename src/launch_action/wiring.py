@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from launch_action import __version__
 from launch_action.cache import Cache, cache_limit, cache_root, user_directory
-from launch_action.core.dataclass import dataclass, field
+from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.errors import SourceError
 from launch_action.core.image import Platform
 from launch_action.core.inputs import Inputs
@@ -28,6 +28,7 @@ from launch_action.core.version import JobFiles, JobVersion
 if TYPE_CHECKING:
     from launch_action.oci.docker_config import DockerCredentials
     from launch_action.oci.registries import Registries
+    from launch_action.wandb.account import Account
 
 # Every one slow to import. Nothing may be in it that imports in a circle with the main thread.
 _SPEAKS_TO_REGISTRIES = (
@@ -45,11 +46,15 @@ _CREDENTIAL_VARIABLES = (
 
 @dataclass(frozen=True, slots=True)
 class StoredJob:
-    """A job version in its store. `registry` tells whether an engine can pull it from there."""
+    """A job version in its store. `registry` tells whether an engine can pull it from there.
+
+    `wandb_job` names it at W&B, `entity/project/name:v3`, where it is known there.
+    """
 
     content: Content
     version: JobVersion
     registry: bool
+    wandb_job: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,21 @@ class Workplace:
             environment=self.environment,
             note=self.reporter.info,
         )
+
+    @cached_property
+    def wandb(self) -> Account:
+        """Server, key, entity and project at W&B; an event that outsiders can cause has no key."""
+        from launch_action.wandb.account import find_account
+
+        inputs = self.inputs
+        found = find_account(
+            self.environment,
+            self.directory,
+            key=inputs.wandb_api_key,
+            entity=inputs.entity,
+            project=inputs.project,
+        )
+        return replace(found, key="", key_place="") if self.untrusted else found
 
     @property
     def logins(self) -> Mapping[str, tuple[str, str]]:

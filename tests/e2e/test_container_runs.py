@@ -97,6 +97,7 @@ def test_everything_that_is_given_reaches_the_job(
     assert json.loads(seen["WANDB_CONFIG"]) == {"lr": 0.1, "seed": 1}
     assert {name: seen[name] for name in seen if name.startswith("WANDB_")} == {
         "WANDB_CONFIG": seen["WANDB_CONFIG"],
+        "WANDB_DATA_DIR": f"{work.path}/launch-output/{ended.document['run_id']}/wandb-data",
         "WANDB_DIR": "/launch-output",
         "WANDB_ENTITY": "Acme",
         "WANDB_JOB_NAME": ended.document["job_name"],
@@ -105,6 +106,7 @@ def test_everything_that_is_given_reaches_the_job(
         "WANDB_NAME": "first",
         "WANDB_PROJECT": "demo",
         "WANDB_RUN_ID": ended.document["run_id"],
+        "WANDB_SYMLINK": "false",
     }
     # --resource-args wins over the launch config, --env over both.
     assert (seen["A"], seen["B"], seen.get("FROM")) == ("1", "3", None)

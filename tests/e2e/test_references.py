@@ -39,8 +39,12 @@ def test_the_registry_password_serves_a_run_too(
     failed(refused, 5)
 
 
-def test_a_job_at_wandb_is_refused_by_name(machine: Machine, work: Work) -> None:
-    ended = machine.run("run", "wandb:acme/mono/train:v1", cwd=work.path)
+@pytest.mark.parametrize("command", [("promote", "v2"), ("delete",)])
+def test_a_job_at_wandb_is_neither_moved_nor_deleted(
+    machine: Machine, work: Work, command: tuple[str, ...]
+) -> None:
+    name, *rest = command
+    ended = machine.run("job", name, "wandb:acme/mono/train:v1", *rest, cwd=work.path)
 
     assert "W&B" in failed(ended, 2).error
 

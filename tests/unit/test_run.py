@@ -80,10 +80,12 @@ def test_a_job_without_options_sees_the_least() -> None:
         "LAUNCH_OUTPUT_DIR": OUTPUTS,
         "PYTHONUNBUFFERED": "1",
         "WANDB_CONFIG": "{}",
+        "WANDB_DATA_DIR": f"{OUTPUTS}/wandb-data",
         "WANDB_DIR": OUTPUTS,
         "WANDB_LAUNCH": "True",
         "WANDB_MODE": "offline",
         "WANDB_RUN_ID": "abc12345",
+        "WANDB_SYMLINK": "false",
     }
 
 

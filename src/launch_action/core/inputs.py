@@ -167,6 +167,8 @@ INPUTS: tuple[Input, ...] = (
           flags=("-R",), commands=_RUN, metavar="FILE"),
     Input("args", "Arguments that follow the entry point; on the command line also those after `--`.",
           "words", commands=_RUN, metavar="WORDS"),
+    Input("output", "Directory below which a run's output goes, in one of the run's id; default `launch-output`.",
+          commands=_RUN, metavar="DIR"),
     Input("detach", "Start the job's container, print the run's id, and do not wait for it.", "boolean",
           flags=("--async",), default="false", commands=_RUN),
     Input("set-var", "Values of a queue's template variables; only with a queue.", "lines",
@@ -187,8 +189,8 @@ INPUTS: tuple[Input, ...] = (
     Input("wandb-api-key", "Key for W&B; default $WANDB_API_KEY, else this machine's `wandb login`.",
           commands=_STORE, secret=True, metavar="KEY"),
     Input("name", "Name of the run.", commands=_RUN, metavar="NAME"),
-    Input("project", "W&B project of the run.", flags=("-p",), commands=_ALL, metavar="NAME"),
-    Input("entity", "W&B entity of the run.", flags=("-e",), commands=_ALL, metavar="NAME"),
+    Input("project", "W&B project of the run, and of jobs there.", flags=("-p",), commands=_STORE, metavar="NAME"),
+    Input("entity", "W&B entity of the run, and of jobs there.", flags=("-e",), commands=_STORE, metavar="NAME"),
     Input("registry-username", "User name at the image's registry; default the Docker login.",
           commands=_STORE, metavar="NAME"),
     Input("registry-password", "Password or token at the image's registry; default the Docker login.",
@@ -224,7 +226,7 @@ NOT_IN_ACTION = frozenset({
     "job-name-style", "requirements", "extras", "groups", "install-project", "compile",
     "compression", "resolve-date", "name", "registry-mirror", "registry-ca", "insecure-registry",
     "require-clean", "allow-rename", "config", "sbom", "provenance", "resource-args", "args",
-    "detach", "schema", "ssh", "target", "label", "annotation", "add-host", "network", "shm-size", "ulimit",
+    "output", "detach", "schema", "ssh", "target", "label", "annotation", "add-host", "network", "shm-size", "ulimit",
     "no-cache", "pull", "cache-from", "cache-to", "check",
 })  # fmt: skip
 
@@ -295,6 +297,7 @@ class Inputs:
     resource: str = ""
     resource_args: str = ""
     args: tuple[str, ...] = ()
+    output: str = ""
     detach: bool = False
     set_var: tuple[str, ...] = ()
     fail_if: tuple[str, ...] = ()

@@ -303,10 +303,10 @@ def job_document(plan: LaunchPlan, made: _Made) -> JobDocument:
         own={
             "version": 1,
             **({"run": plan.kept.run} if plan.kept and plan.kept.run else {}),
+            **({"wandb": dict(plan.kept.wandb)} if plan.kept and plan.kept.wandb else {}),
             "name": plan.job_name,
             "script": plan.script,
             "build_key": key,
-            "recipe": build.recipe,
             "builder": build.builder,
             "base": [base.document() for base in bases],
             "dependencies": build.dependencies.main,

@@ -59,7 +59,8 @@ class Step:
 class Kept:
     """What a recorded version says that its source does not: its build says it again.
 
-    The types are W&B's. `patch` is what a run had changed of the commit; `run` is its id.
+    The types are W&B's. `patch` is what a run had changed of the commit; `run` is its id. `wandb`
+    is where a job at W&B is from.
     """
 
     input_types: Mapping[str, Any]
@@ -67,6 +68,7 @@ class Kept:
     schema: bytes | None = None
     patch: bytes | None = None
     run: str = ""
+    wandb: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit
 
 from launch_action.core.credentials import without_credentials
 from launch_action.core.dataclass import dataclass, field
@@ -25,6 +26,8 @@ LayerRole = Literal["base", "dependency", "code"]
 
 # The longest value of one variable, in characters (W&B's MAX_ENV_LENGTHS).
 CONFIG_CHUNK = 32670
+# Beside `wandb`, in the output directory: what an offline run logged as artifacts.
+WANDB_DATA = "wandb-data"
 _RUN_ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 # A run id becomes a directory and a container's name.
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -163,16 +166,17 @@ def job_environment(
     caller: Mapping[str, str],
     image: Mapping[str, str],
     outputs: str,
+    kept: str = "",
     docker: str = "",
 ) -> dict[str, str]:
     """Everything the job sees, apart from what its runner adds (PATH, HOME).
 
     Nothing of `caller`, the environment this program was started with, is in it but the names of
     `plan.env_names` and W&B's key with the address of the server it is for, as in W&B Launch; an
-    untrusted event gets no key, and `--env WANDB_API_KEY=` keeps it back. `image` is the
-    image's own environment; `outputs` is the output directory as the job sees it; `docker` is the
-    reference of the image it runs in. What the user gives wins over what we set, but for
-    LAUNCH_OUTPUT_DIR.
+    untrusted event gets no key, and `--env WANDB_API_KEY=` keeps it back. `image` is the image's
+    own environment; `outputs` is the output directory as the job sees it, `kept` a path that it has
+    for the job as well as afterwards; `docker` is the reference of the image that it runs in. What
+    the user gives wins over what we set, but for LAUNCH_OUTPUT_DIR.
     """
     named = {name: caller[name] for name in plan.env_names if name in caller}
     given = _without_empty(dict(plan.resources.environment) | named | dict(plan.environment))
@@ -186,6 +190,12 @@ def job_environment(
     }
     if not found.get("WANDB_API_KEY"):
         found.setdefault("WANDB_MODE", "offline")
+    if found.get("WANDB_MODE") == "offline":
+        # Else `wandb sync` would not find what was logged as an artifact, and saved files would be
+        # links to where the job was. By the path that it has when the job has ended.
+        found.setdefault("WANDB_DATA_DIR", f"{kept or outputs}/{WANDB_DATA}")
+        found.setdefault("WANDB_SYMLINK", "false")
+    if not found.get("WANDB_API_KEY"):
         return found
     if caller.get("WANDB_BASE_URL"):
         # Without it the key of a team's own server would be sent to W&B's.
@@ -195,6 +205,14 @@ def job_environment(
         # An offline `wandb.init` ends with an error when it is told of an artifact to use.
         found.setdefault("WANDB_ARTIFACTS", json.dumps(artifacts))
     return found
+
+
+def speaks_to_this_machine(environment: Mapping[str, str]) -> bool:
+    """Whether a job is online at a W&B server that only this machine reaches, as `localhost` is."""
+    if not environment.get("WANDB_API_KEY"):
+        return False
+    host = urlsplit(environment.get("WANDB_BASE_URL", "")).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _wandb_key(plan: RunPlan, caller: Mapping[str, str]) -> dict[str, str]:

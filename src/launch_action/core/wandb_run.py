@@ -45,13 +45,15 @@ class LoggedCode:
 class RunFacts:
     """A run as its transaction log tells of it; what the log does not say is empty.
 
-    `started` is in seconds since 1970. `python` is `X.Y`. `remote` may still hold a user's name.
-    `program` is absolute or `-m MODULE`; `code_path` counts from the repository's root, else from
-    the run's directory, `code_path_local` always from the latter. `docker` is `$WANDB_DOCKER`.
-    `job_name` is that of the job at W&B which the run was started from.
+    `entity` is empty where the key's own was taken. `started` is in seconds since 1970. `python` is
+    `X.Y`. `remote` may still hold a user's name. `program` is absolute or `-m MODULE`; `code_path`
+    counts from the repository's root, else from the run's directory, `code_path_local` always from
+    the latter. `docker` is `$WANDB_DOCKER`. `job_name` is that of the job at W&B which the run was
+    started from.
     """
 
     run_id: str = ""
+    entity: str = ""
     project: str = ""
     started: int = 0
     python: str = ""
@@ -160,7 +162,7 @@ def _text(value: bytes) -> str:
 
 
 def _run(message: bytes, config: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = _texts(message, {1: "run_id", 3: "project"})
+    found: dict[str, Any] = _texts(message, {1: "run_id", 2: "entity", 3: "project"})
     for number, value in _parts(message):
         match number:
             case 4:

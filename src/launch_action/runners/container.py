@@ -15,7 +15,7 @@ from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import RunError
 from launch_action.core.ports import Reporter
 from launch_action.core.resources import ContainerResources, Gpus, Volume
-from launch_action.core.run import RunPlan
+from launch_action.core.run import RunPlan, speaks_to_this_machine
 from launch_action.engine import engine_errors, explanation
 from launch_action.runners.container_log import ContainerLog, asked
 from launch_action.runners.owner import this_process
@@ -125,6 +125,9 @@ def create(
     if detached:
         labels[DETACHED] = "true"
     given: dict[str, Any] = {"entrypoint": list(plan.entrypoint)} if plan.entrypoint else {}
+    if speaks_to_this_machine(environment):
+        # As W&B Launch does it: in a network of its own `localhost` would be the container.
+        given["network_mode"] = "host"
     with engine_errors("the engine cannot make the job's container", hint="check --resource-args"):
         container = engine.containers.create(
             image,
@@ -140,7 +143,7 @@ def create(
             **given,
         )
         try:
-            container.put_archive("/", _writable())
+            container.put_archive("/", _prepared(plan, environment))
         except BaseException:
             container.remove(force=True, v=True)
             raise
@@ -247,16 +250,23 @@ def _gpus(wanted: Gpus) -> Any:
     )
 
 
-def _writable() -> bytes:
+def _prepared(plan: RunPlan, environment: Mapping[str, str]) -> bytes:
     """An archive that lets anybody write to the output directory: the image's user may be anyone.
 
     Unpacked at the root, for an engine leaves the directory itself as it is that it unpacks into.
+    Where W&B's SDK has to write paths down that are right when the job has ended, the directory is
+    also found by the path that it will have then.
     """
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
         entry = tarfile.TarInfo(OUTPUTS.strip("/"))
         entry.type, entry.mode = tarfile.DIRTYPE, 0o777
         archive.addfile(entry)
+        later = plan.output_directory
+        if environment.get("WANDB_DATA_DIR", "").startswith(f"{later}/") and later != OUTPUTS:
+            link = tarfile.TarInfo(later.strip("/"))
+            link.type, link.linkname = tarfile.SYMTYPE, OUTPUTS
+            archive.addfile(link)
     return out.getvalue()
 
 

@@ -11,7 +11,14 @@ from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.errors import InputError, RunError
 from launch_action.core.image import OCI_LAYER_ZSTD
 from launch_action.core.ports import Reporter
-from launch_action.core.run import JobImage, RunPlan, RunResult, job_environment, missing_names
+from launch_action.core.run import (
+    JobImage,
+    RunPlan,
+    RunResult,
+    job_environment,
+    missing_names,
+    speaks_to_this_machine,
+)
 from launch_action.engine import ZSTD_SINCE, EngineFacts, connected, engine_facts
 from launch_action.runners.container import OUTPUTS, JobContainer, create, created, remove, start
 from launch_action.runners.container_outputs import Collection
@@ -85,13 +92,34 @@ class LocalContainer:
             reporter.warning(f"--env {name}: no such variable here, the job does not get it")
         facts = engine_facts(engine)
         _check(plan, image, facts, reporter)
+        self._tell_network(plan, image, facts, reporter)
         sweep(engine, reporter)
         with reporter.phase("pull"):
             return provide_image(engine, image, self.load, self.login, reporter)
 
+    def _tell_network(
+        self, plan: RunPlan, image: JobImage, engine: EngineFacts, reporter: Reporter
+    ) -> None:
+        environment = self._environment(plan, image)
+        if not speaks_to_this_machine(environment):
+            return
+        url = environment["WANDB_BASE_URL"]
+        if engine.remote:
+            reporter.warning(
+                f"W&B at {url} is meant by this machine's name of itself, and the job's container "
+                f"runs on another, {engine.address}: set WANDB_BASE_URL to an address both reach"
+            )
+        else:
+            reporter.info(f"the container has this machine's network, to reach W&B at {url}")
+
     def _environment(self, plan: RunPlan, image: JobImage) -> dict[str, str]:
         return job_environment(
-            plan, caller=self.environment, image={}, outputs=OUTPUTS, docker=image.reference
+            plan,
+            caller=self.environment,
+            image={},
+            outputs=OUTPUTS,
+            kept=plan.output_directory,
+            docker=image.reference,
         )
 
     def _run(
