@@ -96,7 +96,7 @@ class _Progress:
 def _work(flow: Flow, leg: Leg, progress: _Progress) -> int:
     place = replace(flow.place, inputs=leg.inputs)
     run = flow.decision.run
-    job = _recorded(flow, place, progress, run=run)
+    job = _recorded(flow, leg, place, progress, run=run)
     if not run:
         progress.announce({"run_status": "skipped"})
         return 0
@@ -107,11 +107,16 @@ def _work(flow: Flow, leg: Leg, progress: _Progress) -> int:
 
 
 def _recorded(
-    flow: Flow,  # noqa: ARG001  # of a release, whose version may be there already
+    flow: Flow,
+    leg: Leg,
     place: Workplace,
     progress: _Progress,
     *,
     run: bool,
 ) -> StoredJob:
     """The leg's job version, built, or of a release found and promoted."""
+    if flow.decision.mode == "release":
+        from launch_action.releasing import release
+
+        return release(place, progress.announce, flow.event.tag, key=leg.key, run=run)
     return build(place, progress.announce, run=run)

@@ -44,13 +44,13 @@ def build(place: Workplace, announce: Announce, *, run: bool) -> StoredJob:
     if place.inputs.docker_image:
         return _existing_image(place, announce, run=run)
     with look(place, run=run) as looked:
-        return _execute(place, looked, announce)
+        return carry_out(place, looked, announce)
 
 
 def build_recorded(reference: str, place: Workplace, outcome: Outcome) -> int:
     """Build a recorded job from its source; its aliases move to the version that is written."""
     with _look_again(reference, place) as (there, looked):
-        _execute(there, looked, outcome.announce)
+        carry_out(there, looked, outcome.announce)
     outcome.announce({"run_status": "skipped"})
     return 0
 
@@ -89,7 +89,8 @@ def _source_at_wandb(found: ReadJob, place: Workplace) -> Iterator[tuple[Workpla
         yield there
 
 
-def _execute(place: Workplace, looked: Looked, announce: Announce) -> StoredJob:
+def carry_out(place: Workplace, looked: Looked, announce: Announce) -> StoredJob:
+    """Build and record what was planned."""
     content = place.content(looked.plan.store)
     announce({"job_name": looked.plan.job_name, "metadata": source_metadata(looked)})
     launched = execute(looked.plan, world(place, looked, content, announce))
@@ -169,7 +170,7 @@ def _from_wandb(reference: str, place: Workplace, announce: Announce) -> StoredJ
             place.reporter.info(f"it was built before, as {before.version.digest}")
             return before
         with _source_at_wandb(found, build) as (there, looked):
-            made = _execute(there, looked, announce)
+            made = carry_out(there, looked, announce)
             return replace(made, wandb_job=str(found.reference))
 
 

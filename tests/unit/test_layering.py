@@ -18,7 +18,7 @@ SHELL = (
     "wiring", "looking", "building", "launching", "running", "doctor",
     "__main__", "run_plan", "sources", "code_archive", "image_jobs", "job_create",
     "rebuilding", "stored_jobs", "wandb_jobs", "wandb_running",
-    "job_cli", "job_commands", "job_text", "job_schema", "run_jobs",
+    "job_cli", "job_commands", "job_text", "job_schema", "run_jobs", "releasing", "cleaning",
 )  # fmt: skip
 # What core may not import: each is a way to touch the world.
 EFFECTS = {

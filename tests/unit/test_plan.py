@@ -194,7 +194,7 @@ def test_the_base_is_in_the_build_key() -> None:
         ({"ci": True, "default_branch": "main", "event_branch": "dev"}, ["dev"]),
         ({"ci": True, "event_branch": "latest"}, ["branch-latest"]),
         ({"ci": True, "event_branch": "pr-3"}, ["branch-pr-3"]),
-        ({"ci": True, "event_tag": "v1.2.3"}, ["v1.2.3", "feature-x"]),
+        ({"ci": True, "event_tag": "v1.2.3"}, ["v1.2.3"]),
         ({"ci": True, "pull_request": 12, "base_branch": "main"}, ["pr-12"]),
     ],
 )

@@ -13,21 +13,27 @@ from launch_action.core.version import alias_tag, hidden
 
 # W&B counts the versions of an artifact so; a second such alias ends its client.
 _VERSION = re.compile(r"v[0-9]+")
-# Aliases with a meaning of their own, which no branch may take.
+# Branches of GitHub's merge queue begin so.
 MERGE_QUEUE = "gh-readonly-queue/"
-_RESERVED = re.compile(r"latest|pr-[0-9]+|sha-.*|key-.*|branch-.*")
+# Aliases with a meaning of their own, which no branch or tag may take.
+_RESERVED = re.compile(r"latest|pr-[0-9]+|sha-.*|key-.*|branch-.*", re.DOTALL)
+# What a release's aliases look like, which no branch may take either: `v1`, `1.2`, `v1.2.3-rc1`.
+_RELEASES = re.compile(r"v?[0-9]+(\.[0-9]+)*|v?[0-9]+\.[0-9]+\.[0-9]+.*", re.DOTALL)
 
 
 def default_aliases(
     checkout: Checkout | None, situation: Situation, asked: Sequence[str]
 ) -> tuple[Tag, ...]:
     """`sha-<commit>` of a commit; then what the event or the checkout is about; then the asked."""
-    found = [f"sha-{checkout.commit}"] if checkout else []
+    found: list[str] = [f"sha-{checkout.commit}"] if checkout else []
     if situation.pull_request is not None:
         found.append(f"pr-{situation.pull_request}")
+    elif situation.event_tag:
+        # `latest` and `v1` move by what else was released, which the store knows.
+        found.append(tag_alias(situation.event_tag))
     else:
-        branch, tag = _ref(checkout, situation)
-        found += [name for name in (tag, _branch_alias(branch)) if name]
+        branch = _branch(checkout, situation)
+        found += [branch_alias(branch)] if branch else []
         if not situation.ci or (branch and branch == _default_branch(checkout, situation)):
             found.append("latest")
     tags = [alias_tag(name) for name in found] + [asked_alias(text) for text in asked]
@@ -36,10 +42,10 @@ def default_aliases(
 
 def previous_aliases(checkout: Checkout | None, situation: Situation) -> tuple[Tag, ...]:
     """The versions whose layers may serve: `latest`, the branch's and the base branch's."""
-    branch, _ = _ref(checkout, situation)
+    branch = _branch(checkout, situation)
     pull = f"pr-{situation.pull_request}" if situation.pull_request is not None else ""
     branches = [branch, situation.base_branch, _default_branch(checkout, situation)]
-    wanted = [pull, *map(_branch_alias, branches), "latest"]
+    wanted = [pull, *(branch_alias(name) for name in branches if name), "latest"]
     return tuple(dict.fromkeys(alias_tag(name) for name in wanted if name))
 
 
@@ -48,9 +54,19 @@ def wandb_aliases(aliases: Sequence[Tag]) -> tuple[str, ...]:
     return tuple(f"tag-{alias}" if _VERSION.fullmatch(alias) else str(alias) for alias in aliases)
 
 
-def _branch_alias(branch: str) -> str:
-    """The alias of a branch; one that is called `latest` or `pr-3` does not take that alias."""
-    return f"branch-{branch}" if _RESERVED.fullmatch(branch) else branch
+def branch_alias(branch: str) -> Tag:
+    """The alias of a branch; one called `latest`, `pr-3` or `v1` does not take that alias."""
+    reserved = _RESERVED.fullmatch(branch) or _RELEASES.fullmatch(branch)
+    return alias_tag(f"branch-{branch}" if reserved else branch)
+
+
+def tag_alias(tag: str) -> Tag:
+    """The alias of a git tag; `_` is for the `+` of build metadata, as Helm has it.
+
+    >>> str(tag_alias("v1.2.3+cu118"))
+    'v1.2.3_cu118'
+    """
+    return alias_tag((f"tag-{tag}" if _RESERVED.fullmatch(tag) else tag).replace("+", "_"))
 
 
 def asked_alias(text: str) -> Tag:
@@ -64,12 +80,11 @@ def asked_alias(text: str) -> Tag:
     return tag
 
 
-def _ref(checkout: Checkout | None, situation: Situation) -> tuple[str, str]:
-    """Branch and tag that this is about: the event's where it says, else the checkout's."""
-    own = (checkout.branch if checkout else None) or ""
-    branch = situation.event_branch or own
+def _branch(checkout: Checkout | None, situation: Situation) -> str:
+    """The branch that this is about: the event's where it says, else the checkout's."""
+    branch = situation.event_branch or (checkout.branch if checkout else None) or ""
     # A branch of GitHub's merge queue is gone when its checks have ended.
-    return "" if branch.startswith(MERGE_QUEUE) else branch, situation.event_tag
+    return "" if branch.startswith(MERGE_QUEUE) else branch
 
 
 def _default_branch(checkout: Checkout | None, situation: Situation) -> str:

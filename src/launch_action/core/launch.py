@@ -307,6 +307,7 @@ def job_document(plan: LaunchPlan, made: _Made) -> JobDocument:
             "name": plan.job_name,
             "script": plan.script,
             "build_key": key,
+            "recipe": build.recipe,
             "builder": build.builder,
             "base": [base.document() for base in bases],
             "dependencies": build.dependencies.main,
