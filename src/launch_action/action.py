@@ -17,8 +17,9 @@ from launch_action.core.outputs import Outcome
 from launch_action.flow import Flow, run_legs
 from launch_action.github.commands import WorkflowCommands, prepare_output
 from launch_action.github.environment import GitHubContext, load_context
-from launch_action.github.summary import Summary, render
+from launch_action.github.summary import render_failure
 from launch_action.report import Report
+from launch_action.reporting import leg_rows, page_of, told_elsewhere
 from launch_action.step_summary import StepSummary
 from launch_action.wiring import Workplace, now, take_environment
 
@@ -50,7 +51,7 @@ def _decided(
         event = load_context(environment)
         return inputs, event, decide(event.facts(foreign=_is_foreign(event, inputs)), inputs)
     except LaunchError as error:
-        commands.add_summary(render(Summary(job_name="", error=error.message, hint=error.hint)))
+        commands.add_summary(render_failure(error))
         raise
 
 
@@ -77,15 +78,18 @@ def _listeners(
     commands: WorkflowCommands,
     place: Workplace,
     event: GitHubContext,
-    decision: Decision,  # noqa: ARG001  # of listeners of one mode
+    decision: Decision,
 ) -> list[Listener]:
     """Who is told of the legs; each is imported where it is used.
 
     The summary is first: it is near, and must be written in the seconds after a cancellation.
     """
+    rows, page = leg_rows(place, event, decision), page_of(event)
     return [
-        StepSummary(commands, event),
+        rows,
+        StepSummary(commands, rows, page),
         Annotations(commands, Path(place.inputs.working_directory or ".")),
+        *told_elsewhere(place, decision),
     ]
 
 

@@ -77,6 +77,7 @@ def _announce_result(result: RunResult, announce: Announce) -> None:
             "run_status": result.status,
             "run_exit_code": result.exit_code,
             "metrics": dict(result.metrics),
+            "metadata": {"run_seconds": round(result.seconds, 3)},
         }
     )
     if result.error:

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import LaunchError
 from launch_action.core.legs import Leg, Values
+from launch_action.core.outputs import Outcome
+from launch_action.core.preview_table import Page
 from launch_action.github.commands import WorkflowCommands
-from launch_action.github.environment import GitHubContext
-from launch_action.github.summary import Summary, render
+from launch_action.github.summary import Entry, render
+from launch_action.leg_rows import LegRows
 
 
-@dataclass(frozen=True, slots=True)
 class StepSummary:
-    """A Listener (core.legs) that appends a part to the summary whenever a leg has ended.
+    """A Listener (core.legs) that writes the summary anew whenever a leg has ended.
 
-    Each part is appended as a whole, so that an interruption leaves those of the legs before it.
+    So that an interruption leaves what is known of the legs by then. `rows` is told before it.
     """
 
-    commands: WorkflowCommands
-    event: GitHubContext
+    def __init__(self, commands: WorkflowCommands, rows: LegRows, page: Page) -> None:
+        self._commands = commands
+        self._rows = rows
+        self._page = page
+        self._lock = threading.Lock()
+        self._before = 0
+        self._values: dict[str, Mapping[str, Any]] = {}
+        self._legs: tuple[Leg, ...] = ()
 
     def begin(self, legs: Sequence[Leg]) -> None:
-        """Nothing is known yet."""
+        self._legs = tuple(legs)
+        self._before = self._commands.summary_size()
 
     def start(self, leg: Leg) -> None:
         """A summary is read when the step has ended."""
@@ -32,42 +40,14 @@ class StepSummary:
     def known(self, leg: Leg, values: Values) -> None:
         """A summary is read when the step has ended."""
 
-    def end(self, leg: Leg, values: Values, error: LaunchError | None) -> None:
-        self.commands.add_summary(render(self._summary(leg, values, error)))
+    def end(self, leg: Leg, values: Values, error: LaunchError | None) -> None:  # noqa: ARG002  # a listener's
+        with self._lock:
+            self._values[leg.key] = dict(values)
+            nothing = Outcome().values
+            entries = [
+                Entry(self._rows.row(one), self._values.get(one.key, nothing)) for one in self._legs
+            ]
+            self._commands.add_summary(render(entries, self._page), self._before)
 
     def close(self) -> None:
-        """Every leg has its part already."""
-
-    def _summary(self, leg: Leg, values: Values, error: LaunchError | None) -> Summary:
-        metadata: dict[str, Any] = values["metadata"] or {}
-        base = metadata.get("base") or []
-        commit = metadata.get("commit") or ""
-        return Summary(
-            job_name=values["job_name"] or leg.job_name or leg.key,
-            job=values["job"] or "",
-            image=values["image"] or "",
-            tags=tuple(values["tags"] or ()),
-            commit=commit,
-            commit_url=self.event.commit_url(commit),
-            builder=metadata.get("builder", ""),
-            reason=metadata.get("reason", ""),
-            base=", ".join(f"{one['name']} {one['identity']}" for one in base),
-            cache_hit=values["cache_hit"],
-            pushed=values["pushed"],
-            run_status=values["run_status"] or "",
-            run_exit_code=values["run_exit_code"],
-            run_url=values["run_url"] or "",
-            timings=metadata.get("timings") or {},
-            sent=metadata.get("bytes_sent"),
-            received=metadata.get("bytes_received"),
-            requests=metadata.get("requests"),
-            metrics=values["metrics"] or {},
-            reproduce=reproduce(values),
-            error=error.message if error else "",
-            hint=error.hint if error else "",
-        )
-
-
-def reproduce(values: Values) -> str:
-    """The command that runs the very job anywhere, where it is pushed."""
-    return f"launch-action run {values['job']}" if values["job"] and values["pushed"] else ""
+        """Every leg is in it already."""

@@ -19,6 +19,7 @@ SHELL = (
     "__main__", "run_plan", "sources", "code_archive", "image_jobs", "job_create",
     "rebuilding", "stored_jobs", "wandb_jobs", "wandb_running",
     "job_cli", "job_commands", "job_text", "job_schema", "run_jobs", "releasing", "cleaning",
+    "comparing", "leg_rows", "previews", "row_notes", "reporting", "run_records",
 )  # fmt: skip
 # What core may not import: each is a way to touch the world.
 EFFECTS = {

@@ -49,6 +49,12 @@ def previous_aliases(checkout: Checkout | None, situation: Situation) -> tuple[T
     return tuple(dict.fromkeys(alias_tag(name) for name in wanted if name))
 
 
+def base_aliases(branch: str) -> tuple[Tag, ...]:
+    """What a pull request into a branch is compared with: the first of these that there is."""
+    wanted = [_branch_alias(branch), "latest"] if branch else ["latest"]
+    return tuple(dict.fromkeys(alias_tag(name) for name in wanted))
+
+
 def wandb_aliases(aliases: Sequence[Tag]) -> tuple[str, ...]:
     """The aliases as W&B takes them: `v3` is a version's own name there, and becomes `tag-v3`."""
     return tuple(f"tag-{alias}" if _VERSION.fullmatch(alias) else str(alias) for alias in aliases)
@@ -75,7 +81,7 @@ def asked_alias(text: str) -> Tag:
     if tag.startswith("key-") or hidden(tag):
         raise InputError(
             f"not an alias: {text!r}",
-            hint="tags that begin with key- or sha256-, and buildcache, are the store's",
+            hint="buildcache and tags that begin with key-, sha256-, report-pr- are the store's",
         )
     return tag
 

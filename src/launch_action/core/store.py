@@ -237,6 +237,9 @@ class JobStore:
             for place, tag in enumerate(tag for tag in mine if tag != handed_on):
                 self.remove_alias(tag, f"{nonce}-{place}")
             self.content.delete_manifest(version.digest)  # some delete only what has no tag
+        from launch_action.core.notes import remove_note, run_tag
+
+        remove_note(self.content, run_tag(version.digest))
         if isinstance(self.content, Collecting):
             self.content.collect()
         return tuple(visible)

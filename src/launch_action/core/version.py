@@ -60,7 +60,10 @@ BUILT = "dev.launch-action.built"
 
 _BUILD_KEY_TEXT = re.compile(r"[0-9a-f]{64}")
 # `buildcache` is where a builder keeps its cache when nothing else is said.
-_HIDDEN = re.compile(r"key-[0-9a-f]{32}|sha256-[0-9a-f]{64}.*|buildcache", re.DOTALL)
+# Runs are noted at `sha256-<version>.run`, rows of reports as `core.notes` says.
+_HIDDEN = re.compile(
+    r"key-[0-9a-f]{32}|sha256-[0-9a-f]{64}.*|report-pr-[0-9]+-[0-9a-f]{16}|buildcache", re.DOTALL
+)
 _UNTAGGABLE = re.compile(r"[^A-Za-z0-9._-]")
 _MAX_TAG = 128
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -250,7 +253,7 @@ def key_tag(build_key: str) -> Tag:
 
 
 def hidden(tag: str) -> bool:
-    """Whether a tag is no alias: a build key's, a build cache, or the fallback of other tools."""
+    """Whether a tag is no alias: a build key's, a note, a build cache, another tool's fallback."""
     return _HIDDEN.fullmatch(tag) is not None
 
 

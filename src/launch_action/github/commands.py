@@ -113,14 +113,24 @@ class WorkflowCommands:
         """No live progress bar."""
         return None  # noqa: RET501  # the protocol's answer for "none", not the lack of one
 
-    def add_summary(self, markdown: str) -> bool:
-        """Append to the step's summary, cut at the runner's limit; False where there is none."""
+    def summary_size(self) -> int:
+        """Bytes of the step's summary as it is now."""
+        path = os.environ.get("GITHUB_STEP_SUMMARY")
+        return Path(path).stat().st_size if path and Path(path).is_file() else 0
+
+    def add_summary(self, markdown: str, after: int | None = None) -> bool:
+        """Append to the step's summary, cut at the runner's limit; False where there is none.
+
+        `after` keeps that many bytes of it, in the place of all.
+        """
         path = os.environ.get("GITHUB_STEP_SUMMARY")
         if not path or not Path(path).is_file():
             return False
-        room = SUMMARY_LIMIT - Path(path).stat().st_size
-        with Path(path).open("ab") as summary:
-            summary.write(_fitted(markdown.encode("utf-8", "replace") + b"\n", room))
+        with Path(path).open("r+b") as summary:
+            start = summary.seek(0, os.SEEK_END) if after is None else summary.seek(after)
+            added = _fitted(markdown.encode("utf-8", "replace") + b"\n", SUMMARY_LIMIT - start)
+            summary.write(added)
+            summary.truncate()
         return True
 
     def add_artifact(self, subject: str) -> bool:

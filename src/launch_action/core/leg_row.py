@@ -1,0 +1,103 @@
+"""A leg of a step as a report's row: what its inputs say first, then what its outputs tell."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from launch_action.core.dataclass import dataclass, replace
+from launch_action.core.entrypoint import parse_entrypoint, script_of
+from launch_action.core.errors import InputError, LaunchError
+from launch_action.core.inputs import Inputs
+from launch_action.core.legs import Leg, Values
+from launch_action.core.preview_row import BAD, Row, State, compared, with_error
+from launch_action.core.reproduction import reproduction
+
+# The inputs that tell apart what the legs of a matrix make; not those of how it is run.
+_IDENTITY = (
+    "image", "job_name", "entry_point", "build_context", "dockerfile", "target", "build_arg",
+    "uri", "docker_image", "python", "base_image", "platform", "requirements", "extras", "groups",
+)  # fmt: skip
+_ENDS: dict[str, State] = {"failed": "failed", "timeout": "timeout", "cancelled": "cancelled"}
+_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When something is said: the workflow run, its attempt, and milliseconds since 1970.
+
+    `job` is the workflow's job (GITHUB_JOB).
+    """
+
+    run: int = 0
+    attempt: int = 1
+    at: int = 0
+    job: str = ""
+
+
+def first_row(leg: Leg, moment: Moment) -> Row:
+    """The row of a leg that waits."""
+    return Row(
+        key=_key(leg, moment.job),
+        title=_title(leg, {}),
+        job_name=leg.job_name,
+        run=moment.run,
+        attempt=moment.attempt,
+        at=moment.at,
+    )
+
+
+def next_row(row: Row, leg: Leg, values: Values, at: int, state: State = "building") -> Row:
+    """The row with what is known by now; what was compared stays."""
+    metadata: Mapping[str, Any] = values["metadata"] or {}
+    running = values["run_status"] == "running"
+    return replace(
+        row,
+        at=max(at, row.at + 1),
+        state="running" if running and state == "building" else state,
+        title=_title(leg, metadata),
+        job_name=values["job_name"] or row.job_name,
+        commit=metadata.get("commit") or row.commit,
+        job=values["job"] or "",
+        image=values["image"] or "",
+        tags=tuple(values["tags"] or ()),
+        reused=_reused(values) or row.reused,
+        run_status=values["run_status"] or "",
+        run_exit_code=values["run_exit_code"],
+        run_seconds=metadata.get("run_seconds"),
+        run_url=values["run_url"] or "",
+        metrics=compared(values["metrics"] or {}),
+    )
+
+
+def last_row(row: Row, leg: Leg, values: Values, error: LaunchError | None, at: int) -> Row:
+    """The row of a leg that has ended."""
+    state: State = _ENDS.get(values["run_status"] or "", "done")
+    if error is not None and state not in BAD:
+        state = "cancelled" if error.exit_code >= _INTERRUPTED else "failed"
+    ended = next_row(row, leg, values, at, state)
+    told = with_error(ended, error) if error and state == "failed" else ended
+    return replace(told, reproduce=reproduction(values, leg.inputs))
+
+
+def _key(leg: Leg, job: str) -> str:
+    identity = [leg.key, job, *(getattr(leg.inputs, name) for name in _IDENTITY)]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+
+
+def _title(leg: Leg, metadata: Mapping[str, Any]) -> str:
+    named = leg.key or leg.inputs.job_name or metadata.get("script") or _script(leg.inputs)
+    return named or leg.job_name or leg.inputs.docker_image or "job"
+
+
+def _script(inputs: Inputs) -> str:
+    try:
+        return script_of(parse_entrypoint(inputs.entry_point), inputs.build_context)
+    except InputError:
+        return ""
+
+
+def _reused(values: Values) -> str:
+    return "image reused" if values["cache_hit"] else ""

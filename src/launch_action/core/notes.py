@@ -1,0 +1,81 @@
+"""Short texts kept beside the versions of a store, each under a hidden tag of its own.
+
+A note is an artifact manifest without files (OCI image specification 1.1, manifest.md, "Guidelines
+for Artifact Usage") that has the text as an annotation, so that writing one takes two requests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from launch_action.core.artifact import make_artifact, make_plain
+from launch_action.core.errors import RegistryError
+from launch_action.core.image import EMPTY, Descriptor, Manifest
+from launch_action.core.ports import Content
+from launch_action.core.reference import Digest, Tag
+
+RUN_NOTE = "application/vnd.launch-action.run.v1+json"
+ROW_NOTE = "application/vnd.launch-action.row.v1+json"
+_TEXT = "dev.launch-action.text"
+_KIND = "dev.launch-action.note"
+# Registries refuse manifests over 4 MiB, and some from 512 kB on.
+LIMIT = 256 * 1024
+
+
+def run_tag(version: Digest) -> Tag:
+    """Where the run of a version is noted, with its metrics."""
+    return Tag(f"sha256-{version.hex}.run")
+
+
+def row_tag(pull_request: int, workflow: str, key: str) -> Tag:
+    """Where a leg of a workflow keeps its row of a pull request's report."""
+    mine = hashlib.sha256(f"{workflow}\n{key}".encode()).hexdigest()[:16]
+    return Tag(f"report-pr-{pull_request}-{mine}")
+
+
+def row_tags(tags: tuple[str, ...], pull_request: int) -> tuple[Tag, ...]:
+    """Of these tags those under which rows of a pull request are kept."""
+    return tuple(Tag(tag) for tag in tags if tag.startswith(f"report-pr-{pull_request}-"))
+
+
+def put_note(content: Content, tag: Tag, kind: str, text: str) -> None:
+    """Keep a text of at most `LIMIT` bytes. Raises what the content raises."""
+    annotations = {_KIND: kind, _TEXT: text}
+    try:
+        _put(content, tag, make_artifact(kind, [EMPTY], annotations))
+    except RegistryError as error:
+        if "unknown media type" not in error.message.lower():
+            raise
+        _put(content, tag, make_plain([EMPTY], annotations))
+
+
+def read_note(content: Content, tag: Tag, kind: str) -> str | None:
+    """The text that is kept there; None for none. Raises what the content raises."""
+    found = content.get_manifest(tag)
+    annotations: Mapping[str, Any] = found.annotations() if found else {}
+    if annotations.get(_KIND) != kind:
+        return None
+    text = annotations.get(_TEXT)
+    return text if isinstance(text, str) and len(text.encode()) <= LIMIT else None
+
+
+def remove_note(content: Content, tag: Tag) -> bool:
+    """Forget a note; False where there is none, or where the registry deletes nothing.
+
+    Raises what the content raises.
+    """
+    found = content.get_manifest(tag)
+    if found is None or _KIND not in found.annotations():
+        return False
+    return content.delete_tag(tag) or content.delete_manifest(found.descriptor.digest)
+
+
+def _put(content: Content, tag: Tag, made: tuple[tuple[Descriptor, bytes], Manifest]) -> None:
+    (config, data), manifest = made
+    content.put_blob(EMPTY, lambda: io.BytesIO(b"{}"))
+    if config != EMPTY:
+        content.put_blob(config, lambda: io.BytesIO(data))
+    content.put_manifest(manifest, tag)
