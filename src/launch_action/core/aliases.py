@@ -51,7 +51,7 @@ def previous_aliases(checkout: Checkout | None, situation: Situation) -> tuple[T
 
 def base_aliases(branch: str) -> tuple[Tag, ...]:
     """What a pull request into a branch is compared with: the first of these that there is."""
-    wanted = [_branch_alias(branch), "latest"] if branch else ["latest"]
+    wanted = [branch_alias(branch), "latest"] if branch else ["latest"]
     return tuple(dict.fromkeys(alias_tag(name) for name in wanted))
 
 
