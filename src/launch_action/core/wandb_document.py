@@ -18,6 +18,7 @@ from launch_action.core.job import CodeSource, GitSource, ImageSource, JobDocume
 from launch_action.core.names import recorded_remote
 
 _RUNTIME = re.compile(r"(?:CPython |PyPy |python-?)?(3\.\d{1,3})(?:[.+a-z].*)?", re.DOTALL)
+_TOKEN = 20
 _PROGRAM = re.compile(r"python(?:CPython |PyPy )3\.\d+")
 
 
@@ -100,8 +101,11 @@ def _source(source: Source) -> tuple[Source, list[str]]:
 
 
 def _password(remote: str) -> bool:
-    login = remote.partition("://")[2].partition("/")[0].rpartition("@")[0]
-    return bool(login.partition(":")[2])
+    """Whether there is a password, or a user as long as a token is."""
+    user, _, password = (
+        remote.partition("://")[2].partition("/")[0].rpartition("@")[0].partition(":")
+    )
+    return bool(password) or len(user) >= _TOKEN
 
 
 def _services(raw: Mapping[str, Any]) -> list[str]:

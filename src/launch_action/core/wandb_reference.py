@@ -16,7 +16,7 @@ _SCHEME = "wandb-artifact://"
 _HINT = "write wandb:ENTITY/PROJECT/NAME:ALIAS"
 # What W&B refuses in the name of an artifact; entities and projects are as free as a URL's path.
 _NAME = re.compile(r"(?!\.+$)[A-Za-z0-9_.-]{1,128}")
-_OWNER = re.compile(r"[^/\\#?%:@\x00-\x1f\x7f]{1,128}")
+_OWNER = re.compile(r"(?!\.+$|_id$)[^/\\#?%:@\x00-\x1f\x7f]{1,128}")
 _ALIAS = re.compile(r"[^/\\:\x00-\x1f\x7f]{1,128}")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9+/_=-]{1,256}")
 
