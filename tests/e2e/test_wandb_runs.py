@@ -128,7 +128,7 @@ def _sync(sdk: Sdk, wandb: WandbServer, directory: Path) -> None:
     command = [str(sdk.python), "-m", "wandb", "sync", str(directory)]
     done = subprocess.run(
         command, env={"PATH": os.environ["PATH"], "HOME": str(sdk.home), **wandb.environment},
-        capture_output=True, text=True, timeout=120,
+        cwd=sdk.home, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -26,12 +26,10 @@ def of_git(*entrypoint: str, remote: str = REMOTE, runtime: str = "3.11", **more
     return read("repo", {"git": git, "entrypoint": list(entrypoint), **more}, runtime)
 
 
-@pytest.mark.parametrize(
-    "path", sorted(SAMPLES.rglob("wandb-job.json")), ids=lambda p: p.parent.name
-)
+@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.json")), ids=lambda path: path.stem)
 def test_everything_that_w_and_b_wrote_is_read(path: Path) -> None:
     raw = json.loads(path.read_bytes())
-    found = read_wandb_document(path.read_bytes(), path.parent.name)
+    found = read_wandb_document(path.read_bytes(), path.stem)
     kinds = {"repo": GitSource, "artifact": CodeSource, "image": ImageSource}
 
     assert isinstance(found.job.source, kinds[raw["source_type"]])

@@ -33,7 +33,8 @@ def test_parts_that_are_left_out_are_the_defaults(text: str, found: str | None) 
 
 @pytest.mark.parametrize(
     "text",
-    ["wandb:", "", "wandb:a/b/c/d", "wandb:a/b/", "wandb:a/b/c:", "wandb:a/b/c:x:y", "wandb:a/b/c d",
+    ["wandb:", "", "wandb:a/b/c/d", "wandb:a/b/", "wandb:a/b/c:", "wandb:a/b/c:x:y",
+     "wandb:a/b/c d",
      "wandb:a/b/..", "wandb:a/b/.", "wandb:../b/c", "wandb:a/b?/c", "wandb:a/b/c@sha256:x",
      "wandb:a/b/c:x/y", "wandb:a\n/b/c", "wandb:_id/a/b", f"wandb:a/b/{'c' * 129}"],
 )  # fmt: skip
