@@ -31,11 +31,15 @@ def run_action(outcome: Outcome) -> int:  # noqa: ARG001  # each leg has an outc
     environment = take_environment()
     with annotated(commands):
         inputs, event, decision = _decided(commands, environment)
-    verbose = inputs.verbose or environment.get("RUNNER_DEBUG") == "1"
-    reporter = Report(commands, verbose=verbose)
+    if environment.get("RUNNER_DEBUG") == "1":
+        inputs = replace(inputs, verbose=True)
+    reporter = Report(commands)
     reporter.info(str(decision))
     for name, value in inputs.shown():
         reporter.info(f"{name}: {value}")
+    if inputs.verbose:
+        for name, value in event.shown():
+            reporter.info(f"event {name}: {value}")
     place = Workplace(
         allowed(inputs, decision), environment, reporter, now(), untrusted=not decision.trusted
     )

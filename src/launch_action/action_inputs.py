@@ -20,7 +20,8 @@ def read_action_inputs(commands: WorkflowCommands, environment: Mapping[str, str
     values = action_values(environment)
     _mask(commands, values)
     given = with_build_options(values)
-    _mask(commands, {name: text for name, text in given.items() if isinstance(text, str)})
+    more = {name: text for name, text in given.items() if name not in values}
+    _mask(commands, {name: text for name, text in more.items() if isinstance(text, str)})
     return read_inputs(given, environment)
 
 

@@ -207,7 +207,7 @@ def _job(chosen: argparse.Namespace) -> int:
 
     environment = take_environment()
     inputs = _read(chosen, environment)
-    report = Report(open_sink(sys.stderr), verbose=inputs.verbose)
+    report = Report(open_sink(sys.stderr))
     for line in job_command(chosen, Workplace(inputs, environment, report, now())):
         # What a line tells is from a store: a line feed in it begins none of ours.
         _print(line if chosen.json else printable(line).replace("\n", "\N{REPLACEMENT CHARACTER}"))
@@ -251,7 +251,7 @@ def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
 
     environment = take_environment()
     inputs = _read(chosen, environment)
-    report = Report(open_sink(sys.stderr), verbose=inputs.verbose)
+    report = Report(open_sink(sys.stderr))
     place = Workplace(inputs, environment, report, now(), is_untrusted(environment))
     log = writer(sys.stderr if chosen.json else sys.stdout)
     run, recorded = chosen.command == "launch", getattr(chosen, "recorded", None)

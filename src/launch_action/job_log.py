@@ -19,7 +19,7 @@ def job_log(commands: WorkflowCommands, place: Workplace) -> Iterator[Workplace]
     Our own warnings wait until its end. Outputs go to a file, not to the log: they can be set.
     """
     sink = _JobSink(commands)
-    reporter = Report(sink, verbose=_verbose(place), timings=place.reporter.timings)
+    reporter = Report(sink, timings=place.reporter.timings)
     with commands.stop_commands():
         yield replace(place, reporter=reporter)
 
@@ -28,10 +28,6 @@ def write(line: bytes) -> None:
     """Print a job's output as it is."""
     sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()
-
-
-def _verbose(place: Workplace) -> bool:
-    return place.inputs.verbose or place.environment.get("RUNNER_DEBUG") == "1"
 
 
 @dataclass(frozen=True, slots=True)

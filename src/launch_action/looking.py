@@ -92,6 +92,9 @@ def look(place: Workplace, *, run: bool) -> Iterator[Looked]:
         decided = plan(place.inputs, source.origin, project, place_situation(place), run=run)
         for warning in decided.warnings:
             place.reporter.warning(warning)
+        if place.inputs.verbose:
+            for step in decided.steps():
+                place.reporter.info(f"plan {step.name}: {step.detail}")
         yield Looked(source.top, source.checkout, context, decided, source.code)
 
 

@@ -90,16 +90,10 @@ class Report:
     """A Reporter (core.ports) over a sink."""
 
     sink: Sink
-    verbose: bool = False
     timings: dict[str, float] = field(default_factory=dict)
 
     def info(self, text: str) -> None:
         self.sink.line(printable(text))
-
-    def detail(self, text: str) -> None:
-        """A line that only --verbose shows."""
-        if self.verbose:
-            self.sink.line(printable(text))
 
     def warning(self, text: str, *, file: str = "", line: int = 0) -> None:
         self.sink.warning(printable(text), printable(file), line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import os
 import subprocess
@@ -22,6 +23,7 @@ from launch_action.github.commands import (
 )
 
 COMMANDS = WorkflowCommands()
+PACKAGE = Path(__file__).parents[2] / "src" / "launch_action"
 IMAGE = "ghcr.io/acme/train@sha256:" + "a" * 64
 
 
@@ -70,7 +72,7 @@ def test_an_output_is_there_at_once(files: Path) -> None:
 def test_a_missing_command_file_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_OUTPUT", "/nonexistent/output")
 
-    with pytest.raises(InputError, match="GITHUB_OUTPUT names no file: '/nonexistent/output'"):
+    with pytest.raises(InputError, match=r"GITHUB_OUTPUT names no file .*: '/nonexistent/output'"):
         COMMANDS.set_output("job", "a")
 
 
@@ -244,6 +246,50 @@ def test_lines_of_ours_and_of_a_child_come_in_the_order_of_their_making() -> Non
     )
 
     assert done.stdout == "::group::g\nchild\n::endgroup::\n"
+
+
+USED = {
+    "command": {"issue_command"},
+    "file_command": {"issue_file_command", "prepare_key_value_message"},
+}
+
+
+def test_of_actions_toolkit_these_functions_are_used_and_by_the_adapter_alone() -> None:
+    """Each has tests above: commands and their escaping, files, and delimiters."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.Import | ast.ImportFrom):
+                continue
+            names = {alias.name for alias in node.names}
+            module = (node.module or "") if isinstance(node, ast.ImportFrom) else ""
+            assert not [name for name in names if name.startswith("actions_toolkit")], path
+            if isinstance(node, ast.ImportFrom) and module.startswith("actions_toolkit"):
+                part = module.removeprefix("actions_toolkit").lstrip(".")
+                found.setdefault(path.name, {}).setdefault(part, set()).update(names)
+
+    assert found == {"commands.py": USED}
+
+
+@pytest.mark.parametrize("text", ["50% :: of, a: b", "%0A", "a\r\nb", "ends,with:%"])
+def test_data_and_properties_are_escaped_as_the_runner_reads_them(
+    capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    COMMANDS.warning(text, "a,b:c%.py", 3, title="x,y:z")
+
+    (command,) = printed(capsys).commands
+    assert command.data == text
+    assert command.properties == {"title": "x,y:z", "file": "a,b:c%.py", "line": "3"}
+
+
+def test_every_output_has_a_delimiter_of_its_own_that_no_value_can_end(files: Path) -> None:
+    for _ in range(2):
+        COMMANDS.set_output("image", "x\nghadelimiter_\ny")
+
+    written = (files / "OUTPUT").read_text()
+    delimiters = [line.partition("<<")[2] for line in written.splitlines() if "<<" in line]
+    assert len(set(delimiters)) == 2
+    assert dict(key_values(written)) == {"image": "x\nghadelimiter_\ny"}
 
 
 def test_the_adapter_does_not_import_a_http_client() -> None:

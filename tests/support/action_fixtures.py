@@ -11,12 +11,16 @@ from support.action_scene import Scene, history
 from support.github_runner import Runner
 from support.machines import ROOT
 from support.services import LocalRegistry
+from uv import find_uv_bin
 
 
 @pytest.fixture(scope="session")
 def tool_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Kept between tests, as on a self-hosted runner."""
-    return tmp_path_factory.mktemp("tool-cache")
+    """Kept between tests, as on a self-hosted runner, which has uv."""
+    place = tmp_path_factory.mktemp("tool-cache")
+    (place / "bin").mkdir()
+    (place / "bin" / "uv").symlink_to(find_uv_bin())
+    return place
 
 
 @pytest.fixture
@@ -29,7 +33,7 @@ def scene(tmp_path: Path, tool_cache: Path) -> Scene:
         root=tmp_path / "runner",
         action=ROOT,
         workspace=workspace,
-        path=os.environ["PATH"],
+        path=f"{tool_cache / 'bin'}:{os.environ['PATH']}",
         also={
             "RUNNER_TOOL_CACHE": str(tool_cache),
             "LAUNCH_ACTION_CACHE": str(tool_cache / "cache"),

@@ -10,15 +10,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 TOKEN = "ghs_0123456789abcdefghijklmnopqrstuvwxyz"
+RUNTIME_TOKEN = "eyJ-the-runner-s-own-token"
 _EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
 _COMMAND = re.compile(
     r"::(?P<name>[a-z-]+)(?: (?P<properties>[^:]*))?::(?P<data>.*)", re.IGNORECASE
@@ -64,6 +67,48 @@ class StepResult:
     warnings: tuple[str, ...]
 
 
+@dataclass(slots=True)
+class RunningStep:
+    """A step while it runs. `printed` is what was read of its output so far."""
+
+    process: subprocess.Popen[bytes]
+    files: Mapping[str, Path]
+    definition: Mapping[str, Any]
+    name: str
+    warnings: tuple[str, ...]
+    printed: bytes = b""
+
+    def wait_for(self, text: str) -> None:
+        """Read its output until a line holds this text. Raises AssertionError at its end."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.printed += line
+            if text.encode() in line:
+                return
+        raise AssertionError(self.printed.decode("utf-8", "replace"))
+
+    def cancel(self, *, between: float = 7.5, last: float = 2.5) -> None:
+        """As the runner cancels: SIGINT, after 7.5 s SIGTERM, after 2.5 s SIGKILL."""
+        for number, seconds in ((signal.SIGINT, between), (signal.SIGTERM, last)):
+            self.process.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(seconds)
+                return
+        self.process.kill()
+
+    def result(self, timeout: float = 300) -> StepResult:
+        """What it left, when it has ended, with the outputs that a workflow sees."""
+        rest, _ = self.process.communicate(timeout=timeout)
+        printed = (self.printed + rest).decode("utf-8", "replace")
+        left = _left_behind(self.process.returncode, printed, self.files)
+        steps = {self.name: {"outputs": left.outputs}}
+        outputs = {
+            name: evaluate(about["value"], {"steps": steps})
+            for name, about in self.definition["outputs"].items()
+        }
+        return replace(left, outputs=outputs, warnings=self.warnings)
+
+
 @dataclass(frozen=True, slots=True)
 class Runner:
     """A machine below `root`, with the action at `action` and a checkout at `workspace`."""
@@ -78,14 +123,67 @@ class Runner:
     also: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, inputs: Mapping[str, str], *, timeout: float = 300) -> StepResult:
-        """Run the composite action with the given `with:` values; its last step's result."""
+        """Run the composite action with the given `with:` values to its end."""
+        with self.started(inputs) as step:
+            return step.result(timeout)
+
+    @contextmanager
+    def started(self, inputs: Mapping[str, str]) -> Iterator[RunningStep]:
+        """The running step of the composite action, in a process group that ends with the block."""
         definition = yaml.safe_load((self.action / "action.yml").read_text("utf-8"))
         known, warnings = resolve_inputs(definition, inputs, self._context())
-        results: dict[str, StepResult] = {}
-        for step in definition["runs"]["steps"]:
-            result = self._run_step(step, known, timeout)
-            results[step["id"]] = result
-        return _published(definition, results, warnings)
+        (step,) = definition["runs"]["steps"]
+        if step.get("shell") != "bash" or "uses" in step or "if" in step:
+            raise NotImplementedError(f"this runner does not know such a step: {step}")
+        context = self._context() | {"inputs": known}
+        own = {name: evaluate(text, context) for name, text in step.get("env", {}).items()}
+        script = self._folder("work/_temp") / "step.sh"
+        script.write_text(evaluate(step["run"], context), "utf-8")
+        shell = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", str(script)]
+        with self._process(shell, own) as (child, files):
+            yield RunningStep(child, files, definition, step["id"], warnings)
+
+    def run_container(
+        self, command: Sequence[str], inputs: Mapping[str, str], *, timeout: float = 300
+    ) -> StepResult:
+        """Run a command as the entry point of a container action, on this machine.
+
+        What differs from a composite action: INPUT_* is set, with every hyphen; the directory of
+        the action is not there; the runner's own tokens are.
+        """
+        definition = yaml.safe_load((self.action / "action.yml").read_text("utf-8"))
+        known, warnings = resolve_inputs(definition, inputs, self._context())
+        own = {
+            **container_inputs(known),
+            "ACTIONS_RUNTIME_URL": "http://127.0.0.1:9/",
+            "ACTIONS_RUNTIME_TOKEN": RUNTIME_TOKEN,
+            "ACTIONS_RESULTS_URL": "http://127.0.0.1:9/",
+            "GITHUB_ACTION_PATH": "",
+        }
+        with self._process(command, own) as (child, files):
+            step = next(iter(definition["runs"]["steps"]))["id"]
+            return RunningStep(child, files, definition, step, warnings).result(timeout)
+
+    @contextmanager
+    def _process(
+        self, command: Sequence[str], own: Mapping[str, str]
+    ) -> Iterator[tuple[subprocess.Popen[bytes], Mapping[str, Path]]]:
+        files = self._command_files()
+        named = {f"GITHUB_{name}": str(path) for name, path in files.items()}
+        with subprocess.Popen(
+            command,
+            cwd=self.workspace,
+            env={**named, **self.environment(), **own},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as child:
+            try:
+                yield child, files
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
 
     def environment(self) -> dict[str, str]:
         """The variables of every step, without those of its own `env:`."""
@@ -129,29 +227,6 @@ class Runner:
             **self.github,
             **self.also,
         }
-
-    def _run_step(
-        self, step: Mapping[str, Any], inputs: Mapping[str, str], timeout: float
-    ) -> StepResult:
-        if step.get("shell") != "bash" or "uses" in step or "if" in step:
-            raise NotImplementedError(f"this runner does not know such a step: {step}")
-        context = self._context() | {"inputs": inputs}
-        files = self._command_files()
-        own = {name: evaluate(text, context) for name, text in step.get("env", {}).items()}
-        script = self._folder("work/_temp") / "step.sh"
-        script.write_text(evaluate(step["run"], context), "utf-8")
-        named = {f"GITHUB_{name}": str(path) for name, path in files.items()}
-        done = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", str(script)],
-            cwd=self.workspace,
-            env=self.environment() | named | own,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=timeout,
-            check=False,
-        )
-        return _left_behind(done.returncode, done.stdout.decode("utf-8", "replace"), files)
 
     def _context(self) -> dict[str, Any]:
         return {"github": {"token": TOKEN, "action_ref": "v1", "actor": "octocat"}}
@@ -229,29 +304,6 @@ def _look_up(path: str, context: Mapping[str, Any]) -> Any:
             raise NotImplementedError(f"this runner does not know such an expression: {path}")
         found = found.get(name) if isinstance(found, Mapping) else None
     return found
-
-
-def _published(
-    definition: Mapping[str, Any], results: Mapping[str, StepResult], warnings: tuple[str, ...]
-) -> StepResult:
-    """The last step's result with the action's outputs, which are what a workflow sees."""
-    steps = {name: {"outputs": result.outputs} for name, result in results.items()}
-    outputs = {
-        name: evaluate(about["value"], {"steps": steps})
-        for name, about in definition["outputs"].items()
-    }
-    last = list(results.values())[-1]
-    return StepResult(
-        last.code,
-        last.raw,
-        last.log,
-        outputs,
-        last.summary,
-        last.artifacts,
-        last.environment,
-        last.path,
-        warnings,
-    )
 
 
 def _left_behind(code: int, printed: str, files: Mapping[str, Path]) -> StepResult:

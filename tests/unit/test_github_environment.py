@@ -1,14 +1,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import github_events as events
+from support.github_events import Event
+from support.github_payloads import NUMBER, REPOSITORY, Commits
 
 from launch_action.core.errors import InputError
+from launch_action.core.inputs import Inputs
+from launch_action.core.mode import decide
 from launch_action.github.environment import (
     GitHubContext,
     load_context,
@@ -214,3 +221,97 @@ def test_a_missing_payload_is_an_empty_one_and_a_directory_is_an_error(tmp_path:
     assert load_context(missing).event_name == "push"
     with pytest.raises(InputError, match="cannot be read"):
         load_context(variables("push", GITHUB_EVENT_PATH=str(tmp_path)))
+
+
+COMMITS = Commits(HEAD, MERGE, "3" * 40)
+
+
+def of(event: Event) -> GitHubContext:
+    return read_context({**variables(event.name), **event.variables}, event.payload)
+
+
+@pytest.mark.parametrize("make", events.EVERY, ids=lambda make: make.__name__)
+def test_every_event_is_read(make: Callable[[Commits], Event]) -> None:
+    event = make(COMMITS)
+
+    context = of(event)
+
+    assert context.event_name == event.name
+    assert context.repository == REPOSITORY
+    assert context.head_sha in (HEAD, COMMITS.base)
+    outside = {"fork", "deleted_fork", "closed_fork", "target_fork", "workflow_run_fork"}
+    assert context.is_fork == (make.__name__ in outside | {"issue_comment"})
+    assert context.is_dependabot == ("dependabot" in make.__name__)
+
+
+@pytest.mark.parametrize(
+    ("make", "branch", "tag"),
+    [
+        (events.branch_pushed_away, "old", ""),
+        (events.branch_deleted, "old", ""),
+        (events.tag_deleted, "", "v1"),
+    ],
+)
+def test_what_was_deleted_is_named_and_not_the_default_branch(
+    make: Callable[[Commits], Event], branch: str, tag: str
+) -> None:
+    context = of(make(COMMITS))
+
+    assert context.is_deleted
+    assert (context.branch, context.tag) == (branch, tag)
+
+
+@pytest.mark.parametrize(
+    ("make", "closed"),
+    [
+        (events.opened, False),
+        (events.closed, True),
+        (events.merged, True),
+        (events.labeled_when_closed, True),
+    ],
+)
+def test_a_pull_request_is_closed_or_not(make: Callable[[Commits], Event], closed: bool) -> None:
+    assert of(make(COMMITS)).is_closed is closed
+
+
+def test_a_workflow_run_names_its_pull_request_and_gives_its_branch_no_alias() -> None:
+    context = of(events.workflow_run(COMMITS))
+
+    assert (context.pull_request, context.head_sha) == (NUMBER, HEAD)
+    assert context.has_rights
+    assert context.branch_to_name == ""
+
+
+def test_the_merge_queue_is_compared_with_the_branch_it_merges_into() -> None:
+    assert of(events.merge_group(COMMITS)).base_ref == "main"
+
+
+def test_a_comment_is_of_its_pull_request() -> None:
+    assert of(events.issue_comment(COMMITS)).pull_request == NUMBER
+
+
+def test_what_is_known_can_be_shown() -> None:
+    shown = dict(of(events.opened(COMMITS)).shown())
+
+    assert shown["head_sha"] == HEAD
+    assert "is_fork" not in shown
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data(), make=st.sampled_from(events.EVERY))
+def test_an_event_with_anything_in_one_place_is_decided_or_is_an_input_error(
+    data: st.DataObject, make: Callable[[Commits], Event]
+) -> None:
+    event = make(COMMITS)
+    payload = json.loads(json.dumps(event.payload))
+    at = payload
+    while True:
+        name = data.draw(st.sampled_from(sorted(at)))
+        if not (isinstance(at[name], dict) and at[name] and data.draw(st.booleans())):
+            break
+        at = at[name]
+    at[name] = data.draw(json_values)
+    environment = {**variables(event.name), **event.variables}
+
+    with suppress(InputError):
+        decide(read_context(environment, payload).facts(foreign=True), Inputs())

@@ -12,7 +12,7 @@ import re
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, TextIO
 
@@ -126,11 +126,14 @@ class WorkflowCommands:
         path = os.environ.get("GITHUB_STEP_SUMMARY")
         if not path or not Path(path).is_file():
             return False
-        with Path(path).open("r+b") as summary:
-            start = summary.seek(0, os.SEEK_END) if after is None else summary.seek(after)
-            added = _fitted(markdown.encode("utf-8", "replace") + b"\n", SUMMARY_LIMIT - start)
-            summary.write(added)
-            summary.truncate()
+        try:
+            with Path(path).open("r+b") as summary:
+                start = summary.seek(0, os.SEEK_END) if after is None else summary.seek(after)
+                added = _fitted(markdown.encode("utf-8", "replace") + b"\n", SUMMARY_LIMIT - start)
+                summary.write(added)
+                summary.truncate()
+        except OSError:
+            return False
         return True
 
     def add_artifact(self, subject: str) -> bool:
@@ -143,7 +146,10 @@ class WorkflowCommands:
         path = os.environ.get("GITHUB_ARTIFACTS")
         if not path or not Path(path).is_file():
             return False
-        _append("ARTIFACTS", subject)
+        try:
+            issue_file_command("ARTIFACTS", subject)
+        except OSError:
+            return False
         return True
 
     def _annotate(self, level: Level, text: str, title: str, file: str, line: int) -> None:
@@ -178,12 +184,14 @@ def _print(text: str) -> None:
 
 def _append(name: str, message: str) -> None:
     path = os.environ.get(f"GITHUB_{name}", "")
-    if not path or not Path(path).is_file():
-        raise InputError(
-            f"GITHUB_{name} names no file: {path!r}",
-            hint="the runner makes this file; run `launch-action launch` outside GitHub Actions",
-        )
-    issue_file_command(name, message)
+    if path and Path(path).is_file():
+        with suppress(OSError):
+            issue_file_command(name, message)
+            return
+    raise InputError(
+        f"GITHUB_{name} names no file that can be written: {path!r}",
+        hint="the runner makes this file; run `launch-action launch` outside GitHub Actions",
+    )
 
 
 def _fitted(content: bytes, room: int) -> bytes:

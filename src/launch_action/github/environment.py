@@ -137,9 +137,17 @@ class GitHubContext:
         """Which workflow, at which ref, this run is of; what SLSA calls the builder's id."""
         return f"{self.server_url}/{self.workflow_ref}" if self.workflow_ref else ""
 
+    def shown(self) -> tuple[tuple[str, str], ...]:
+        """Name and text of what is known of the run, for a log that says more."""
+        from dataclasses import fields  # slow to import, and seldom asked for
+
+        found = ((one.name, getattr(self, one.name)) for one in fields(self))
+        return tuple((name, str(value)) for name, value in found if value not in ("", None, False))
+
     def commit_url(self, commit: str) -> str:
         """The page of a commit of this repository."""
-        return f"{self.server_url}/{self.repository}/commit/{commit}" if self.repository else ""
+        known = self.repository and commit
+        return f"{self.server_url}/{self.repository}/commit/{commit}" if known else ""
 
 
 def load_context(environment: Mapping[str, str]) -> GitHubContext:
