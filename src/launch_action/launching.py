@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -40,7 +39,7 @@ def launch(place: Workplace, outcome: Outcome, log: Log, *, run: bool) -> int:
 
 def build(place: Workplace, announce: Announce, *, run: bool) -> StoredJob:
     """Build and record the source's job; `run` only tells the plan what comes after."""
-    check_gate(place, run=run)
+    check_before(place, run=run)
     if place.inputs.docker_image:
         return _existing_image(place, announce, run=run)
     with look(place, run=run) as looked:
@@ -101,7 +100,7 @@ def carry_out(place: Workplace, looked: Looked, announce: Announce) -> StoredJob
 def _existing_image(place: Workplace, announce: Announce, *, run: bool) -> StoredJob:
     from launch_action.job_create import record_image
 
-    if run:
+    if run and not place.inputs.queue:
         from launch_action.run_plan import check_run
 
         check_run(place)
@@ -109,14 +108,24 @@ def _existing_image(place: Workplace, announce: Announce, *, run: bool) -> Store
 
 
 def run_stored(job: StoredJob, place: Workplace, running: Running) -> int:
-    """Run a job version to its end, or start it where it is not waited for; the exit code.
+    """Run a job version to its end, here or through a queue; the exit code.
+
+    0 where it is started, or sent, and not waited for.
 
     Raises GateError when the run succeeded and `--fail-if` says that its metrics are not good.
     """
-    from launch_action.running import run_job
+    if place.inputs.queue:
+        from launch_action.queueing import queue_stored as start
+    else:
+        from launch_action.running import run_job as start
 
-    result = run_job(job, place, running)
+    result = start(job, place, running)
     tell(place, running.announce, job.content.traffic)
+    return _judged(result, place, running)
+
+
+def _judged(result: RunResult | None, place: Workplace, running: Running) -> int:
+    """The exit code of a run, whose metrics are held against `--fail-if`."""
     if result and result.status == "succeeded" and place.inputs.fail_if:
         from launch_action.core.gate import hold
 
@@ -140,18 +149,43 @@ def check_gate(place: Workplace, *, run: bool) -> None:
         )
 
 
+def check_before(place: Workplace, *, run: bool) -> str:
+    """Raise what is wrong with what comes after a build; the queue that it goes to, or empty."""
+    check_gate(place, run=run)
+    if not (run and place.inputs.queue):
+        return ""
+    from launch_action.core.queue_plan import check_pushed
+
+    check_pushed(place.inputs)
+    return _check_queue(place)
+
+
+def _check_queue(place: Workplace) -> str:
+    """What the queue of the inputs is. Raises InputError for what it does not take."""
+    # Imported where it is used: few launches have a queue.
+    from launch_action.queueing import check_launch
+
+    return str(check_launch(place))
+
+
 def run_existing(reference: str, place: Workplace, outcome: Outcome, log: Log) -> int:
     """Run a job version of a store, or a job at W&B; the exit code."""
     check_gate(place, run=True)
-    if is_at_wandb(reference, place):
-        job = _from_wandb(reference, place, outcome.announce)
-    else:
+    if place.inputs.queue:
+        _check_queue(place)
+    given = place.inputs.entry_point
+    running = Running(outcome.announce, log, parse_entrypoint(given) if given else ())
+    if not is_at_wandb(reference, place):
         place = for_registry(reference, place)
         job = find_job(reference, place)
+    elif place.inputs.queue:
+        from launch_action.queueing import queue_at_wandb
+
+        return _judged(queue_at_wandb(reference, place, running), place, running)
+    else:
+        job = _from_wandb(reference, place, outcome.announce)
     outcome.announce(_known_outputs(job))
-    given = place.inputs.entry_point
-    entrypoint = parse_entrypoint(given) if given else ()
-    return run_stored(job, place, Running(outcome.announce, log, entrypoint))
+    return run_stored(job, place, running)
 
 
 def _from_wandb(reference: str, place: Workplace, announce: Announce) -> StoredJob:
@@ -195,17 +229,19 @@ def show_plan(
 
     It is that of building a recorded job again, where one is named.
     """
-    check_gate(place, run=run)
+    queue = check_before(place, run=run)
     if place.inputs.docker_image:
         from launch_action.job_create import image_steps
 
         found = image_steps(place, outcome.announce)
+        found += [{"step": "queue", "detail": queue}] if queue else []
         return {**outcome.document(), "plan": found}
     if recorded is not None:
         with _look_again(recorded, place) as (_, looked):
             return _plan_document(looked, outcome)
     with look(place, run=run) as looked:
-        return _plan_document(looked, outcome)
+        told = replace(looked, plan=replace(looked.plan, queue=queue))
+        return _plan_document(told, outcome)
 
 
 def _plan_document(looked: Looked, outcome: Outcome) -> dict[str, Any]:
@@ -216,8 +252,8 @@ def _plan_document(looked: Looked, outcome: Outcome) -> dict[str, Any]:
 
 def exit_code(result: RunResult) -> int:
     """1 for a job that ran and failed or timed out; 128 + the signal that interrupted us."""
-    if result.status == "cancelled":
-        return 128 + (result.cancelled_by or signal.SIGINT)
+    if result.cancelled_by:
+        return 128 + result.cancelled_by
     return 0 if result.status == "succeeded" else 1
 
 

@@ -72,7 +72,7 @@ class Looked:
 @contextmanager
 def look(place: Workplace, *, run: bool) -> Iterator[Looked]:
     """Read the checkout and plan; the context is open inside the block."""
-    if run:
+    if run and not place.inputs.queue:
         from launch_action.run_plan import check_run
 
         check_run(place)

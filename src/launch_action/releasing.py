@@ -16,7 +16,7 @@ from launch_action.core.reference import Tag
 from launch_action.core.release_aliases import Release, moving_aliases, own_aliases, read_release
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobVersion
-from launch_action.launching import build, carry_out, check_gate, source_metadata, tell
+from launch_action.launching import build, carry_out, check_before, source_metadata, tell
 from launch_action.looking import Looked, look
 from launch_action.wiring import StoredJob, Workplace
 
@@ -29,11 +29,11 @@ def release(
     `key` is the job's in launch.yaml. What was built of the commit before is promoted by digest:
     what was previewed is what is released, also where its base image has moved since.
     """
-    check_gate(place, run=run)
     known = tuple(map(asked_alias, place.inputs.alias))
     if place.inputs.docker_image:
         job = build(place, announce, run=run)
     else:
+        check_before(place, run=run)
         with look(place, run=run) as looked:
             # The tag's own alias is written when all else is there.
             known = tuple(one for one in looked.plan.aliases if one != tag_alias(tag))

@@ -50,6 +50,7 @@ def result_lines(values: Mapping[str, Any]) -> Iterator[str]:
         "aliases": ", ".join(values["tags"] or ()),
         "built": {True: "no: the build key was known", False: "yes"}.get(values["cache_hit"]),
         "run": _run_line(values),
+        "page": values["run_url"],
     }
     timings = (values["metadata"] or {}).get("timings") or {}
     rows["seconds"] = ", ".join(f"{name} {seconds:.2f}" for name, seconds in timings.items())
@@ -68,7 +69,10 @@ def _one_line(text: str) -> str:
 def _run_line(values: Mapping[str, Any]) -> str:
     if not values["run_id"]:
         return ""
-    return f"{values['run_id']} {values['run_status']}, exit code {values['run_exit_code']}"
+    # Of a queued run W&B tells no exit code, and one that goes on has none.
+    code = values["run_exit_code"]
+    told = f"{values['run_id']} {values['run_status']}"
+    return told if code is None else f"{told}, exit code {code}"
 
 
 class Sink(Protocol):

@@ -110,19 +110,25 @@ def read_config(text: str) -> LaunchConfig:
 
     Read once: the file may be a pipe, and what was checked is what is used.
     """
-    return parse_config(_text_of(text, "config"), _where(text, "--config")) if text else _NO_CONFIG
+    return (
+        parse_config(_text_of(text, "config"), where_given(text, "--config"))
+        if text
+        else _NO_CONFIG
+    )
 
 
 _NO_CONFIG = LaunchConfig()
 
 
 @cache
-def _read_resource_args(text: str) -> Mapping[str, object]:
-    where = _where(text, "--resource-args")
+def read_resource_args(text: str) -> Mapping[str, object]:
+    """`--resource-args`: JSON text, or the name of a file. Raises InputError."""
+    where = where_given(text, "--resource-args")
     return read_object(_text_of(text, "resource-args"), where) if text else {}
 
 
-def _where(text: str, option: str) -> str:
+def where_given(text: str, option: str) -> str:
+    """What an error calls an input that is JSON text, or the name of a file."""
     return option if text.lstrip().startswith("{") else repr(text)
 
 
@@ -151,11 +157,11 @@ def _resources(place: Workplace, resource: Resource, config: LaunchConfig) -> Co
 
 def _container_resources(inputs: Inputs, config: LaunchConfig) -> ContainerResources:
     """Of the launch config, and above it of `--resource-args`, which alone may hold volumes."""
-    where = _where(inputs.config, "--config") + ", resource_args"
+    where = where_given(inputs.config, "--config") + ", resource_args"
     options = container_options(config.resource_args, where)
     text = inputs.resource_args
-    where = _where(text, "--resource-args")
-    options |= container_options(_read_resource_args(text), where, volumes=True)
+    where = where_given(text, "--resource-args")
+    options |= container_options(read_resource_args(text), where, volumes=True)
     return read_resources(options, where)
 
 
@@ -166,6 +172,9 @@ def _asked(inputs: Inputs, config: LaunchConfig) -> Resource | None:
         case "local-process" | "local-container" as known:
             return known
         case other:
+            from launch_action.core.queue_plan import check_without_queue
+
+            check_without_queue(other)
             raise InputError(
                 f"a job does not run on {other!r} from here",
                 hint="take --resource local-container or local-process",
@@ -180,15 +189,25 @@ def _refuse(inputs: Inputs) -> None:
             f"{inputs.set_var[0]!r}",
             hint="give the job its inputs with --set KEY=VALUE",
         )
-    if inputs.detach and inputs.timeout is not None:
+    if inputs.priority:
         raise InputError(
-            f"nobody is there to end a detached run after {inputs.timeout:g} s",
-            hint="leave --timeout or --async away",
+            f"--priority is for a queue, and none is named: {inputs.priority!r}",
+            hint="name one with --queue, or leave --priority away",
         )
+    refuse_detached(inputs)
     if inputs.detach and inputs.resource == "local-process":
         raise InputError(
             "a local process is not left to itself",
             hint="take --resource local-container with --async",
+        )
+
+
+def refuse_detached(inputs: Inputs) -> None:
+    """Raise InputError for what nobody would be there to do after `--async`."""
+    if inputs.detach and inputs.timeout is not None:
+        raise InputError(
+            f"nobody is there to end a detached run after {inputs.timeout:g} s",
+            hint="leave --timeout or --async away",
         )
 
 

@@ -20,6 +20,7 @@ SHELL = (
     "rebuilding", "stored_jobs", "wandb_jobs", "wandb_running",
     "job_cli", "job_commands", "job_text", "job_schema", "run_jobs", "releasing", "cleaning",
     "comparing", "leg_rows", "previews", "row_notes", "reporting", "run_records",
+    "queueing", "queue_item", "queue_wait",
 )  # fmt: skip
 # What core may not import: each is a way to touch the world.
 EFFECTS = {

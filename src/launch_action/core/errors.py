@@ -86,6 +86,10 @@ class ServiceError(LaunchError):
     code = "service"
 
 
+class UnansweredError(ServiceError):
+    """It could not be reached, or is busy or broken: asked again later, it may answer."""
+
+
 class Interrupted(LaunchError):
     """We were told to end, by Ctrl-C."""
 

@@ -159,17 +159,20 @@ INPUTS: tuple[Input, ...] = (
           "lines", commands=_RUN, metavar="NAME[=VALUE]"),
     Input("timeout", "Time the run may take, such as `90s`, `30m` or `2h`.", "duration",
           commands=_RUN, metavar="DURATION"),
-    Input("resource", "Where the job runs: `local-process` or `local-container`; "
-          "default a container when an engine answers.", "choice", flags=("-r",),
-          choices=("local-process", "local-container"), commands=_RUN),
+    Input("resource", "Where the job runs: `local-process` or `local-container`; through a queue also "
+          "`kubernetes`, `sagemaker` or `gcp-vertex`; default a container when an engine answers, or what the "
+          "queue says.", "choice", flags=("-r",),
+          choices=("local-process", "local-container", "kubernetes", "sagemaker", "gcp-vertex"), commands=_RUN),
     Input("resource-args", "Limits of the job's container by resource, such as "
-          '`{"local-container": {"cpus": 2, "memory": "4g"}}`: JSON text or a file.',
+          '`{"local-container": {"cpus": 2, "memory": "4g"}}`, or what a queue is told of its resource: '
+          "JSON text or a file.",
           flags=("-R",), commands=_RUN, metavar="FILE"),
     Input("args", "Arguments that follow the entry point; on the command line also those after `--`.",
           "words", commands=_RUN, metavar="WORDS"),
     Input("output", "Directory below which a run's output goes, in one of the run's id; default `launch-output`.",
           commands=_RUN, metavar="DIR"),
-    Input("detach", "Start the job's container, print the run's id, and do not wait for it.", "boolean",
+    Input("detach", "Start the job's container, or send the job to its queue, print the run's id, and do not wait "
+          "for it.", "boolean",
           flags=("--async",), default="false", commands=_RUN),
     Input("set-var", "Values of a queue's template variables; only with a queue.", "lines",
           flags=("-v",), commands=("launch", "run"), metavar="KEY=VALUE"),

@@ -17,6 +17,7 @@ class LaunchConfig:
 
     Its `overrides`, names, and where to run; `resource_args` as they stand there, by resource.
     `texts` is `run_config` with every scalar as YAML has it written; of JSON it is empty.
+    `document` is all of it, of which a queue gets also what is nothing to us.
     """
 
     run_config: Mapping[str, Any] = field(default_factory=dict)
@@ -31,6 +32,7 @@ class LaunchConfig:
     artifacts: Mapping[str, Any] = field(default_factory=dict)
     resource_args: Mapping[str, Any] = field(default_factory=dict)
     texts: Mapping[str, Any] = field(default_factory=dict)
+    document: Mapping[str, Any] = field(default_factory=dict)
 
 
 def parse_config(text: str, where: str) -> LaunchConfig:
@@ -53,6 +55,7 @@ def parse_config(text: str, where: str) -> LaunchConfig:
         artifacts=_mapping(overrides.get("artifacts") or {}, where, "overrides.artifacts"),
         resource_args=_mapping(found.get("resource_args") or {}, where, "resource_args"),
         texts=_texts(text) if run_config else {},
+        document=found,
     )
 
 

@@ -73,7 +73,10 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
-    """What will be done, in full. `schema` is that of the job's inputs, as it is recorded."""
+    """What will be done, in full. `schema` is that of the job's inputs, as it is recorded.
+
+    `queue` is what it is sent to instead of being run here.
+    """
 
     job_name: str
     script: str
@@ -89,6 +92,7 @@ class LaunchPlan:
     attest: Attest
     schema: bytes | None = None
     kept: Kept | None = None
+    queue: str = ""
 
     @property
     def created(self) -> str:
@@ -117,7 +121,11 @@ class LaunchPlan:
         ]
         if self.attest.wanted:
             found.append(Step("attest", ", ".join(self.attest.wanted)))
-        return (*found, Step("run", "the job version")) if self.run else tuple(found)
+        if self.run:
+            found.append(
+                Step("queue", self.queue) if self.queue else Step("run", "the job version")
+            )
+        return tuple(found)
 
     def _origin(self) -> str:
         match self.source:
@@ -174,6 +182,7 @@ def plan(
         ),
         attest=choose_attestations(inputs, situation),
         schema=project.schema,
+        queue=inputs.queue,
     )
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from launch_action import __version__
-from launch_action.core.errors import InputError, ServiceError
+from launch_action.core.errors import InputError, ServiceError, UnansweredError
 
 if TYPE_CHECKING:
     from requests import Response, Session
@@ -46,6 +46,7 @@ class Server:
         key: str,
         environment: Mapping[str, str],
         sleep: Callable[[float], None] = time.sleep,
+        attempts: int = _ATTEMPTS,
     ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
@@ -58,6 +59,7 @@ class Server:
         self._key = key
         self._environment = environment
         self._sleep = sleep
+        self._attempts = attempts
         self._session: Session | None = None
 
     def ask(self, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,7 +118,7 @@ class Server:
 
         headers = {**given.pop("headers", {}), **self._login(url)}
         delay = _FIRST_DELAY
-        for left in range(_ATTEMPTS - 1, -1, -1):
+        for left in range(self._attempts - 1, -1, -1):
             try:
                 answer = self._connected().request(
                     method, url, headers=headers, timeout=_TIMEOUT, stream=True,
@@ -168,7 +170,7 @@ class Server:
 
     def _unreachable(self, url: str, error: Exception) -> ServiceError:
         # Not the error's own words: they have the address in them, which may be a signed one.
-        return ServiceError(
+        return UnansweredError(
             f"W&B cannot be reached at {_shown(url)}: {type(error).__name__}",
             hint="is WANDB_BASE_URL right, and does this machine reach it? Run it again later",
         )
@@ -180,6 +182,11 @@ class Server:
             raise ServiceError(
                 f"W&B at {self._host} {what}: {status}{_complaint(body)}",
                 hint="set WANDB_API_KEY to a key of this server, or `wandb login`",
+            )
+        if status in _TRANSIENT:
+            raise UnansweredError(
+                f"W&B at {self._host} is busy, or has a fault: {status}{_complaint(body)}",
+                hint="run it again later",
             )
         try:
             found = json.loads(body)

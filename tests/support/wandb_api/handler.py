@@ -59,6 +59,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _serve(self, method: Any) -> None:
         body = self._body()
+        if self.wandb.stopped:  # of a connection that was open before
+            self._break_off()
+            return
         path = self.path.partition("?")[0]
         try:
             request = Request.read(json.loads(body)) if path == "/graphql" else None
@@ -82,11 +85,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def _fail(self, fault: Fault) -> None:
         if fault.status == 0:
-            self.close_connection = True
-            self.connection.shutdown(2)
+            self._break_off()
             return
         body = json.dumps({"errors": [{"message": fault.message}], "data": None}).encode()
         self._send(fault.status, body, fault.headers)
+
+    def _break_off(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(2)
 
     def _post(self, path: str, request: Request | None, body: bytes) -> None:
         if path.startswith("/sdk/otel/"):  # the SDK's own telemetry

@@ -178,7 +178,8 @@ class Queues:
                 "associatedRunId": None,
                 "error": None,
                 "warnings": [],
-                "agent": None,
+                "launchAgentId": None,
+                "templateVariableValues": json.dumps(given),
             },
         )
         return {"runQueueItemId": item["id"], "runSpec": json.dumps(spec)}
@@ -212,7 +213,7 @@ class Queues:
         if not waiting:
             return None
         item = min(waiting, key=lambda one: int(one["priority"]))
-        item |= {"state": "LEASED", "agent": input.get("launchAgentId")}
+        item |= {"state": "LEASED", "launchAgentId": input.get("launchAgentId")}
         return {"runQueueItemId": item["id"], "runSpec": item["runSpec"]}
 
     def _ack(self, input: dict[str, Any]) -> Node:

@@ -72,6 +72,10 @@ class WandbServer:
             self._thread.join()
         self._http = None
 
+    @property
+    def stopped(self) -> bool:
+        return self._http is None
+
     def fail(self, match: str, status: int = 500, **how: Any) -> Fault:
         """Have the requests that match fail, from now on: see Fault."""
         self.faults.append(Fault(match, status, **how))
