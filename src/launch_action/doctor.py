@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import platform as machine
@@ -120,10 +119,33 @@ def _login(environment: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _wandb(environment: Mapping[str, str]) -> Iterator[Finding]:
-    installed = importlib.util.find_spec("wandb") is not None
-    key = "a key is set" if environment.get("WANDB_API_KEY") else "no key: runs are offline"
-    sdk = "SDK installed" if installed else "SDK not installed here (jobs bring their own)"
-    yield Finding("wandb", True, f"{sdk}; {key}")
+    """Where the key is from, and whether the server takes it; never the key."""
+    from launch_action.wandb.account import find_account
+
+    try:
+        account = find_account(environment, Path.cwd())
+        server = f"{account.base_url}, {_sdk()}"
+        if not account.key:
+            detail = f"{server}; no key: runs are offline, and nothing is recorded there"
+            yield Finding("wandb", True, detail)
+            return
+        entity = account.own_entity(patient=False)
+    except LaunchError as error:
+        yield Finding("wandb", False, error.message, error.hint)
+        return
+    project = f", project {account.project}" if account.project else ""
+    found = account.entity or entity or "unknown"
+    detail = f"{server}; the key of {account.key_place} is taken, entity {found}{project}"
+    yield Finding("wandb", True, detail)
+
+
+def _sdk() -> str:
+    import importlib.metadata
+
+    try:
+        return f"SDK {importlib.metadata.version('wandb')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "no SDK here (jobs bring their own)"
 
 
 def _places(environment: Mapping[str, str]) -> Iterator[Finding]:

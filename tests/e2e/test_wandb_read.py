@@ -257,3 +257,25 @@ def test_an_untrusted_event_reads_without_the_key(at: AtWandb, tmp_path: Path) -
     ended = machine.run("run", "wandb:acme/demo/train", cwd=at.directory)
 
     assert "wants a key: 401" in failed(ended, 8).error
+
+
+def test_doctor_says_whose_key_it_is_and_whether_it_is_taken(at: AtWandb, tmp_path: Path) -> None:
+    def said(**also: str) -> dict[str, Any]:
+        ended = replace(at.machine, also=also).run("doctor", "--json", cwd=at.directory)
+        assert at.wandb.key not in ended.out + ended.err
+        found: dict[str, Any] = next(o for o in json.loads(ended.out) if o["name"] == "wandb")
+        return found
+
+    (tmp_path / "login").mkdir()
+    host = at.wandb.url.removeprefix("http://")
+    (tmp_path / "login/.netrc").write_text(f"machine {host} login u password {at.wandb.key}\n")
+    url = {"WANDB_BASE_URL": at.wandb.url}
+
+    taken = said(WANDB_API_KEY=at.wandb.key, **url)
+    assert taken["found"]
+    assert "the key of WANDB_API_KEY is taken, entity me" in taken["detail"]
+    assert "login/.netrc is taken" in said(HOME=str(tmp_path / "login"), **url)["detail"]
+    assert "no key: runs are offline" in said(**url)["detail"]
+    refused = said(WANDB_API_KEY="f" * 40, **url)
+    assert (refused["found"], "does not take the key" in refused["detail"]) == (False, True)
+    assert not said(WANDB_API_KEY="x", WANDB_BASE_URL="http://127.0.0.1:9")["found"]

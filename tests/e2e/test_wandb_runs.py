@@ -18,6 +18,7 @@ from support.program import Ended, Machine, succeeded
 from support.repositories import Work, make_repository
 from support.wandb_api.server import WandbServer, serve
 from support.wandb_sdk import VERSION, Sdk, install
+from support.watching import watching
 
 pytest_plugins = ["support.program_fixtures"]
 pytestmark = pytest.mark.network
@@ -45,7 +46,8 @@ RUNNERS = [
 
 @pytest.fixture(scope="module")
 def wandb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WandbServer]:
-    with serve(tmp_path_factory.mktemp("wandb")) as server:
+    # A key of its own, which no other program of this machine has to do with.
+    with serve(tmp_path_factory.mktemp("wandb"), key=os.urandom(20).hex()) as server:
         yield server
 
 
@@ -138,11 +140,11 @@ def test_an_online_run_is_the_run_that_was_started(
     job: Job, wandb: WandbServer, runner: str
 ) -> None:
     config = json.dumps({"overrides": {"run_config": {"long": "x" * 40_000}}})
-    ended = succeeded(job.run(
-        runner, "--set", "lr=0.25", "-p", f"now-{runner}", "-e", "acme", "--name", "two",
-        "-c", config,
-        WANDB_BASE_URL=wandb.url, WANDB_API_KEY=wandb.key,
-    ))  # fmt: skip
+    with watching() as watched:
+        ended = succeeded(job.run(
+            runner, "--set", "lr=0.25", "-p", f"now-{runner}", "-e", "acme", "--name", "two",
+            "-c", config, WANDB_BASE_URL=wandb.url, WANDB_API_KEY=wandb.key,
+        ))  # fmt: skip
     run_id = ended.document["run_id"]
     (run,) = wandb.runs(f"acme/now-{runner}")
 
@@ -152,7 +154,11 @@ def test_an_online_run_is_the_run_that_was_started(
     assert (run["name"], run["displayName"]) == (run_id, "two")
     sent = {name: one["value"] for name, one in json.loads(run["config"]).items()}
     assert (sent["lr"], sent["kept"], len(sent["long"])) == (0.25, "yes", 40_000)
-    assert wandb.key not in ended.err + ended.out
+    assert any(b"launch-action" in line for line in watched.lines)
+    left = (path.read_bytes() for folder in (job.directory, wandb.directory)
+            for path in folder.rglob("*") if path.is_file())  # fmt: skip
+    for place in (ended.err.encode(), ended.out.encode(), *watched.lines, *left):
+        assert wandb.key.encode() not in place
 
 
 def test_a_job_without_a_run_at_w_and_b_says_so_and_is_no_failure(

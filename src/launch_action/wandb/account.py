@@ -38,21 +38,20 @@ class Account:
     project: str = ""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def server(self) -> Server:
+    def server(self, *, patient: bool = True) -> Server:
         """The server, spoken to with the key. Raises InputError for an address that is none."""
         # Imported where it is used: a run only needs to know whether there is a key.
         from launch_action.wandb.server import Server
 
-        return Server(self.base_url, self.key, self.environment)
+        return Server(self.base_url, self.key, self.environment, patient=patient)
 
     def default_entity(self) -> str:
-        """The entity that is named, else the key's own, for which the server is asked.
+        """The entity that is named, else the key's own, without a key none. Raises ServiceError."""
+        return self.entity or (self.own_entity() if self.key else "")
 
-        Empty without a key. Raises ServiceError.
-        """
-        if self.entity or not self.key:
-            return self.entity
-        server = self.server()
+    def own_entity(self, *, patient: bool = True) -> str:
+        """The entity that the server says is the key's own. Raises ServiceError."""
+        server = self.server(patient=patient)
         try:
             viewer = server.ask("query Viewer { viewer { entity } }", {}).get("viewer")
         finally:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from requests import Response, Session
 
 _TIMEOUT = (15, 60)  # seconds: until there is a connection, and between two parts of an answer
+_SHORT = (5, 5)
 _ATTEMPTS = 4
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 20.0
@@ -37,7 +38,8 @@ class Server:
     """One server; methods raise ServiceError.
 
     `base_url` is the address of its interface; `environment` gives proxies and certificates. With
-    an empty key it is asked without one, for what is open to everybody.
+    an empty key it is asked without one, for what is open to everybody. Who is not `patient` asks
+    once, and does not wait for long.
     """
 
     def __init__(
@@ -45,6 +47,8 @@ class Server:
         base_url: str,
         key: str,
         environment: Mapping[str, str],
+        *,
+        patient: bool = True,
         sleep: Callable[[float], None] = time.sleep,
         attempts: int = _ATTEMPTS,
     ) -> None:
@@ -58,6 +62,7 @@ class Server:
         self._origin = _origin(base_url)
         self._key = key
         self._environment = environment
+        self._attempts, self._timeout = (_ATTEMPTS, _TIMEOUT) if patient else (1, _SHORT)
         self._sleep = sleep
         self._attempts = attempts
         self._session: Session | None = None
@@ -121,7 +126,7 @@ class Server:
         for left in range(self._attempts - 1, -1, -1):
             try:
                 answer = self._connected().request(
-                    method, url, headers=headers, timeout=_TIMEOUT, stream=True,
+                    method, url, headers=headers, timeout=self._timeout, stream=True,
                     allow_redirects=False, proxies=self._proxies(url), **given,
                 )  # fmt: skip
             except requests.RequestException as error:
