@@ -93,7 +93,7 @@ def _listeners(
         rows,
         StepSummary(commands, rows, page),
         Annotations(commands, Path(place.inputs.working_directory or ".")),
-        *told_elsewhere(place, decision),
+        *told_elsewhere(place, event, decision, rows),
     ]
 
 

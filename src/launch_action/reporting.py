@@ -21,9 +21,18 @@ from launch_action.wiring import Workplace
 _SHORTEST_SECRET = 4
 
 
-def told_elsewhere(place: Workplace, decision: Decision) -> list[Listener]:
+def told_elsewhere(
+    place: Workplace, event: GitHubContext, decision: Decision, rows: LegRows
+) -> list[Listener]:
     """The listeners that speak to other machines, whom nobody waits for after a cancellation."""
-    return [RunRecords(place)] if decision.trusted and decision.run else []
+    found: list[Listener] = []
+    if decision.mode == "preview" and place.inputs.deployment:
+        from launch_action.github.deployment_report import deployment_report
+
+        found.append(deployment_report(place.inputs, event, place.reporter, rows.row))
+    if decision.trusted and decision.run:
+        found.append(RunRecords(place))
+    return found
 
 
 def leg_rows(place: Workplace, event: GitHubContext, decision: Decision) -> LegRows:

@@ -7,19 +7,13 @@ repository; what is left of an edition after cutting is kept beside it.
 
 from __future__ import annotations
 
-import base64
-import fcntl
 import hashlib
 import json
-import os
 import re
-import tarfile
 import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
+
+from support import npm
 
 VERSION = "23.0.2"
 # Of the whole package, in base64, as npm writes it.
@@ -53,8 +47,8 @@ METHODS = ("get", "post", "patch", "put", "delete")
 
 def description(edition: str = GITHUB) -> dict[str, Any]:
     """The paths above, with the components they reach. Fetches the package when it is not there."""
-    cut = _home() / f"github-{edition}-{_key()}.json"
-    with _locked():
+    cut = npm.home() / f"github-{edition}-{_key()}.json"
+    with npm.alone("github"):
         if not cut.exists():
             partial = cut.with_suffix(".partial")
             partial.write_text(json.dumps(_cut(_whole(edition))), "utf-8")
@@ -72,46 +66,14 @@ def missing() -> str:
     return ""
 
 
-def _home() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    home = cache / "launch-action-tests"
-    home.mkdir(parents=True, exist_ok=True)
-    return home
-
-
 def _key() -> str:
     return hashlib.sha256(repr((SHA512, PATHS, FORMAT)).encode()).hexdigest()[:16]
 
 
-@contextmanager
-def _locked() -> Iterator[None]:
-    with (_home() / "github.lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _whole(edition: str) -> dict[str, Any]:
-    with tarfile.open(_package()) as package:
-        member = package.extractfile(f"package/generated/{edition}.json")
-        assert member is not None
-        found: dict[str, Any] = json.load(member)
+    path = f"generated/{edition}.json"
+    found: dict[str, Any] = json.loads(npm.file_of("@octokit/openapi", VERSION, SHA512, path))
     return found
-
-
-def _package() -> Path:
-    """The package as npm's registry serves it. Raises URLError when it cannot be reached."""
-    place = _home() / f"octokit-openapi-{VERSION}.tgz"
-    if not place.exists():
-        registry = os.environ.get("npm_config_registry") or "https://registry.npmjs.org"  # noqa: SIM112  npm's own spelling
-        url = f"{registry.rstrip('/')}/@octokit/openapi/-/openapi-{VERSION}.tgz"
-        with urllib.request.urlopen(url, timeout=120) as answer:
-            content = answer.read()
-        digest = base64.b64encode(hashlib.sha512(content).digest()).decode()
-        assert digest == SHA512, f"{url} is not what was pinned: sha512-{digest}"
-        partial = place.with_suffix(".partial")
-        partial.write_bytes(content)
-        partial.rename(place)
-    return place
 
 
 def _cut(whole: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,8 @@ HEAVY = {
     "module",
     [
         "cli", "launching", "oci.registries", "oci.docker_config",
-        "github.comments", "github.check_runs", "github.pulls", "github.releases",
+        "github.comments", "github.check_runs", "github.deployment_report", "github.pulls",
+        "github.releases",
     ],
 )  # fmt: skip
 def test_a_small_run_imports_nothing_heavy(module: str) -> None:

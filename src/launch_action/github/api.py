@@ -78,6 +78,10 @@ class GitHubApi:
     ) -> None:
         self.close()
 
+    @property
+    def has_token(self) -> bool:
+        return bool(self._token)
+
     def close(self) -> None:
         """Close the connection; a later request opens another one."""
         with self._lock:
