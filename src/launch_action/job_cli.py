@@ -51,6 +51,7 @@ def _add_arguments(name: str, one: argparse.ArgumentParser) -> None:
             "directory of a W&B run, default the latest",
         )  # fmt: skip
         one.add_argument("-n", "--name", dest="job-name", metavar="NAME", help="name of the job")
+        one.add_argument("-d", dest="description", metavar="TEXT", help="the same as --description")
         one.add_argument("-r", dest="python", metavar="VERSION", help="the same as --runtime")
         return
     if name == "list":

@@ -13,6 +13,7 @@ from launch_action.core.git_address import is_git_address
 from launch_action.core.launch import Announce
 from launch_action.core.record_plan import RecordPlan, record, record_only, steps, with_schema
 from launch_action.looking import Looked, look
+from launch_action.registering import registered, to_register
 from launch_action.sources import check_commit
 from launch_action.wiring import StoredJob, Workplace
 
@@ -28,9 +29,11 @@ def create_job(kind: str, path: str, place: Workplace, announce: Announce) -> St
     `path` is, by kind: an address or a checkout; a directory; an image's reference; a W&B run, for
     the latest empty. Raises InputError and what the source, the registry and the store raise.
     """
+    what = to_register(place)
     with ExitStack() as stack:
         plan, archive = _planned(kind, path, place, stack)
-        return _record(plan, place, announce, archive)
+        job = _record(plan, place, announce, archive)
+    return registered(job, what, place, announce)
 
 
 def record_image(place: Workplace, announce: Announce) -> StoredJob:
@@ -120,4 +123,4 @@ def _record(
         "metadata": {"commit": version.commit or None, "remote": version.remote or None},
     }
     announce(outputs)
-    return StoredJob(content, version, registry)
+    return StoredJob(content, version, registry, aliases=plan.aliases)

@@ -17,6 +17,7 @@ from launch_action.core.outputs import Outcome
 from launch_action.core.plan import describe
 from launch_action.core.ports import Content, Traffic
 from launch_action.looking import Looked, look
+from launch_action.registering import registered, to_register
 from launch_action.sources import check_commit
 from launch_action.stored_jobs import find_job, for_registry, is_at_wandb
 from launch_action.wiring import Running, StoredJob, Workplace
@@ -38,7 +39,13 @@ def launch(place: Workplace, outcome: Outcome, log: Log, *, run: bool) -> int:
 
 
 def build(place: Workplace, announce: Announce, *, run: bool) -> StoredJob:
-    """Build and record the source's job; `run` only tells the plan what comes after."""
+    """Build, record and register the source's job; `run` only tells the plan what comes after."""
+    what = to_register(place)
+    return registered(record_job(place, announce, run=run), what, place, announce)
+
+
+def record_job(place: Workplace, announce: Announce, *, run: bool) -> StoredJob:
+    """Build and record the source's job, in its store alone."""
     check_before(place, run=run)
     if place.inputs.docker_image:
         return _existing_image(place, announce, run=run)
@@ -48,8 +55,10 @@ def build(place: Workplace, announce: Announce, *, run: bool) -> StoredJob:
 
 def build_recorded(reference: str, place: Workplace, outcome: Outcome) -> int:
     """Build a recorded job from its source; its aliases move to the version that is written."""
+    what = to_register(place)
     with _look_again(reference, place) as (there, looked):
-        carry_out(there, looked, outcome.announce)
+        job = carry_out(there, looked, outcome.announce)
+    registered(job, what, place, outcome.announce)
     outcome.announce({"run_status": "skipped"})
     return 0
 
@@ -94,7 +103,8 @@ def carry_out(place: Workplace, looked: Looked, announce: Announce) -> StoredJob
     announce({"job_name": looked.plan.job_name, "metadata": source_metadata(looked)})
     launched = execute(looked.plan, world(place, looked, content, announce))
     tell(place, announce, content.traffic)
-    return StoredJob(content, launched.version, looked.plan.store.kind == "registry")
+    registry = looked.plan.store.kind == "registry"
+    return StoredJob(content, launched.version, registry, aliases=looked.plan.aliases)
 
 
 def _existing_image(place: Workplace, announce: Announce, *, run: bool) -> StoredJob:

@@ -16,8 +16,9 @@ from launch_action.core.reference import Tag
 from launch_action.core.release_aliases import Release, moving_aliases, own_aliases, read_release
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobVersion
-from launch_action.launching import build, carry_out, check_before, source_metadata, tell
+from launch_action.launching import carry_out, check_before, record_job, source_metadata, tell
 from launch_action.looking import Looked, look
+from launch_action.registering import registered, to_register
 from launch_action.wiring import StoredJob, Workplace
 
 
@@ -29,9 +30,10 @@ def release(
     `key` is the job's in launch.yaml. What was built of the commit before is promoted by digest:
     what was previewed is what is released, also where its base image has moved since.
     """
+    what = to_register(place)
     known = tuple(map(asked_alias, place.inputs.alias))
     if place.inputs.docker_image:
-        job = build(place, announce, run=run)
+        job = record_job(place, announce, run=run)
     else:
         check_before(place, run=run)
         with look(place, run=run) as looked:
@@ -40,8 +42,9 @@ def release(
             looked = replace(looked, plan=replace(looked.plan, aliases=known))
             job = _promoted(place, looked, announce) or carry_out(place, looked, announce)
     named = name_release(JobStore(job.content), job.version, tag, _names(job, key), place)
-    announce({"tags": [str(alias) for alias in dict.fromkeys((*known, *named))]})
-    return job
+    aliases = tuple(dict.fromkeys((*known, *named)))
+    announce({"tags": [str(alias) for alias in aliases]})
+    return registered(replace(job, aliases=aliases), what, place, announce)
 
 
 def name_release(

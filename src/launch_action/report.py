@@ -48,6 +48,7 @@ def result_lines(values: Mapping[str, Any]) -> Iterator[str]:
         "version": values["job"],
         "image": values["image"],
         "aliases": ", ".join(values["tags"] or ()),
+        "W&B": _wandb_line((values["metadata"] or {}).get("wandb") or {}),
         "built": {True: "no: the build key was known", False: "yes"}.get(values["cache_hit"]),
         "run": _run_line(values),
         "page": values["run_url"],
@@ -73,6 +74,13 @@ def _run_line(values: Mapping[str, Any]) -> str:
     code = values["run_exit_code"]
     told = f"{values['run_id']} {values['run_status']}"
     return told if code is None else f"{told}, exit code {code}"
+
+
+def _wandb_line(found: Mapping[str, str | None]) -> str:
+    """The job's names at W&B, and the page of the first."""
+    names = [name for name in (found.get("job"), found.get("image_job")) if name]
+    page = found.get("url") or found.get("image_url")
+    return f"{', '.join(names)} {page or ''}".rstrip()
 
 
 class Sink(Protocol):

@@ -21,7 +21,7 @@ from launch_action.core.inputs import Inputs
 from launch_action.core.launch import Announce
 from launch_action.core.plan import StorePlan
 from launch_action.core.ports import Content, Reporter
-from launch_action.core.reference import Repository
+from launch_action.core.reference import Repository, Tag
 from launch_action.core.situation import Situation
 from launch_action.core.version import JobFiles, JobVersion
 
@@ -48,13 +48,16 @@ _CREDENTIAL_VARIABLES = (
 class StoredJob:
     """A job version in its store. `registry` tells whether an engine can pull it from there.
 
-    `wandb_job` names it at W&B, `entity/project/name:v3`, where it is known there.
+    `wandb_job` names it at W&B, `entity/project/name:v3`, where it is known there, and
+    `wandb_image` the job of its image alone. `aliases` are those that it was given now.
     """
 
     content: Content
     version: JobVersion
     registry: bool
     wandb_job: str = ""
+    wandb_image: str = ""
+    aliases: tuple[Tag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

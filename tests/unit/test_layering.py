@@ -17,7 +17,7 @@ SHELL = (
     "step_summary", "streams",
     "wiring", "looking", "building", "launching", "running", "doctor",
     "__main__", "run_plan", "sources", "code_archive", "image_jobs", "job_create",
-    "rebuilding", "stored_jobs", "wandb_jobs", "wandb_running",
+    "rebuilding", "registering", "stored_jobs", "wandb_jobs", "wandb_running",
     "job_cli", "job_commands", "job_text", "job_schema", "run_jobs", "releasing", "cleaning",
     "comparing", "leg_rows", "previews", "row_notes", "reporting", "run_records",
     "queueing", "queue_item", "queue_wait",

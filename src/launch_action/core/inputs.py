@@ -189,6 +189,8 @@ INPUTS: tuple[Input, ...] = (
     Input("wandb-register", "What of the job W&B gets, where there is a key and a project: `blueprint`, `image`, "
           "`both` or `off`; default the blueprint, and both with a queue.", "choice",
           choices=("blueprint", "image", "both", "off"), commands=("launch", "build", "job", "action")),
+    Input("description", "What the job is for, as W&B shows it.", commands=("launch", "build", "job", "action"),
+          metavar="TEXT"),
     Input("wandb-api-key", "Key for W&B; default $WANDB_API_KEY, else this machine's `wandb login`.",
           commands=_STORE, secret=True, metavar="KEY"),
     Input("name", "Name of the run.", commands=_RUN, metavar="NAME"),
@@ -230,7 +232,7 @@ NOT_IN_ACTION = frozenset({
     "compression", "resolve-date", "name", "registry-mirror", "registry-ca", "insecure-registry",
     "require-clean", "allow-rename", "config", "sbom", "provenance", "resource-args", "args",
     "output", "detach", "schema", "ssh", "target", "label", "annotation", "add-host", "network", "shm-size", "ulimit",
-    "no-cache", "pull", "cache-from", "cache-to", "check",
+    "no-cache", "pull", "cache-from", "cache-to", "check", "description",
 })  # fmt: skip
 
 BY_NAME = {one.name: one for one in INPUTS}
@@ -309,6 +311,7 @@ class Inputs:
     on_cancel: str = "stop"
     force: bool = False
     wandb_register: str = ""
+    description: str = ""
     wandb_api_key: str = ""
     name: str = ""
     project: str = ""

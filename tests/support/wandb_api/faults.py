@@ -6,6 +6,16 @@ import re
 from dataclasses import dataclass, field
 
 
+# What W&B says with a status.
+_WORDS = {
+    401: "user is not logged in",
+    403: "permission denied",
+    404: "not found",
+    409: "conflict",
+    429: "rate limit exceeded",
+}
+
+
 @dataclass(slots=True)
 class Fault:
     """What becomes of the requests that match.
@@ -17,13 +27,17 @@ class Fault:
 
     match: str
     status: int = 500
-    message: str = "internal server error"
+    message: str = ""
     times: int = -1
     skip: int = 0
     wait: float = 0.0
     after: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     seen: int = 0
+
+    @property
+    def words(self) -> str:
+        return self.message or _WORDS.get(self.status, "internal server error")
 
     def takes(self, name: str) -> bool:
         """Whether this request is one of those; it is counted."""

@@ -87,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault.status == 0:
             self._break_off()
             return
-        body = json.dumps({"errors": [{"message": fault.message}], "data": None}).encode()
+        body = json.dumps({"errors": [{"message": fault.words}], "data": None}).encode()
         self._send(fault.status, body, fault.headers)
 
     def _break_off(self) -> None:

@@ -1,0 +1,138 @@
+"""Records artifacts at W&B with its SDK, in a process of its own that leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from launch_action import process
+from launch_action.core.dataclass import dataclass
+from launch_action.core.errors import ServiceError
+from launch_action.core.registration import CODE_ID, WandbArtifact
+from launch_action.wandb.account import Account
+
+EXTRA = "launch-action[wandb]"
+# What somebody may have said of how long to wait, and of what stands between here and the server.
+_PASSED = (
+    "WANDB_HTTP_TIMEOUT", "WANDB_INIT_TIMEOUT", "WANDB_X_EXTRA_HTTP_HEADERS",
+    "WANDB_X_GRAPHQL_RETRY_MAX", "WANDB_X_GRAPHQL_RETRY_WAIT_MAX_SECONDS",
+    "WANDB_X_GRAPHQL_TIMEOUT_SECONDS", "WANDB_X_FILE_TRANSFER_RETRY_MAX",
+    "WANDB_X_FILE_TRANSFER_RETRY_WAIT_MAX_SECONDS", "WANDB_APP_URL",
+)  # fmt: skip
+_LONGEST = 3600.0  # seconds
+_FAULTS: Mapping[str, tuple[str, str]] = {
+    "key": ("does not take the key", "set WANDB_API_KEY to a key of it, or `wandb login`"),
+    "entity": ("has no such entity", "check --entity: a user or a team that the key is of"),
+    "permission": (
+        "refuses this to the key",
+        "check --entity and --project",
+    ),
+    "limit": ("is asked too often", "run it again later"),
+    "network": ("cannot be reached", "is WANDB_BASE_URL right, and does this machine reach it?"),
+    "server": ("has a fault", "run it again later"),
+    "other": ("does not do it", "run it again with --verbose"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedArtifact:
+    """A version at W&B: `name` is `entity/project/name:v3`, `url` its page."""
+
+    role: str
+    name: str
+    url: str
+
+
+def has_sdk() -> bool:
+    """Whether the SDK is installed, which is found out without importing it."""
+    from importlib.util import find_spec
+
+    return find_spec("wandb") is not None
+
+
+def record_artifacts(
+    account: Account, artifacts: Sequence[WandbArtifact], folder: Path
+) -> Iterator[RecordedArtifact | str]:
+    """Record artifacts, the content of which is in the folder, in directories by their roles.
+
+    Gives each once it is committed; a text is a warning. Raises ServiceError for what W&B refuses,
+    after those that are recorded.
+    """
+    request = {
+        "base_url": account.base_url,
+        "key": account.key,
+        "entity": account.entity,
+        "project": account.project,
+        "folder": str(folder),
+        "artifacts": [_asked(one) for one in artifacts],
+    }
+    command = [sys.executable, "-I", "-X", "utf8", "-m", "launch_action.wandb.recorder"]
+    environment = process.environment(*_PASSED, HOME=str(folder), TMPDIR=str(folder))
+    try:
+        done = process.run(
+            command,
+            cwd=folder,
+            env={name: value for name, value in environment.items() if value},
+            stdin=json.dumps(request).encode(),
+            timeout=_LONGEST,
+            group=True,
+        )
+    except process.TimedOut as error:
+        raise _refused(account, "network", f"no end after {_LONGEST:.0f} s") from error
+    yield from _told(account, done)
+
+
+def _asked(one: WandbArtifact) -> dict[str, Any]:
+    return {
+        "kind": one.kind,
+        "role": one.role,
+        "name": one.name,
+        "description": one.description,
+        "metadata": dict(one.metadata),
+        "aliases": list(one.aliases),
+        "folder": one.role,
+        "placeholder": CODE_ID if one.code else "",
+    }
+
+
+def _told(account: Account, done: process.Finished) -> Iterator[RecordedArtifact | str]:
+    finished = False
+    for line in done.text.splitlines():
+        said = json.loads(line)
+        match said:
+            case {"recorded": found}:
+                yield RecordedArtifact(found["role"], found["name"], _page(account, found))
+            case {"left": left}:
+                yield (
+                    f"the run that recorded it could not be deleted at W&B: {left['run']} "
+                    f"({left['why']})"
+                )
+            case {"error": error}:
+                raise _refused(account, error["kind"], error["message"])
+            case _:
+                finished = True
+    if not finished:
+        words = done.complaint.replace(account.key, "***")
+        raise ServiceError(
+            f"the W&B SDK ended with code {done.code} before it was done",
+            hint="run it again; what is recorded is not made again",
+            context=words,
+        )
+
+
+def _page(account: Account, found: Mapping[str, Any]) -> str:
+    name, _, version = str(found["name"]).rpartition("/")[2].partition(":")
+    kind = "code" if found["role"] == "code" else "job"
+    where = f"{found['entity']}/{found['project']}/artifacts/{kind}/{name}/{version}"
+    return f"{account.app_url}/{where}"
+
+
+def _refused(account: Account, kind: str, message: str) -> ServiceError:
+    what, hint = _FAULTS[kind]
+    host = urlsplit(account.base_url).netloc
+    entity = f": {account.entity!r}" if kind == "entity" else ""
+    return ServiceError(f"W&B at {host} {what}{entity} ({message})", hint=hint)
