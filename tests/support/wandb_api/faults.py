@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-
 # What W&B says with a status.
 _WORDS = {
     401: "user is not logged in",
