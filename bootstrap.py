@@ -140,42 +140,55 @@ def prepare() -> Path:
     """The directory of a complete environment, made now or by an earlier run."""
     with tempfile.TemporaryDirectory(prefix="launch-action-") as outside:
         python = find_python(outside)
-        place = place_for(python)
+        key = content_key()
+        place = found(python, key) or place_for(python, home(), key)
         if not usable(place):
             began = time.monotonic()
             tool = make(place, python, outside)
             took = time.monotonic() - began
             version = python["version"]
             print(f"launch-action: environment made by {tool}, Python {version}, {took:.1f} s")
-    with suppress(PermissionError):  # another user's, in a shared tool cache
+    with suppress(OSError):  # another user's, in a shared tool cache, or one that is read-only
         os.utime(place)  # `sweep` goes by this time
     return place
 
 
-def place_for(python: Mapping[str, str]) -> Path:
+def found(python: Mapping[str, str], key: str) -> Path | None:
+    """The environment that is there already, if need be where nothing can be written."""
+    places = (place_for(python, root, key) for root in homes())
+    return next((place for place in places if usable(place)), None)
+
+
+def place_for(python: Mapping[str, str], root: Path, key: str) -> Path:
     """Where the environment belongs: its name says all that its content depends on.
 
     Its own path is one of these things (scripts name it), and a tool cache that is mounted in a
     job container has another path there, another Python and another libc.
     """
-    parent = home() / "launch-action" / content_key()
+    parent = root / "launch-action" / key
     name = "cpython-{version}-{machine}".format(**python)
     facts = "\0".join([str(parent), python["executable"], python["libc"]])
     return parent / f"{name}-{hashlib.sha256(facts.encode()).hexdigest()[:8]}"
 
 
-def home() -> Path:
-    """The first directory that can be written: kept between runs if there is such a one."""
+def homes() -> Iterator[Path]:
+    """The directories that an environment may be in; the first is kept between runs."""
     for name in ("RUNNER_TOOL_CACHE", "RUNNER_TEMP"):
         root = os.environ.get(name)
         if root and Path(root).is_absolute():
-            folder = Path(root, "launch-action")
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError:
-                continue
-            if os.access(folder, os.W_OK | os.X_OK):
-                return Path(root)
+            yield Path(root)
+
+
+def home() -> Path:
+    """The first of them that can be written, else a new one."""
+    for root in homes():
+        folder = Path(root, "launch-action")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK | os.X_OK):
+            return root
     return Path(tempfile.mkdtemp(prefix="launch-action-"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from support.machines import (
 
 pytestmark = pytest.mark.network
 
+_STEP = 'exec python3 -I -u -X utf8 "$GITHUB_ACTION_PATH/bootstrap.py"'
 BOOBY_TRAP = "import pathlib; pathlib.Path(__file__).with_name('OWNED').touch()\n"
 
 
@@ -212,6 +214,55 @@ def test_what_a_killed_run_left_is_not_used_and_is_swept_a_day_later(with_uv: Ru
     assert set(environments(with_uv)) == {place, young}
 
 
+def test_killed_while_it_makes_the_environment_it_makes_it_the_next_time(
+    with_uv: Runner,
+) -> None:
+    with with_uv.started({}) as step:
+        partial = waited_for(with_uv.root / "tools" / "launch-action", "*/.partial-*/new/bin")
+        os.killpg(step.process.pid, signal.SIGKILL)
+        step.process.wait(10)
+
+    assert partial.exists(), "it was not killed in the middle"
+    assert with_uv.run({}).code == 0
+    assert [p for p in environments(with_uv) if not p.name.startswith(".")] != []
+
+
+def waited_for(folder: Path, pattern: str) -> Path:
+    """The first path of a pattern, as soon as there is one."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        for path in folder.glob(pattern):
+            return path
+        time.sleep(0.005)
+    raise AssertionError(f"no {pattern} in {folder}")
+
+
+def test_an_environment_in_a_tool_cache_that_is_read_only_is_used(
+    with_uv: Runner, tmp_path: Path
+) -> None:
+    """As an administrator bakes it into a machine's image; root may write anywhere but there."""
+    with_uv.run({})
+    cache = with_uv.root / "tools"
+    (place,) = environments(with_uv)
+    step = shlex.join(["bash", "-e", "-c", _STEP])
+    read_only = f"mount --bind {cache} {cache} && mount -o remount,bind,ro {cache} && exec {step}"
+
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", read_only],
+        cwd=with_uv.workspace,
+        env={**with_uv.environment(), "PATH": f"{with_uv.path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "unshare failed" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"this machine mounts nothing: {done.stderr}")
+
+    assert done.returncode == 0, done.stderr
+    assert "environment made" not in done.stdout
+    assert str(place) in done.stdout
+
+
 def test_environments_unused_for_a_month_are_swept(with_uv: Runner) -> None:
     stale = with_uv.root / "tools" / "launch-action" / ("0" * 16) / "cpython-3.11-x86_64-0"
     stale.mkdir(parents=True)
@@ -306,10 +357,9 @@ def test_the_program_gets_the_signals_of_the_runner(tmp_path: Path) -> None:
     waiting = TELLTALE.replace("    return 0", "    import time\n    time.sleep(60)")
     action = action_with(tmp_path / "action", waiting)
     runner = runner_at(tmp_path, action)
-    step = 'exec python3 -I -u -X utf8 "$GITHUB_ACTION_PATH/bootstrap.py"'
 
     with subprocess.Popen(
-        ["bash", "-e", "-c", step],
+        ["bash", "-e", "-c", _STEP],
         cwd=runner.workspace,
         env=runner.environment(),
         stdout=subprocess.PIPE,

@@ -115,15 +115,13 @@ def test_the_newest_of_the_tool_cache_comes_first(
     assert found == ["3.12.10", "3.12.9", "3.9.18"]
 
 
-def test_a_mounted_tool_cache_has_environments_of_its_own(
-    bootstrap: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_mounted_tool_cache_has_environments_of_its_own(bootstrap: Any, tmp_path: Path) -> None:
     python = bootstrap.describe()
     places = set()
     for folder in ("a", "b"):
-        monkeypatch.setenv("RUNNER_TOOL_CACHE", str(tmp_path / folder))
-        places.add(bootstrap.place_for(python).name)
-        places.add(bootstrap.place_for({**python, "libc": "musl"}).name)
+        for libc in ("glibc", "musl"):
+            facts = {**python, "libc": libc}
+            places.add(bootstrap.place_for(facts, tmp_path / folder, "key").name)
 
     assert len(places) == 4
 
