@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import subprocess
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.action_scene import git
 from support.github_runner import TOKEN, Runner, StepResult
 from support.machines import ROOT
 from support.services import LocalRegistry
 
+pytest_plugins = ["support.action_fixtures"]
 pytestmark = [pytest.mark.network, pytest.mark.registry]
 
 PASSWORD = "registry-pass-4711"
@@ -29,28 +27,6 @@ out = pathlib.Path(os.environ["LAUNCH_OUTPUT_DIR"])
 (out / "metrics.json").write_text(json.dumps({"accuracy": 0.75}))
 print("tomli", tomli.loads("a = 1"))
 """
-
-
-def git(folder: Path, *arguments: str) -> str:
-    who = {
-        "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a",
-        "GIT_COMMITTER_EMAIL": "a@b", "GIT_CONFIG_GLOBAL": os.devnull,
-    }  # fmt: skip
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=folder,
-        env=os.environ | who,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.strip()
-
-
-@pytest.fixture(scope="module")
-def tool_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Kept between the tests of this file, as on a self-hosted runner."""
-    return tmp_path_factory.mktemp("tool-cache")
 
 
 @pytest.fixture
@@ -76,7 +52,7 @@ def runner(tmp_path: Path, tool_cache: Path) -> Runner:
         root=tmp_path / "runner",
         action=ROOT,
         workspace=workspace,
-        path=os.environ["PATH"],
+        path=f"{tool_cache / 'bin'}:{os.environ['PATH']}",
         payload={"repository": {"default_branch": "main", "full_name": "acme/mono"}},
         github={"GITHUB_SHA": commit},
         also={
@@ -85,12 +61,6 @@ def runner(tmp_path: Path, tool_cache: Path) -> Runner:
             "PIP_FIND_LINKS": "",
         },
     )
-
-
-@pytest.fixture
-def repository(request: pytest.FixtureRequest) -> str:
-    """A repository of the test's own."""
-    return f"acme/{hashlib.sha256(request.node.name.encode()).hexdigest()[:12]}"
 
 
 @pytest.fixture
@@ -190,37 +160,6 @@ def test_the_same_commit_again_is_a_cache_hit_with_the_same_digest(
     assert "environment made" not in second.raw
 
 
-def fork(runner: Runner) -> Runner:
-    head = {
-        "sha": runner.github["GITHUB_SHA"],
-        "ref": "main",
-        "repo": {"full_name": "mallory/mono"},
-    }
-    payload: dict[str, Any] = {
-        "action": "opened",
-        "number": 7,
-        "repository": {"default_branch": "main", "full_name": "acme/mono"},
-        "pull_request": {"number": 7, "head": head, "base": {"ref": "main"}},
-    }
-    merge = {
-        "GITHUB_SHA": "f" * 40, "GITHUB_REF": "refs/pull/7/merge", "GITHUB_REF_NAME": "7/merge",
-        "GITHUB_REF_TYPE": "branch", "GITHUB_HEAD_REF": "main", "GITHUB_BASE_REF": "main",
-    }  # fmt: skip
-    return replace(runner, event="pull_request", payload=payload, github=merge)
-
-
-def test_a_fork_is_built_and_neither_pushed_nor_run(
-    runner: Runner, inputs: dict[str, str], registry: LocalRegistry, repository: str
-) -> None:
-    result = succeeded(fork(runner).run(inputs))
-
-    assert registry.tags(repository) == []
-    assert result.outputs["pushed"] == "false"
-    assert result.outputs["run-status"] == "skipped"
-    assert "tomli {" not in result.raw
-    assert "latest" not in result.outputs["tags"].split()
-
-
 def test_a_job_that_fails_fails_the_step_and_leaves_the_outputs(
     runner: Runner, inputs: dict[str, str]
 ) -> None:
@@ -250,15 +189,3 @@ def test_an_input_that_does_not_exist_is_the_runner_s_warning(
     result = runner.run(inputs | {"imgae": "x", "push": "perhaps"})
 
     assert "Unexpected input(s) 'imgae'" in result.warnings[0]
-
-
-def test_nothing_of_the_workspace_is_imported(
-    runner: Runner, inputs: dict[str, str], tmp_path: Path
-) -> None:
-    owned = tmp_path / "owned"
-    for name in ("yaml.py", "tomli.py", "github.py", "docker.py", "sitecustomize.py"):
-        (runner.workspace / name).write_text(f"open({str(owned)!r}, 'w')\n")
-
-    succeeded(runner.run(inputs | {"run": "false"}))
-
-    assert not owned.exists()
