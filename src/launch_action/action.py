@@ -53,7 +53,9 @@ def _decided(
     try:
         inputs = read_action_inputs(commands, environment)
         event = load_context(environment)
-        return inputs, event, decide(event.facts(foreign=_is_foreign(event, inputs)), inputs)
+        decision = decide(event.facts(foreign=_is_foreign(event, inputs)), inputs)
+        _check_preview(event, decision, inputs)
+        return inputs, event, decision
     except LaunchError as error:
         commands.add_summary(render_failure(error))
         raise
@@ -134,6 +136,20 @@ def allowed(inputs: Inputs, decision: Decision) -> Inputs:
         comment=False,
         deployment=False,
     )
+
+
+def _check_preview(event: GitHubContext, decision: Decision, inputs: Inputs) -> None:
+    """Raise InputError where a comment's preview would be of the default branch's commit.
+
+    Such an event does not say which commit the pull request has, and a person has seen one.
+    """
+    by_comment = decision.mode == "preview" and event.event_name == "issue_comment"
+    if by_comment and _checked_out(inputs) == event.sha:
+        raise InputError(
+            f"the checkout is at the default branch's commit {event.sha[:12]}, not at that of "
+            f"pull request #{event.pull_request}",
+            hint="give actions/checkout the commit that was looked at, as `ref:`",
+        )
 
 
 def _is_foreign(event: GitHubContext, inputs: Inputs) -> bool:

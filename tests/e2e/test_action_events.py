@@ -223,6 +223,18 @@ def test_who_allows_it_previews_a_fork(
     assert {PREVIEW, f"sha-{scene.commits.head}"} <= set(registry.tags(repository))
 
 
+def test_a_comment_s_preview_needs_the_commit_that_was_looked_at(
+    scene: Scene, inputs: dict[str, str], registry: LocalRegistry, repository: str
+) -> None:
+    wishes = inputs | {"mode": "preview", "allow-untrusted": "true"}
+
+    error = refused(scene.at(events.issue_comment).run(wishes))
+    succeeded(scene.at(events.issue_comment, scene.commits.head).run(wishes))
+
+    assert "not at that of pull request #12" in error
+    assert {PREVIEW, f"sha-{scene.commits.head}"} <= set(registry.tags(repository))
+
+
 def test_allowing_it_gives_a_plain_fork_s_event_nothing(
     scene: Scene, inputs: dict[str, str], registry: LocalRegistry, repository: str
 ) -> None:

@@ -45,6 +45,26 @@ def test_links_between_documents_lead_somewhere() -> None:
             assert (path.parent / target).exists(), (path.name, target)
 
 
+def test_every_trap_names_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "action.md").read_text("utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+
+    assert len(named) > 40
+    for path, test in named:
+        assert f"def {test}(" in (ROOT / path).read_text("utf-8"), (path, test)
+
+
+def test_the_action_s_page_names_only_inputs_and_outputs_that_exist() -> None:
+    text = (ROOT / "docs" / "action.md").read_text("utf-8")
+    by_mode = text[text.index("## Inputs by mode") : text.index("## Outputs")]
+    outputs = text[text.index("## Outputs") : text.index("## Permissions")]
+    first = "\n".join(line.split("|")[1] for line in by_mode.splitlines() if line.startswith("| `"))
+    told = "\n".join(line.split("|")[2] for line in outputs.splitlines() if line.startswith("| "))
+
+    assert set(re.findall(r"`([a-z-]+)`", first)) <= {row.name for row in INPUTS}
+    assert set(re.findall(r"`([a-z-]+)`", told)) == {output.action_name for output in OUTPUTS}
+
+
 def test_every_command_has_help() -> None:
     assert "{launch,build,run" not in parser("").format_help()
     for command in ("launch", "build", "run", "action", "doctor"):
