@@ -247,6 +247,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
     from launch_action.launching import build_recorded, launch, run_existing, show_plan
+    from launch_action.stored_jobs import is_at_wandb
     from launch_action.wiring import Workplace, is_untrusted, now, take_environment
 
     environment = take_environment()
@@ -257,7 +258,8 @@ def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
     run, recorded = chosen.command == "launch", getattr(chosen, "recorded", None)
     try:
         if chosen.command == "run" or getattr(chosen, "job", None):
-            _refuse_build_options(chosen)
+            if not (chosen.command == "launch" and is_at_wandb(chosen.job, place)):
+                _refuse_build_options(chosen)
             code = run_existing(chosen.job, place, outcome, log)
         elif chosen.dry_run:
             return _print_plan(show_plan(place, outcome, recorded, run=run), chosen.json)

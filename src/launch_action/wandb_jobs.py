@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from launch_action.core.aliases import asked_alias
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import StoreError
+from launch_action.core.inputs import INPUTS, Inputs
 from launch_action.core.job import CodeSource, GitSource, ImageSource
 from launch_action.core.layers_plan import timestamp
 from launch_action.core.plan import StorePlan
@@ -134,11 +135,16 @@ def record_image_job(found: ReadJob, place: Workplace) -> StoredJob:
 
 
 def built_before(found: ReadJob, place: Workplace) -> StoredJob | None:
-    """The version of the local store that was built of this very job version, if there is one."""
+    """The version of the local store that was built of this very job version, if there is one.
+
+    None where something is asked of the build: that build is the one to run.
+    """
     from launch_action.core.job import read_job
     from launch_action.core.store import JobStore
     from launch_action.oci.layout import LayoutContent
 
+    if _asks_of_build(place.inputs):
+        return None
     name = place.inputs.job_name or found.reference.name
     content = LayoutContent(place.store_directory / name, name)
     store = JobStore(content)
@@ -149,6 +155,12 @@ def built_before(found: ReadJob, place: Workplace) -> StoredJob | None:
     if document.own.get("wandb") != found.origin:
         return None
     return StoredJob(content, version, registry=False, wandb_job=str(found.reference))
+
+
+def _asks_of_build(inputs: Inputs) -> bool:
+    default = Inputs()
+    asked = (row.field for row in INPUTS if "build" in row.commands and "run" not in row.commands)
+    return any(getattr(inputs, name) != getattr(default, name) for name in asked)
 
 
 def alias_of(reference: ArtifactReference) -> Tag:

@@ -17,6 +17,7 @@ import pytest
 from support.program import Ended, Machine, succeeded
 from support.repositories import Work, make_repository
 from support.wandb_api.server import WandbServer, serve
+from support.wandb_put import job_files, put_artifact
 from support.wandb_sdk import VERSION, Sdk, install
 from support.watching import watching
 
@@ -37,6 +38,15 @@ with wandb.init(config={"lr": 1.0, "kept": "yes"}) as run:
     print("attached", run.id, run.config.lr, len(run.config.get("long", "")), flush=True)
     if "fail" in sys.argv:
         sys.exit(3)
+"""
+# Its file of settings is one that a launch may override.
+MANAGED = """\
+import json, pathlib, wandb
+from wandb.sdk import launch
+pathlib.Path("conf.json").write_text('{"lr": 1, "kept": 2}')
+with wandb.init() as run:
+    launch.manage_config_file("conf.json")
+    run.log({"lr": json.loads(pathlib.Path("conf.json").read_text())["lr"]})
 """
 RUNNERS = [
     pytest.param("local-process", id="process"),
@@ -159,6 +169,32 @@ def test_an_online_run_is_the_run_that_was_started(
             for path in folder.rglob("*") if path.is_file())  # fmt: skip
     for place in (ended.err.encode(), ended.out.encode(), *watched.lines, *left):
         assert wandb.key.encode() not in place
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_job_at_w_and_b_is_the_input_of_its_runs(
+    job: Job, wandb: WandbServer, python_base_layout: Path, runner: str
+) -> None:
+    name = f"acme/inputs-{runner}"
+    files = {"main.py": MANAGED.encode(), "requirements.txt": f"wandb=={VERSION}\n".encode()}
+    code = put_artifact(wandb, f"{name}/code-x", files, kind="code")
+    source = {"artifact": f"wandb-artifact://_id/{code}", "entrypoint": ["python", "main.py"]}
+    put_artifact(wandb, f"{name}/x", job_files("artifact", source))
+    config = {"overrides": {"files": {"conf.json": {"lr": 0.25}}}}
+    machine = replace(job.machine, also={"WANDB_BASE_URL": wandb.url, "WANDB_API_KEY": wandb.key})
+
+    # Built on the way, with what is asked of the build.
+    ended = succeeded(machine.run(
+        "launch", "-j", f"{name}/x", "-e", "acme", "-r", runner, "-c", json.dumps(config), "--json",
+        "--base-image", f"oci:{python_base_layout}", "--resolve-date", "latest", cwd=job.directory,
+    ))  # fmt: skip
+
+    (run,) = wandb.runs(name)
+    (version,) = wandb.versions(f"{name}/x")
+    assert run["name"] == ended.document["run_id"]
+    assert version["used"] == [run["id"]]
+    assert ended.document["metrics"] == {"lr": 0.25}
+    assert "debug-core" not in ended.err
 
 
 def test_a_job_without_a_run_at_w_and_b_says_so_and_is_no_failure(

@@ -5,6 +5,7 @@ So it works with an engine that does not see this machine's directories, and who
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator
 from contextlib import closing
 from http import HTTPStatus
@@ -23,6 +24,8 @@ from launch_action.runners.supervise import Ended, Interruption
 
 # What a job's own file of the name of its log is called here.
 _ITS_LOG = f"{LOG}.job"
+# What W&B's SDK links to its own log in every run's directory: nobody misses it.
+_OF_THE_SDK = re.compile(r"/wandb/(?:offline-)?run-[^/]+/logs/debug-core\.log$")
 _CHUNK = 1024 * 1024
 _SHOWN = 5
 
@@ -96,6 +99,7 @@ class Collection:
             self.reporter.warning(
                 f"interrupted: the output in {str(self.outputs)!r} is not complete"
             )
-        if found.left_out:
-            shown = "; ".join(f"{name!r} {why}" for name, why in found.left_out[:_SHOWN])
-            self.reporter.warning(f"left out of the output ({len(found.left_out)}): {shown}")
+        left_out = [(name, why) for name, why in found.left_out if not _OF_THE_SDK.search(name)]
+        if left_out:
+            shown = "; ".join(f"{name!r} {why}" for name, why in left_out[:_SHOWN])
+            self.reporter.warning(f"left out of the output ({len(left_out)}): {shown}")
