@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import assert_never
 
-from launch_action.action_inputs import read_action_inputs
+from launch_action.action_inputs import Given, read_action_inputs
 from launch_action.annotations import Annotations, annotated
 from launch_action.core.dataclass import replace
 from launch_action.core.errors import InputError, LaunchError, SourceError
@@ -21,7 +23,7 @@ from launch_action.github.summary import render_failure
 from launch_action.report import Report
 from launch_action.reporting import leg_rows, page_of, told_elsewhere
 from launch_action.step_summary import StepSummary
-from launch_action.wiring import Workplace, now, take_environment
+from launch_action.wiring import Workplace, names_no_job, now, take_environment
 
 
 def run_action(outcome: Outcome) -> int:  # noqa: ARG001  # each leg has an outcome of its own
@@ -30,7 +32,7 @@ def run_action(outcome: Outcome) -> int:  # noqa: ARG001  # each leg has an outc
     commands = WorkflowCommands()
     environment = take_environment()
     with annotated(commands):
-        inputs, event, decision = _decided(commands, environment)
+        given, inputs, event, decision = _decided(commands, environment)
     if environment.get("RUNNER_DEBUG") == "1":
         inputs = replace(inputs, verbose=True)
     reporter = Report(commands)
@@ -43,26 +45,37 @@ def run_action(outcome: Outcome) -> int:  # noqa: ARG001  # each leg has an outc
     place = Workplace(
         allowed(inputs, decision), environment, reporter, now(), untrusted=not decision.trusted
     )
-    return _act(commands, place, event, decision)
+    return _act(commands, place, event, decision, given)
 
 
 def _decided(
     commands: WorkflowCommands, environment: Mapping[str, str]
-) -> tuple[Inputs, GitHubContext, Decision]:
+) -> tuple[Given, Inputs, GitHubContext, Decision]:
     """Inputs, event and mode; what is wrong with them stands in the summary."""
-    try:
-        inputs = read_action_inputs(commands, environment)
+    with _summarised(commands):
+        inputs, given = read_action_inputs(commands, environment)
         event = load_context(environment)
         decision = decide(event.facts(foreign=_is_foreign(event, inputs)), inputs)
         _check_preview(event, decision, inputs)
-        return inputs, event, decision
+        return given, inputs, event, decision
+
+
+@contextmanager
+def _summarised(commands: WorkflowCommands) -> Iterator[None]:
+    """What fails in the block fails before there is any leg that would be told of."""
+    try:
+        yield
     except LaunchError as error:
         commands.add_summary(render_failure(error))
         raise
 
 
 def _act(
-    commands: WorkflowCommands, place: Workplace, event: GitHubContext, decision: Decision
+    commands: WorkflowCommands,
+    place: Workplace,
+    event: GitHubContext,
+    decision: Decision,
+    given: Given,
 ) -> int:
     match decision.mode:
         case "cleanup":
@@ -70,14 +83,46 @@ def _act(
                 return _clean(place, event, decision)
         case "preview" | "release" | "update" | "launch" | "build":
             told = Listeners(_listeners(commands, place, event, decision), place.reporter)
-            return run_legs(Flow(place, event, decision, commands, told), _legs(place))
+            return _run(Flow(place, event, decision, commands, told), given)
         case _:
             assert_never(decision.mode)
 
 
-def _legs(place: Workplace) -> Sequence[Leg]:
-    """The jobs of this step."""
-    return (Leg("", place.inputs, place.inputs.job_name),)
+def _run(flow: Flow, given: Given) -> int:
+    """Work on the jobs of this step: those of a launch file, or the one of the inputs."""
+    inputs = flow.place.inputs
+    if inputs.job or names_no_job(inputs):
+        code = _run_listed(flow, given)
+        if code is not None:
+            return code
+    return run_legs(flow, (Leg("", inputs, inputs.job_name),))
+
+
+def _run_listed(flow: Flow, given: Given) -> int | None:
+    """Work on the jobs of the launch file; None where there is none."""
+    from launch_action.many_jobs import open_listed
+
+    keys = tuple(filter(None, re.split(r"[\s,]+", flow.place.inputs.job)))
+    verbose = flow.place.inputs.verbose
+
+    def narrowed(inputs: Inputs) -> Inputs:
+        return replace(allowed(inputs, flow.decision), verbose=verbose)
+
+    with ExitStack() as stack:
+        with annotated(flow.commands, _directory(flow.place)), _summarised(flow.commands):
+            listed = stack.enter_context(open_listed(flow.place, given, keys, narrowed))
+        if listed is None:
+            return None
+        from launch_action.many_flow import run_listed
+
+        triples = zip(listed.jobs, listed.inputs, listed.names, strict=True)
+        legs = [Leg(job.key, inputs, name) for job, inputs, name in triples]
+        place = replace(flow.place, checkout=listed.checkout)
+        return run_listed(replace(flow, place=place), legs, listed.file.name)
+
+
+def _directory(place: Workplace) -> Path:
+    return Path(place.inputs.working_directory or ".")
 
 
 def _listeners(
@@ -94,7 +139,7 @@ def _listeners(
     return [
         rows,
         StepSummary(commands, rows, page),
-        Annotations(commands, Path(place.inputs.working_directory or ".")),
+        Annotations(commands, _directory(place)),
         *told_elsewhere(place, event, decision, rows),
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from launch_action.core.errors import InputError
 from launch_action.core.input_values import read_inputs, secret_texts, with_build_options
@@ -15,14 +15,22 @@ _ACTION_INPUTS = {
 }
 
 
-def read_action_inputs(commands: WorkflowCommands, environment: Mapping[str, str]) -> Inputs:
-    """The inputs of the step. Raises InputError; no error shows a secret that is not masked yet."""
+Given = Mapping[str, str | Sequence[str]]
+
+
+def read_action_inputs(
+    commands: WorkflowCommands, environment: Mapping[str, str]
+) -> tuple[Inputs, Given]:
+    """The inputs of the step, and what of them was given, as it was.
+
+    Raises InputError; no error shows a secret that is not masked yet.
+    """
     values = action_values(environment)
     _mask(commands, values)
     given = with_build_options(values)
     more = {name: text for name, text in given.items() if name not in values}
     _mask(commands, {name: text for name, text in more.items() if isinstance(text, str)})
-    return read_inputs(given, environment)
+    return read_inputs(given, environment), {name: text for name, text in given.items() if text}
 
 
 def _mask(commands: WorkflowCommands, values: Mapping[str, str]) -> None:

@@ -52,12 +52,15 @@ class Annotations:
 
 
 @contextmanager
-def annotated(commands: WorkflowCommands) -> Iterator[None]:
-    """Annotate an expected failure of what is done before, or without, any leg."""
+def annotated(commands: WorkflowCommands, directory: Path | None = None) -> Iterator[None]:
+    """Annotate an expected failure of what is done before, or without, any leg.
+
+    With a `directory`, in which the checkout is looked for, at the file that is at fault.
+    """
     try:
         yield
     except LaunchError as error:
-        annotate(commands, error)
+        annotate(commands, error, directory)
         raise
 
 
@@ -70,7 +73,8 @@ def annotate(
     """Annotate one failure; an interruption is none, and GitHub tells of it itself."""
     if isinstance(error, Interrupted):
         return
-    file, line = _place(error.message, directory, leg) if directory and leg else ("", 0)
+    context = leg.inputs.build_context if leg else ""
+    file, line = _place(error.message, directory, context) if directory else ("", 0)
     text = f"{error.message}\nhint: {error.hint}"
     commands.error(text, title=_title(error.code, leg), file=file, line=line)
 
@@ -79,7 +83,7 @@ def _title(code: str, leg: Leg | None) -> str:
     return f"launch-action: {code}" + (f" ({leg.key})" if leg and leg.key else "")
 
 
-def _place(message: str, directory: Path, leg: Leg) -> tuple[str, int]:
+def _place(message: str, directory: Path, build_context: str) -> tuple[str, int]:
     """File, from the repository's root, and line (0: none) that an error begins with.
 
     Only a file that is in the checkout counts: an address with a port looks the same.
@@ -88,7 +92,7 @@ def _place(message: str, directory: Path, leg: Leg) -> tuple[str, int]:
     top = _top(directory) if match else None
     if match is None or top is None:
         return "", 0
-    for parent in dict.fromkeys((leg.inputs.build_context, "")):
+    for parent in dict.fromkeys((build_context, "")):
         path = PurePosixPath(parent, match["file"])
         if not path.is_absolute() and ".." not in path.parts and (top / path).is_file():
             return str(path), int(match["line"] or 0)

@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import json
 import os
 import re
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from launch_action import __version__
-from launch_action.core.errors import BuildError, InputError, Interrupted, LaunchError, Terminated
+from launch_action.core.errors import InputError, Interrupted, LaunchError, Terminated
 from launch_action.core.input_values import read_inputs
 from launch_action.core.inputs import INPUTS, Command, Input, Inputs
 from launch_action.core.outputs import Outcome
 from launch_action.core.spelling import nearest
 from launch_action.job_cli import NOT_TO_CREATE, add_job_commands, job_command
+from launch_action.process import end_all
 from launch_action.report import Report, open_sink, printable
 from launch_action.streams import flush, prepare_streams, unwritable, writer
+from launch_action.unforeseen import unforeseen
+
+if TYPE_CHECKING:
+    from launch_action.wiring import Workplace
 
 _DESCRIPTION = "Turn a commit into a job: a versioned, runnable blueprint with a container image."
 # As `cat` ends in `cat | head`.
 _NOBODY_READS = 128 + signal.SIGPIPE
-# What a machine that is full, read-only, forbidden or exhausted answers: no defect of ours.
-_MACHINE = frozenset({
-    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
-    errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG,
-})  # fmt: skip
 _COMMANDS: Mapping[Command, str] = {
     "launch": "build a job version from the checkout, record it, and run it",
     "build": "build a job version from the checkout and record it",
@@ -151,7 +150,7 @@ def main() -> NoReturn:
         code = _NOBODY_READS
     except Exception as error:  # the one place: what no part of the program has foreseen
         # C code that is interrupted may make another exception of it (imports of C modules do).
-        ended = _interruption(told[0]) if told else _unforeseen(error)
+        ended = _interruption(told[0]) if told else unforeseen(error)
         code = _failed(ended, outcome, as_json=as_json)
     # Nothing is left to clean up: a signal from here on ends the process as it does by default.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -173,6 +172,7 @@ def _listen() -> list[int]:
 
     def tell(number: int, _frame: FrameType | None) -> NoReturn:
         told.append(number)
+        end_all()
         raise KeyboardInterrupt if number == signal.SIGINT else _TerminatedError
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -248,10 +248,16 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
 def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
     from launch_action.launching import build_recorded, launch, run_existing, show_plan
     from launch_action.stored_jobs import is_at_wandb
-    from launch_action.wiring import Workplace, is_untrusted, now, take_environment
+    from launch_action.wiring import (
+        Workplace,
+        is_untrusted,
+        names_no_job,
+        now,
+        take_environment,
+    )
 
     environment = take_environment()
-    inputs = _read(chosen, environment)
+    inputs = read_inputs(_given(chosen), environment)
     report = Report(open_sink(sys.stderr))
     place = Workplace(inputs, environment, report, now(), is_untrusted(environment))
     log = writer(sys.stderr if chosen.json else sys.stdout)
@@ -261,6 +267,12 @@ def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
             if not (chosen.command == "launch" and is_at_wandb(chosen.job, place)):
                 _refuse_build_options(chosen)
             code = run_existing(chosen.job, place, outcome, log)
+        elif (
+            recorded is None
+            and names_no_job(inputs)
+            and (found := _listed(chosen, place, outcome, log)) is not None
+        ):
+            return found
         elif chosen.dry_run:
             return _print_plan(show_plan(place, outcome, recorded, run=run), chosen.json)
         elif recorded is not None:
@@ -274,6 +286,31 @@ def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
         raise
     _print_result(outcome, as_json=chosen.json)
     return code
+
+
+def _listed(
+    chosen: argparse.Namespace, place: Workplace, outcome: Outcome, log: Callable[[bytes], None]
+) -> int | None:
+    """Build the jobs that a launch file lists; None where there is none that does."""
+    from launch_action.many_jobs import open_listed
+
+    run = chosen.command == "launch"
+    with open_listed(place, _given(chosen), place.inputs.only) as listed:
+        if listed is None:
+            return None
+        from launch_action.many_launches import launch_listed, listed_lines, show_listed
+
+        if chosen.dry_run:
+            return _print_plan(show_listed(listed, place, outcome, run=run), chosen.json)
+        try:
+            code = launch_listed(listed, place, outcome, log, run=run)
+        finally:
+            if not chosen.json:
+                for line in listed_lines(outcome.values):
+                    _print(printable(line))
+        if chosen.json:
+            _print(json.dumps(outcome.document(), indent=2))
+        return code
 
 
 def _refuse_build_options(chosen: argparse.Namespace) -> None:
@@ -297,9 +334,12 @@ def _refuse_build_options(chosen: argparse.Namespace) -> None:
 
 
 def _read(chosen: argparse.Namespace, environment: Mapping[str, str]) -> Inputs:
+    return read_inputs(_given(chosen), environment)
+
+
+def _given(chosen: argparse.Namespace) -> dict[str, str | list[str]]:
     given = vars(chosen)
-    values = {known.name: given[known.name] for known in INPUTS if given.get(known.name)}
-    return read_inputs(values, environment)
+    return {known.name: given[known.name] for known in INPUTS if given.get(known.name)}
 
 
 def _print_plan(document: Mapping[str, Any], as_json: bool) -> int:
@@ -307,7 +347,8 @@ def _print_plan(document: Mapping[str, Any], as_json: bool) -> int:
         _print(json.dumps(document, indent=2))
         return 0
     for step in document["plan"]:
-        _print(printable(f"{step['step']:<13}{step['detail']}"))
+        job = f"[{step['job']}] " if "job" in step else ""
+        _print(printable(f"{job}{step['step']:<13}{step['detail']}"))
     return 0
 
 
@@ -340,24 +381,6 @@ def _harmless(line: str) -> str:
     from launch_action.github.commands import inert
 
     return inert(line)
-
-
-def _unforeseen(error: Exception) -> LaunchError:
-    """What nobody has foreseen: the machine's refusal, or a defect, which is told in full."""
-    if isinstance(error, OSError) and error.errno in _MACHINE:
-        where = f": {error.filename!r}" if error.filename else ""
-        return BuildError(
-            f"the machine refuses, {(error.strerror or str(error)).lower()}{where}",
-            hint="free some space, or check owner and permissions; TMPDIR and "
-            "LAUNCH_ACTION_CACHE choose other directories",
-        )
-    import traceback
-
-    return LaunchError(
-        f"this is a defect of launch-action {__version__}",
-        hint="report it with the lines above; they hold no credential, but do look",
-        context="".join(traceback.format_exception(error)),
-    )
 
 
 def _print(text: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import Interrupted, LaunchError
+from launch_action.core.launch import Announce
 from launch_action.core.legs import Leg, Listeners
 from launch_action.core.mode import Decision
 from launch_action.core.outputs import Outcome, output_text
@@ -96,7 +97,7 @@ class _Progress:
 def _work(flow: Flow, leg: Leg, progress: _Progress) -> int:
     place = replace(flow.place, inputs=leg.inputs)
     run = flow.decision.run
-    job = _recorded(flow, leg, place, progress, run=run)
+    job = recorded(flow, leg, place, progress.announce, run=run)
     if not run:
         progress.announce({"run_status": "skipped"})
         return 0
@@ -106,17 +107,14 @@ def _work(flow: Flow, leg: Leg, progress: _Progress) -> int:
         return run_stored(job, silent, Running(progress.announce, write))
 
 
-def _recorded(
-    flow: Flow,
-    leg: Leg,
-    place: Workplace,
-    progress: _Progress,
-    *,
-    run: bool,
-) -> StoredJob:
-    """The leg's job version, built, or of a release found and promoted."""
+def recorded(flow: Flow, leg: Leg, place: Workplace, announce: Announce, *, run: bool) -> StoredJob:
+    """The leg's job version, built, or of a release found and promoted.
+
+    Of several jobs each is recorded in a process of its own: what it has to tell goes through the
+    reporter of `place` and through `announce` alone.
+    """
     if flow.decision.mode == "release":
         from launch_action.releasing import release
 
-        return release(place, progress.announce, flow.event.tag, key=leg.key, run=run)
-    return build(place, progress.announce, run=run)
+        return release(place, announce, flow.event.tag, key=leg.key, run=run)
+    return build(place, announce, run=run)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,6 +32,11 @@ ALLOWED = (
 TimedOut = subprocess.TimeoutExpired
 # Seconds between two looks at whether a program is wanted still, and for it to end in order.
 _LOOK, _GRACE = 0.1, 1.0
+
+
+# What threads have started and wait for; the main thread ends its own as its exception passes.
+_of_threads: set[subprocess.Popen[bytes]] = set()
+_over: list[bool] = []
 
 
 class StoppedError(Exception):
@@ -91,10 +97,11 @@ def run(
         process_group=0 if leads else None,
     ) as child:
         try:
-            if stop:
-                out, err = _stoppable(child, stdin, timeout, stop)
-            else:
-                out, err = child.communicate(stdin, timeout)
+            with _waited_for(child):
+                if stop:
+                    out, err = _stoppable(child, stdin, timeout, stop)
+                else:
+                    out, err = child.communicate(stdin, timeout)
         except BaseException:
             _end(child, _GRACE)
             if leads:
@@ -121,6 +128,38 @@ def _stoppable(
     raise TimedOut(child.args, timeout or 0)
 
 
+def end_all() -> None:
+    """End what threads wait for, and whatever they start from now on: the whole program ends.
+
+    For a signal's handler: its exception reaches the main thread alone, which waits for the others.
+    """
+    _over.append(True)
+    for child in tuple(_of_threads):
+        _tell(child)
+
+
+@contextmanager
+def _waited_for(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    if threading.current_thread() is threading.main_thread():
+        yield
+        return
+    _of_threads.add(child)
+    try:
+        if _over:
+            _tell(child)
+        yield
+    finally:
+        _of_threads.discard(child)
+
+
+def _tell(child: subprocess.Popen[bytes]) -> None:
+    """Tell a program to end, and those that it has started where it leads a group of its own."""
+    child.terminate()
+    with suppress(ProcessLookupError):
+        if child.returncode is None and os.getpgid(child.pid) == child.pid:
+            os.killpg(child.pid, signal.SIGTERM)
+
+
 @contextmanager
 def talk(
     arguments: Sequence[str | os.PathLike[str]],
@@ -138,7 +177,8 @@ def talk(
         stderr=subprocess.DEVNULL,
     )
     try:
-        yield child
+        with _waited_for(child):
+            yield child
     finally:
         for pipe in (child.stdin, child.stdout):
             _close(pipe)
@@ -170,9 +210,10 @@ def follow(
         process_group=0,
     ) as child:
         try:
-            for text in child.stdout or ():
-                line(text.decode("utf-8", "replace").rstrip("\r\n"))
-            return child.wait()
+            with _waited_for(child):
+                for text in child.stdout or ():
+                    line(text.decode("utf-8", "replace").rstrip("\r\n"))
+                return child.wait()
         finally:
             _end(child, grace)
 
@@ -198,7 +239,7 @@ def stream(
             stderr=complaint,
         )
         try:
-            with child.stdout or open(os.devnull, "rb") as out:  # noqa: PTH123
+            with _waited_for(child), child.stdout or open(os.devnull, "rb") as out:  # noqa: PTH123
                 yield from iter(lambda: out.read(chunk), b"")
             if child.wait() != 0:
                 complaint.seek(0)

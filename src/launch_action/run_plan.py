@@ -117,6 +117,12 @@ def read_config(text: str) -> LaunchConfig:
     )
 
 
+def read_run_files(inputs: Inputs) -> None:
+    """Read `--config` and `--resource-args` now, for all who ask later. Raises InputError."""
+    read_config(inputs.config)
+    read_resource_args(inputs.resource_args)
+
+
 _NO_CONFIG = LaunchConfig()
 
 

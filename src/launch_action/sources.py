@@ -75,7 +75,7 @@ def open_source(place: Workplace, build_context: str) -> Iterator[Source]:
     if uri and not _is_address(uri):
         yield _directory(place, uri)
         return
-    with _open_checkout(place, build_context) as checkout:
+    with open_checkout(place, build_context) as checkout:
         yield Source(checkout, partial(open_context, _changed(place, checkout, build_context)))
 
 
@@ -128,13 +128,16 @@ def _below(code: DirectoryContext, build_context: str) -> Iterator[SourceContext
 
 
 @contextmanager
-def _open_checkout(place: Workplace, build_context: str) -> Iterator[Checkout]:
-    """The checkout to build: of `--uri`, else the one around the directory.
+def open_checkout(place: Workplace, build_context: str) -> Iterator[Checkout]:
+    """The checkout to build: of `--uri`, else the one around the directory, looked at once.
 
     On a pull request that is the commit which a person pushed, unless `pr-commit` is `merge`: the
     checkout's own is a merge that GitHub makes anew and throws away.
     """
     inputs = place.inputs
+    if place.checkout:
+        yield place.checkout
+        return
     if inputs.uri:
         with _fetched(place, inputs.uri, inputs.git_hash, build_context) as found:
             yield found

@@ -26,6 +26,7 @@ from launch_action.core.situation import Situation
 from launch_action.core.version import JobFiles, JobVersion
 
 if TYPE_CHECKING:
+    from launch_action.core.checkout import Checkout
     from launch_action.oci.docker_config import DockerCredentials
     from launch_action.oci.registries import Registries
     from launch_action.wandb.account import Account
@@ -77,7 +78,7 @@ class Workplace:
     event that an outsider can cause: nothing of a package is run for it. `login_host` is the
     registry that the registry password is for where no image is named. `artifact` is the name under
     which the directory of `--uri` was recorded before, `recorded` are the files of a recorded job
-    that is built.
+    that is built. `checkout` is the source where it was looked at already, for several jobs of it.
     """
 
     inputs: Inputs
@@ -88,6 +89,7 @@ class Workplace:
     login_host: str = ""
     artifact: str = ""
     recorded: JobFiles | None = None
+    checkout: Checkout | None = None
 
     @cached_property
     def directory(self) -> Path:
@@ -187,6 +189,11 @@ def take_environment() -> dict[str, str]:
         if name in _CREDENTIAL_VARIABLES or name.startswith("INPUT_"):
             del os.environ[name]
     return found
+
+
+def names_no_job(inputs: Inputs) -> bool:
+    """Whether it is left to a launch file at the commit which jobs are meant."""
+    return bool(inputs.only) or not (inputs.entry_point or inputs.uri or inputs.docker_image)
 
 
 def in_actions(environment: Mapping[str, str]) -> bool:

@@ -34,7 +34,7 @@ def test_an_empty_input_is_none_in_either() -> None:
 
     composite = {"LAUNCH_INPUTS": json.dumps(empty)}
     for environment in (composite, container_inputs(empty)):
-        assert read_action_inputs(WorkflowCommands(), environment) == Inputs()
+        assert read_action_inputs(WorkflowCommands(), environment) == (Inputs(), {})
 
 
 def test_options_that_are_no_inputs_are_not_taken_from_variables() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "src"
 PACKAGE = "launch_action"
-COMMON = ("process", "cache", "engine")
+COMMON = ("process", "cache", "engine", "workers")
 EDGES = ("git", "code", "oci", "builders", "runners", "github", "report", "wandb", "wandb_runs")
 SHELL = (
     "cli", "action", "action_inputs", "annotations", "flow", "image_user", "job_log",
@@ -21,6 +21,7 @@ SHELL = (
     "job_cli", "job_commands", "job_text", "job_schema", "run_jobs", "releasing", "cleaning",
     "comparing", "leg_rows", "previews", "row_notes", "reporting", "run_records",
     "queueing", "queue_item", "queue_wait",
+    "many_jobs", "many_builds", "many_launches", "many_flow", "discovering", "unforeseen",
 )  # fmt: skip
 # What core may not import: each is a way to touch the world.
 EFFECTS = {

@@ -51,7 +51,8 @@ def parse_entrypoint(text: str) -> tuple[str, ...]:
     if not words or not words[0]:
         raise InputError(
             "input 'entry-point' is required",
-            hint="the command that starts the job, such as --entry-point 'python train.py'",
+            hint="the command that starts the job, such as --entry-point 'python train.py'; "
+            "or list jobs in launch.yaml",
         )
     for word in words:
         _check_inside(word)

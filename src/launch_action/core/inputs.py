@@ -54,6 +54,8 @@ INPUTS: tuple[Input, ...] = (
           flags=("-j",), commands=("launch", "action"), metavar="JOB"),
     Input("only", "Jobs of launch.yaml to take, by their keys; default all of them.", "list",
           commands=("launch", "build"), metavar="KEY"),
+    Input("parallel", "How many jobs of launch.yaml are built at once; default the number of CPUs, 4 at most.",
+          metavar="NUMBER"),
     Input("uri", "Where the source is: address of a git repository (https, ssh, or host:path), or a "
           "directory, which is recorded as it is; default the checkout.", flags=("-u",), metavar="URI"),
     Input("docker-image", "Image that is the job as it is: it is recorded by its digest, and nothing is built.",
@@ -226,13 +228,23 @@ INPUTS: tuple[Input, ...] = (
 # Inputs that action.yml, which holds at most 30, takes in `build-options` alone.
 NOT_IN_ACTION = frozenset({
     "store", "git-token", "ssh-key", "builder", "python", "base-image", "resource", "verbose", "comment", "priority",
-    "on-cancel", "force",
+    "on-cancel", "force", "parallel",
     "uri", "docker-image", "git-hash", "pr-commit", "git-username", "ssh-known-hosts", "allow-file", "check-remote",
     "job-name-style", "requirements", "extras", "groups", "install-project", "compile",
     "compression", "resolve-date", "name", "registry-mirror", "registry-ca", "insecure-registry",
     "require-clean", "allow-rename", "config", "sbom", "provenance", "resource-args", "args",
     "output", "detach", "schema", "ssh", "target", "label", "annotation", "add-host", "network", "shm-size", "ulimit",
     "no-cache", "pull", "cache-from", "cache-to", "check", "description",
+})  # fmt: skip
+
+# Options that a job in launch.yaml may have. What stands there is of the commit: it says what the
+# job is and what it may use, never where things go, with which login, or what is trusted.
+IN_LAUNCH_FILE = frozenset({
+    "entry-point", "job-name", "job-name-style", "alias", "build-context", "base-image", "python",
+    "requirements", "extras", "groups", "install-project", "builder", "dockerfile", "build-arg",
+    "target", "label", "annotation", "shm-size", "ulimit", "compile", "compression", "platform",
+    "resolve-date", "sbom", "provenance", "schema", "set", "env", "timeout", "resource-args", "args",
+    "fail-if", "set-var", "queue", "priority", "project", "entity",
 })  # fmt: skip
 
 BY_NAME = {one.name: one for one in INPUTS}
@@ -245,6 +257,7 @@ class Inputs:
     mode: str = "auto"
     job: str = ""
     only: tuple[str, ...] = ()
+    parallel: str = ""
     uri: str = ""
     docker_image: str = ""
     git_hash: str = ""

@@ -59,15 +59,17 @@ class Outcome:
 
     def document(self, error: LaunchError | None = None) -> dict[str, Any]:
         """The one JSON document: every key always there, and `error` where there was one."""
-        if error is None:
-            return dict(self.values)
-        described = {
-            "code": error.code,
-            "exit": error.exit_code,
-            "message": error.message,
-            "hint": error.hint,
-        }
-        return {**self.values, "error": described}
+        return dict(self.values) if error is None else {**self.values, "error": described(error)}
+
+
+def described(error: LaunchError) -> dict[str, Any]:
+    """An error as the JSON document has it."""
+    return {
+        "code": error.code,
+        "exit": error.exit_code,
+        "message": error.message,
+        "hint": error.hint,
+    }
 
 
 def output_text(value: Any) -> str:
@@ -79,5 +81,5 @@ def output_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
-        return "\n".join(map(str, value))
+        return "\n".join("" if one is None else str(one) for one in value)
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)

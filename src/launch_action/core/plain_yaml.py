@@ -48,6 +48,18 @@ for _tag, _pattern, _first in _RESOLUTION:
 _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 
 
+def compose_yaml(text: str) -> tuple[yaml.Node | None, _Loader]:
+    """The nodes of a text's one document, with their lines, and what makes their values.
+
+    Raises YamlError. An alias is the very node that it names: nothing is written out.
+    """
+    try:
+        loader = _Loader(text)
+        return loader.get_single_node(), loader
+    except (RecursionError, ValueError, OverflowError) as error:
+        raise YamlError(str(error)) from error
+
+
 def read_yaml(text: str, *, texts: bool = False) -> Any:
     """The one document of a text; with `texts` every scalar as it is written. Raises YamlError."""
     loader = yaml.BaseLoader if texts else _Loader

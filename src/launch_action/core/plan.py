@@ -290,6 +290,12 @@ def chosen_job_name(inputs: Inputs, default: str) -> tuple[str, tuple[str, ...]]
     return name, (f"job name {inputs.job_name!r} is recorded as {name!r}",)
 
 
+def planned_name(inputs: Inputs, origin: Checkout | Directory, build_context: str) -> str:
+    """The name that the job of these inputs gets. Raises InputError for its entry point."""
+    script = script_of(parse_entrypoint(inputs.entry_point), build_context)
+    return _job_name(inputs, origin, script)[0]
+
+
 def _job_name(
     inputs: Inputs, origin: Checkout | Directory, script: str
 ) -> tuple[str, tuple[str, ...]]:

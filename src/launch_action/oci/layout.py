@@ -52,6 +52,11 @@ class LayoutContent:
         return self._blobs.name
 
     @property
+    def directory(self) -> Path:
+        """Where it lies."""
+        return self._files.root
+
+    @property
     def traffic(self) -> Traffic:
         """Bytes newly written and bytes read; there are no requests."""
         return self._blobs.traffic

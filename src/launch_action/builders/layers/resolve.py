@@ -110,7 +110,8 @@ class Uv:
         everywhere = ["--color", "never", "--no-progress"]
         command = [str(self.program), *arguments, *everywhere]
         try:
-            return process.run(command, cwd=cwd, env=values, timeout=timeout)
+            # With what it has started: it ends no builder of a package that it waits for.
+            return process.run(command, cwd=cwd, env=values, timeout=timeout, group=True)
         except process.TimedOut:
             raise BuildError(
                 f"uv {arguments[0]} did not end in {timeout / 60:.0f} minutes",

@@ -1,0 +1,161 @@
+"""The action with a launch file: one step for all jobs of the repository, and one report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.services import LocalRegistry
+from support.workflow import Workflow, good, workflow
+
+pytest_plugins = ["support.action_fixtures"]
+pytestmark = [pytest.mark.registry, pytest.mark.network]
+
+SCRIPT = """\
+import json, os, pathlib
+print("::error::hello from", os.environ["WHO"])
+pathlib.Path(os.environ["LAUNCH_OUTPUT_DIR"], "metrics.json").write_text(json.dumps({"ok": 1}))
+"""
+FILE = """\
+defaults:
+  entry-point: python main.py
+jobs:
+  train:
+    build-context: jobs/train
+    env: {WHO: train}
+  Evaluate:
+    build-context: jobs/evaluate
+    env: {WHO: evaluate}
+"""
+
+
+@pytest.fixture
+def flow(
+    tmp_path: Path, registry: LocalRegistry, repository: str, python_base: str, tool_cache: Path
+) -> Iterator[Workflow]:
+    image = f"{registry.address}/{repository}"
+    with workflow(tmp_path, image, python_base, tool_cache) as made:
+        del made.inputs["entry-point"]
+        made.work.write({f"jobs/{name}/main.py": SCRIPT for name in ("train", "evaluate")})
+        made.work.commit({"launch.yaml": FILE})
+        yield made
+
+
+def test_all_jobs_are_built_into_repositories_of_their_own(
+    flow: Workflow, registry: LocalRegistry, repository: str
+) -> None:
+    result = good(flow.push())
+
+    outputs = result.outputs
+    wanted = [f"{flow.image}/train", f"{flow.image}/evaluate"]
+    assert [line.partition("@")[0] for line in outputs["job"].splitlines()] == wanted
+    assert outputs["tags"].splitlines() == [f"sha-{flow.commit}", "main", "latest"]
+    assert outputs["pushed"] == "true"
+    assert outputs["run-status"] == "skipped"
+    metadata = json.loads(outputs["metadata"])
+    assert metadata["file"] == "launch.yaml"
+    assert [one["key"] for one in metadata["jobs"]] == ["train", "Evaluate"]
+    assert metadata["jobs"][1]["image"] == outputs["image"].splitlines()[1]
+    assert "latest" in registry.tags(f"{repository}/evaluate")
+    assert set(result.artifacts) == set(outputs["image"].splitlines())
+    assert {"[train] build", "[Evaluate] build"} <= set(result.log.of("group"))
+    assert result.summary.startswith("### ✅ 2 jobs")
+    for key in ("train", "Evaluate"):
+        assert f"<b>{key}</b>" in result.summary
+
+
+def test_the_jobs_of_the_input_alone_are_built(
+    flow: Workflow, registry: LocalRegistry, repository: str
+) -> None:
+    result = good(flow.push(job="evaluate", job_name="eval"))
+
+    assert result.outputs["job"].startswith(f"{flow.image}/evaluate@")
+    assert result.outputs["job-name"] == "eval"
+    assert registry.tags(f"{repository}/train") == []
+
+
+def test_the_runs_follow_one_another_and_no_line_of_theirs_is_a_command(flow: Workflow) -> None:
+    result = good(flow.push(run="true"))
+
+    said = [line for line in result.log.text.splitlines() if "hello from" in line]
+    assert said == ["::error::hello from train", "::error::hello from evaluate"]
+    assert result.log.of("error") == []
+    assert result.outputs["run-status"] == "succeeded"
+    assert json.loads(result.outputs["metrics"]) == {"train": {"ok": 1}, "Evaluate": {"ok": 1}}
+    assert len(set(result.outputs["run-id"].splitlines())) == 2
+
+
+def test_a_failing_job_stops_no_other_and_is_annotated(flow: Workflow) -> None:
+    text = FILE.replace("train:\n    build-context: jobs/train", "train:\n    build-context: gone")
+    flow.work.commit({"launch.yaml": text})
+
+    result = flow.push(run="true")
+
+    assert result.code == 3, result.raw
+    assert result.outputs["job"].splitlines()[0] == ""
+    assert result.outputs["job"].splitlines()[1].startswith(f"{flow.image}/evaluate@")
+    assert result.outputs["run-status"] == "succeeded"
+    first, second = json.loads(result.outputs["metadata"])["jobs"]
+    assert first["error"]["code"] == "source"
+    assert second["run_exit_code"] == 0
+    (error,) = [one for one in result.log.commands if one.name == "error"]
+    assert error.properties["title"] == "launch-action: source (train)"
+    assert result.summary.startswith("### ❌ 1 of 2 jobs failed")
+    assert "gone" in result.summary
+
+
+def test_a_wrong_file_is_annotated_at_its_line(flow: Workflow) -> None:
+    flow.work.commit({"launch.yaml": FILE.replace("env: {WHO: train}", "envs: {WHO: train}")})
+
+    result = flow.push()
+
+    assert result.code == 2, result.raw
+    (error,) = [one for one in result.log.commands if one.name == "error"]
+    assert (error.properties["file"], error.properties["line"]) == ("launch.yaml", "6")
+    assert "did you mean 'env'?" in error.data
+    assert "unknown option" in result.summary
+
+
+def test_a_preview_has_the_aliases_of_its_pull_request(
+    flow: Workflow, registry: LocalRegistry, repository: str
+) -> None:
+    good(flow.pull(7))
+
+    for key in ("train", "evaluate"):
+        assert "pr-7" in registry.tags(f"{repository}/{key}")
+        assert "latest" not in registry.tags(f"{repository}/{key}")
+
+
+def test_a_release_promotes_each_job(
+    flow: Workflow, registry: LocalRegistry, repository: str
+) -> None:
+    before = good(flow.push())
+
+    result = good(flow.tag("v1.2.3"))
+
+    assert result.outputs["job"] == before.outputs["job"]
+    for key in ("train", "evaluate"):
+        assert {"v1.2.3", "v1"} <= set(registry.tags(f"{repository}/{key}"))
+
+
+def test_without_trust_the_file_says_nothing_of_where_anything_goes(
+    flow: Workflow, registry: LocalRegistry, repository: str
+) -> None:
+    elsewhere = f"acme/{hashlib.sha256(repository.encode()).hexdigest()[:12]}"
+    flow.work.commit({"launch.yaml": f"image: {registry.address}/{elsewhere}\n{FILE}"})
+    del flow.inputs["image"]
+    head = {"sha": flow.commit, "ref": "x", "repo": {"full_name": "mallory/mono-jobs"}}
+    pull = {"number": 9, "head": head, "base": {"ref": "main", "sha": "b" * 40}, "state": "open"}
+    ref = {"GITHUB_REF": "refs/pull/9/merge", "GITHUB_SHA": "f" * 40}
+    payload = {"action": "opened", "number": 9, "pull_request": pull}
+
+    result = good(flow.step("pull_request", ref, {"run": "true"}, payload))
+    own = good(flow.push())
+
+    assert result.outputs["pushed"] == "false"
+    assert registry.address not in result.outputs["job"]
+    assert result.outputs["run-status"] == "skipped"
+    assert own.outputs["job"].startswith(f"{registry.address}/{elsewhere}/train@")
