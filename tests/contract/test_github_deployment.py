@@ -59,6 +59,10 @@ def deployments(github_api: GitHubServer) -> Iterator[Deployments]:
         yield Deployments(api, RUN)
 
 
+def ensure(deployments: Deployments, wanted: Deployment) -> Deployment:
+    return deployments.ensure(wanted, deployments.of(wanted.pull_request))
+
+
 def states(server: GitHubServer) -> dict[tuple[str, str], list[str]]:
     """The states of every deployment by its job and the first letter of its commit."""
     repository = server.repository()
@@ -74,7 +78,7 @@ def states(server: GitHubServer) -> dict[tuple[str, str], list[str]]:
 def test_a_deployment_is_as_a_preview_is(
     github_api: GitHubServer, deployments: Deployments
 ) -> None:
-    made = deployments.ensure(TRAIN)
+    made = ensure(deployments, TRAIN)
 
     (found,) = github_api.repository().deployments.values()
     assert (made.number, made.commit, made.job) == (found["id"], HEAD, "train")
@@ -92,7 +96,7 @@ def test_neither_a_base_that_went_on_nor_pending_checks_are_in_the_way(
     github_api.repository().behind.add(HEAD)
     github_api.repository().contexts[HEAD] = {"ci": "pending", "lint": "failure"}
 
-    assert deployments.ensure(TRAIN).commit == HEAD
+    assert ensure(deployments, TRAIN).commit == HEAD
 
 
 def test_a_merge_is_not_taken_for_a_deployment(
@@ -102,7 +106,7 @@ def test_a_merge_is_not_taken_for_a_deployment(
     github_api.fail(Fault("status", status=202, body=body), "POST")
 
     with pytest.raises(Refused, match="202 Auto-merged main"):
-        deployments.ensure(TRAIN)
+        ensure(deployments, TRAIN)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +124,7 @@ def test_a_refusal_is_in_githubs_words(
     github_api.fail(refused(status, words), "POST")
 
     with pytest.raises(Refused, match=f"#12: {status} {re.escape(words)}") as caught:
-        deployments.ensure(TRAIN)
+        ensure(deployments, TRAIN)
 
     assert (caught.value.permission == "deployments: write") == (status == 403)
     assert github_api.count("POST") == 1
@@ -136,7 +140,7 @@ def test_a_fault_while_making_leaves_one(
 ) -> None:
     github_api.fail(fault, "POST")
 
-    made = deployments.ensure(TRAIN)
+    made = ensure(deployments, TRAIN)
 
     assert list(github_api.repository().deployments) == [made.number]
 
@@ -147,7 +151,7 @@ def test_a_fault_that_lasts_while_making_is_an_error(
     github_api.fail(refused(502, "Server Error"), "POST", times=9)
 
     with pytest.raises(Refused, match="502"):
-        deployments.ensure(TRAIN)
+        ensure(deployments, TRAIN)
 
     assert github_api.count("POST") == 2
 
@@ -155,10 +159,10 @@ def test_a_fault_that_lasts_while_making_is_an_error(
 def test_a_run_again_takes_the_same_deployment(
     github_api: GitHubServer, deployments: Deployments
 ) -> None:
-    made = deployments.ensure(TRAIN)
+    made = ensure(deployments, TRAIN)
     deployments.tell(made, "failure")
 
-    assert deployments.ensure(TRAIN) == made
+    assert ensure(deployments, TRAIN) == made
     assert len(github_api.repository().deployments) == 1
 
 
@@ -174,16 +178,16 @@ def test_a_run_again_takes_the_same_deployment(
 def test_another_commit_environment_pull_request_or_job_is_another_deployment(
     deployments: Deployments, other: Deployment
 ) -> None:
-    assert deployments.ensure(TRAIN).number != deployments.ensure(other).number
+    assert ensure(deployments, TRAIN).number != ensure(deployments, other).number
 
 
 def test_a_head_that_was_pushed_back_is_a_newer_deployment(
     github_api: GitHubServer, deployments: Deployments
 ) -> None:
-    first = deployments.ensure(TRAIN)
-    second = deployments.ensure(preview(OLDER))
+    first = ensure(deployments, TRAIN)
+    second = ensure(deployments, preview(OLDER))
 
-    third = deployments.ensure(TRAIN)
+    third = ensure(deployments, TRAIN)
 
     assert first.number < second.number < third.number
 
@@ -191,10 +195,10 @@ def test_a_head_that_was_pushed_back_is_a_newer_deployment(
 def test_what_others_deployed_is_not_ours(
     github_api: GitHubServer, deployments: Deployments
 ) -> None:
-    made = deployments.ensure(TRAIN)
+    made = ensure(deployments, TRAIN)
     stored = github_api.repository().deployments
     for payload in ("", "{", "7", {}, {"job": "x", "leg": "x"}, {"pull_request": 12, "job": "x"}):
-        deployments.ensure(preview(OLDER, "other"))
+        ensure(deployments, preview(OLDER, "other"))
         stored[max(stored)]["payload"] = payload
 
     assert deployments.of(12) == (made,)
@@ -203,7 +207,7 @@ def test_what_others_deployed_is_not_ours(
 def test_a_payload_may_come_back_as_text(
     github_api: GitHubServer, deployments: Deployments
 ) -> None:
-    made = deployments.ensure(TRAIN)
+    made = ensure(deployments, TRAIN)
     github_api.repository().deployments[made.number]["payload"] = json.dumps(
         {"pull_request": 12, "job": "train", "leg": "ci/train"}
     )
@@ -217,9 +221,9 @@ def test_a_payload_may_come_back_as_text(
 def test_a_status_links_to_the_run_and_leaves_the_others_alone(
     github_api: GitHubServer, deployments: Deployments
 ) -> None:
-    first = deployments.ensure(TRAIN)
+    first = ensure(deployments, TRAIN)
     deployments.tell(first, "success")
-    second = deployments.ensure(preview(HEAD, "eval"))
+    second = ensure(deployments, preview(HEAD, "eval"))
     deployments.tell(
         second, "success", description="one\ntwo" + "x" * 200, url="https://wandb.ai/acme/runs/1"
     )
@@ -240,7 +244,7 @@ def test_a_status_links_to_the_run_and_leaves_the_others_alone(
 def test_only_a_web_address_is_linked_to(
     github_api: GitHubServer, deployments: Deployments, url: str
 ) -> None:
-    deployments.tell(deployments.ensure(TRAIN), "success", url=url)
+    deployments.tell(ensure(deployments, TRAIN), "success", url=url)
 
     assert "environment_url" not in github_api.seen[-1].body
 
@@ -248,7 +252,7 @@ def test_only_a_web_address_is_linked_to(
 def test_a_status_is_told_twice_rather_than_not_at_all(
     github_api: GitHubServer, deployments: Deployments
 ) -> None:
-    made = deployments.ensure(TRAIN)
+    made = ensure(deployments, TRAIN)
     github_api.fail(Fault("lose"), "POST")
     github_api.fail(refused(503, "Service unavailable"), "POST")
 
@@ -261,11 +265,11 @@ def test_a_newer_success_makes_the_earlier_ones_of_its_job_inactive(
     github_api: GitHubServer, deployments: Deployments
 ) -> None:
     for commit, state in (("1", "success"), ("2", "failure"), ("3", "in_progress")):
-        one = deployments.ensure(preview(commit * 40))
+        one = ensure(deployments, preview(commit * 40))
         deployments.tell(one, state)  # type: ignore[arg-type]
-    deployments.tell(deployments.ensure(preview("1" * 40, "eval")), "success")
-    deployments.tell(deployments.ensure(preview("1" * 40, "train", pull=13)), "success")
-    last = deployments.ensure(TRAIN)
+    deployments.tell(ensure(deployments, preview("1" * 40, "eval")), "success")
+    deployments.tell(ensure(deployments, preview("1" * 40, "train", pull=13)), "success")
+    last = ensure(deployments, TRAIN)
     deployments.tell(last, "success")
 
     deployments.supersede(last)
@@ -279,8 +283,8 @@ def test_a_newer_success_makes_the_earlier_ones_of_its_job_inactive(
 def test_what_ends_after_a_newer_success_becomes_inactive_itself(
     github_api: GitHubServer, deployments: Deployments
 ) -> None:
-    older = deployments.ensure(preview(OLDER))
-    newer = deployments.ensure(TRAIN)
+    older = ensure(deployments, preview(OLDER))
+    newer = ensure(deployments, TRAIN)
     deployments.tell(newer, "success")
     deployments.supersede(newer)
 
@@ -295,12 +299,12 @@ def test_a_long_history_is_not_asked_through(
     github_api: GitHubServer, deployments: Deployments
 ) -> None:
     for number in range(30):
-        one = deployments.ensure(preview(f"{number:040x}"))
+        one = ensure(deployments, preview(f"{number:040x}"))
         deployments.tell(one, "success")
         deployments.supersede(one)
     before = github_api.count()
 
-    one = deployments.ensure(TRAIN)
+    one = ensure(deployments, TRAIN)
     deployments.tell(one, "success")
     deployments.supersede(one)
 
@@ -312,8 +316,8 @@ def test_cleaning_up_makes_everything_of_the_pull_request_inactive(
 ) -> None:
     for job in ("train", "eval"):
         for commit in (HEAD, OLDER):
-            deployments.tell(deployments.ensure(preview(commit, job)), "success")
-    other = deployments.ensure(preview(HEAD, "train", pull=13))
+            deployments.tell(ensure(deployments, preview(commit, job)), "success")
+    other = ensure(deployments, preview(HEAD, "train", pull=13))
     deployments.tell(other, "success")
 
     assert deployments.deactivate(12, "eval") == 2
@@ -325,7 +329,7 @@ def test_cleaning_up_makes_everything_of_the_pull_request_inactive(
 def test_the_list_of_a_busy_repository_is_read_to_its_end(
     github_api: GitHubServer, deployments: Deployments
 ) -> None:
-    made = deployments.ensure(TRAIN)
+    made = ensure(deployments, TRAIN)
     stored = github_api.repository().deployments
     for number in range(1000, 1250):
         stored[number] = {**stored[made.number], "id": number}
@@ -474,7 +478,7 @@ def test_a_job_of_githubs_own_environment_gets_no_second_deployment(
 ) -> None:
     with client(github_api) as api:
         purpose = Deployments(api)
-        own = purpose.ensure(TRAIN)
+        own = ensure(purpose, TRAIN)
     repository = github_api.repository()
     repository.deployments[own.number] |= {"task": "deploy", "payload": {}}
     with client(github_api) as api:
@@ -584,7 +588,9 @@ from launch_action.github.deployment import Deployment, Deployments
 given = json.loads(sys.stdin.readline())
 api = GitHubApi("acme/mono-jobs", token=given["token"], api_url=given["url"])
 deployments = Deployments(api, "https://github.com/acme/mono-jobs/actions/runs/1")
-made = deployments.ensure(Deployment(0, given["commit"], "preview", 12, given["job"], given["job"]))
+made = deployments.ensure(
+    Deployment(0, given["commit"], "preview", 12, given["job"], given["job"]), deployments.of(12)
+)
 for state in ("queued", "in_progress", "success"):
     deployments.tell(made, state)
 deployments.supersede(made)

@@ -8,7 +8,7 @@ request, because GitHub lists deployments by task, and a busy repository has tho
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from launch_action.core.dataclass import dataclass
@@ -56,25 +56,21 @@ class Deployments:
         found = [one for one in map(_read, listed) if one and one.pull_request == pull_request]
         return tuple(sorted(found, key=lambda one: one.number, reverse=True))
 
-    def ensure(self, wanted: Deployment) -> Deployment:
+    def ensure(self, wanted: Deployment, known: Sequence[Deployment]) -> Deployment:
         """The deployment of this leg and commit: made, or found where this is a run again.
 
-        The number of `wanted` says nothing. What was made though its answer was lost is found.
+        `known` are those of the pull request (`of`); the number of `wanted` says nothing. What was
+        made though its answer was lost is found.
         """
-        for _ in range(2):
-            found = self._newest(wanted)
-            if found:
-                return found
-            try:
-                return self._create(wanted)
-            except Refused as error:
-                if not error.uncertain:
-                    raise
-                lost = error
-        found = self._newest(wanted)
+        found = _newest(wanted, known)
         if found:
             return found
-        raise lost
+        try:
+            return self._create(wanted)
+        except Refused as error:
+            if not error.uncertain:
+                raise
+        return _newest(wanted, self.of(wanted.pull_request)) or self._create(wanted)
 
     def tell(
         self, deployment: Deployment, state: State, *, description: str = "", url: str = ""
@@ -142,14 +138,6 @@ class Deployments:
             for status in self._api.listed(f"/deployments/{number}/statuses", purpose)
         )
 
-    def _newest(self, wanted: Deployment) -> Deployment | None:
-        """The newest of the leg, where it is of this commit and environment."""
-        same = [one for one in self.of(wanted.pull_request) if one.leg == wanted.leg]
-        found = same[0] if same else None
-        if found and (found.commit, found.environment) == (wanted.commit, wanted.environment):
-            return found
-        return None
-
     def _create(self, wanted: Deployment) -> Deployment:
         purpose = _purpose("take a deployment", wanted.pull_request)
         body = {
@@ -173,6 +161,15 @@ class Deployments:
         if made is None:
             raise nonsense(purpose, "its answer is another deployment than was asked for")
         return made
+
+
+def _newest(wanted: Deployment, known: Sequence[Deployment]) -> Deployment | None:
+    """The newest of the leg, where it is of this commit and environment."""
+    same = [one for one in known if one.leg == wanted.leg]
+    found = max(same, key=lambda one: one.number, default=None)
+    if found and (found.commit, found.environment) == (wanted.commit, wanted.environment):
+        return found
+    return None
 
 
 def _task(pull_request: int) -> str:

@@ -121,10 +121,11 @@ class DeploymentReport:
                 "its deployment is GitHub's own, and no second one is made"
             )
             return
+        known = self._deployments.of(self._pull_request)
         for wanted in every:
             if self._interrupted:
                 return
-            made = self._deployments.ensure(replace(wanted, commit=commit))
+            made = self._deployments.ensure(replace(wanted, commit=commit), known)
             self._made[wanted.leg] = made
             self._deployments.tell(made, "queued")
 
