@@ -176,7 +176,8 @@ def with_base(found: ReadJob, place: Workplace) -> Workplace:
     base = found.job.document.base_image
     if not base or place.inputs.base_image:
         return place
-    Reference.parse(base)  # a document of somebody else's names no place of this machine
+    # Spelt out: what a document names is an image of a registry, and neither `oci:DIR` nor `deb:`.
+    base = str(Reference.parse(base))
     place.reporter.warning(
         f"job {found.reference}: W&B mounts its code into {base!r}; here the image is built on that"
     )

@@ -239,6 +239,40 @@ def test_a_remote_with_a_login_is_neither_recorded_nor_shown(at: AtWandb) -> Non
     assert "s3cr3t" not in built.err + built.out
 
 
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ({"remote": "/etc"}, 2, "not an address"),
+        ({"remote": "ext::sh -c touch% x"}, 3, "not a git remote"),
+        ({"commit": "--upload-pack=x"}, 6, "names no commit"),
+        ({"commit": "main"}, 6, "names no commit"),
+        ({"dockerfile": "../../x"}, 2, "outside the build context"),
+        ({"build_context": "/etc"}, 2, "outside the repository"),
+        ({"base_image": "oci:/etc"}, 2, "not an image repository"),
+        ({"base_image": "deb:bookworm"}, 5, "registry-1.docker.io"),
+        ({"entrypoint": ["python", "a\0b"]}, 2, "entry point"),
+        ({"patch": b"--- a/../../x\n+++ b/../../x\n@@ -0,0 +1 @@\n+x\n"}, 3, "does not apply"),
+    ],
+)  # fmt: skip
+def test_a_document_names_nothing_of_this_machine(
+    at: AtWandb, change: dict[str, Any], code: int, words: str
+) -> None:
+    commit = at.git.commit("mono", {"job.py": script("git")})
+    known = {"remote": at.git.url("mono"), "commit": commit, "entrypoint": ["python", "job.py"]}
+    found = {**known, **change}
+    patch, entrypoint = found.pop("patch", b""), found.pop("entrypoint")
+    source = git_source(found.pop("remote"), found.pop("commit"), *entrypoint, **found)
+    put_artifact(at.wandb, "acme/demo/x", job_files("repo", source, patch=patch))
+
+    # With a base of the user's own only where the document's is not what is tried.
+    base = () if "base_image" in change else ("--base-image", at.base)
+    ended = failed(at.run("build", "wandb:acme/demo/x", *base), code)
+
+    assert words in ended.error
+    assert at.machine.leftovers() == []
+    assert not at.machine.store.exists() or not list(at.machine.store.glob("*/index.json"))
+
+
 def test_an_untrusted_event_reads_without_the_key(at: AtWandb, tmp_path: Path) -> None:
     put_artifact(at.wandb, "acme/demo/train", job_files("image", {"image": "a/b"}))
     event = tmp_path / "event.json"

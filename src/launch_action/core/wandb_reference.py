@@ -50,9 +50,10 @@ def parse_job_reference(text: str, entity: str = "", project: str = "") -> Artif
     found = ArtifactReference(owners[0] or entity, owners[1] or project, name, alias or "latest")
     for part, value in (("entity", found.entity), ("project", found.project)):
         if not value:
+            other = "" if text.startswith(PREFIX) else "; a registry's job begins with its host"
             raise InputError(
                 f"the job's {part} at W&B is not known: {text!r}",
-                hint=f"{_HINT}, or give --{part}",
+                hint=f"{_HINT}, or give --{part}{other}",
             )
         if not _OWNER.fullmatch(value):
             raise InputError(f"not a W&B {part}: {value!r}", hint=_HINT)
