@@ -21,15 +21,14 @@ from launch_action.core.image import (
     Manifest,
 )
 from launch_action.core.reference import Tag
+from launch_action.core.tombstone import is_tombstone, make_tombstone
 from launch_action.core.version import (
     JOB_ARTIFACT,
     TITLE,
     WHEELS,
     alias_tag,
     hidden,
-    is_tombstone,
     key_tag,
-    make_tombstone,
     make_version,
     naming_wheels,
     read_version,

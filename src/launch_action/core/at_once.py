@@ -46,6 +46,11 @@ def at_once(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
     return [done[place] for place in range(len(items))]
 
 
+def pause(seconds: float) -> None:
+    """Wait for somebody else."""
+    threading.Event().wait(seconds)
+
+
 class Ahead(Generic[R]):
     """A call that goes on beside what is done in the block; at the block's end it has ended."""
 

@@ -14,10 +14,11 @@ from launch_action.core.artifact import is_plain
 from launch_action.core.at_once import at_once
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import RegistryError, StoreError
-from launch_action.core.image import EMPTY, Descriptor, Manifest
+from launch_action.core.image import Descriptor, Manifest
 from launch_action.core.ports import Collecting, Content, Tagging, read_blob
 from launch_action.core.reference import Digest, Tag
 from launch_action.core.spelling import nearest
+from launch_action.core.tombstone import is_tombstone
 from launch_action.core.version import (
     CODE_TITLE,
     DOCUMENT_TITLE,
@@ -30,9 +31,7 @@ from launch_action.core.version import (
     MadeVersion,
     Recording,
     hidden,
-    is_tombstone,
     key_tag,
-    make_tombstone,
     make_version,
     read_version,
 )
@@ -180,7 +179,12 @@ class JobStore:
             self.meet(aliases)
         keyed = version.build_key and version.digest not in self._complete
         wanted = dict.fromkeys((*([key_tag(version.build_key)] if keyed else ()), *aliases))
-        self._move(version, [tag for tag in wanted if self._named.get(tag) != version])
+        moved = [tag for tag in wanted if self._named.get(tag) != version]
+        self._move(version, moved)
+        if moved and version.digest not in self._written:
+            from launch_action.core.removal import outlast
+
+            outlast(self.content, version, moved, list(wanted))
 
     def aliases(self, version: JobVersion) -> tuple[Tag, ...]:
         """The aliases that reach a version, sorted."""
@@ -201,16 +205,10 @@ class JobStore:
 
         `nonce` must be another one for every call: deleting a tombstone deletes all its tags.
         """
+        from launch_action.core.removal import Removal
+
         self._named.pop(tag, None)
-        found = self.content.get_manifest(tag)
-        if found is None:
-            return False
-        if is_tombstone(found):  # an earlier removal was killed, or could not delete
-            self.content.delete_manifest(found.descriptor.digest)
-            return False
-        if not self.content.delete_tag(tag):
-            self._bury(tag, nonce)
-        return True
+        return Removal(self.content, nonce).alias(tag)
 
     def delete_version(
         self, version: JobVersion, nonce: str, aliases: Iterable[Tag] = ()
@@ -220,29 +218,27 @@ class JobStore:
         Raises StoreError when other aliases reach it. What only it reached is collected where the
         store is a directory; a registry collects by its own rules.
         """
-        tagged = self._tagged(hidden_too=True)
-        mine = [tag for tag, found in tagged if found.digest == version.digest]
-        visible = [tag for tag in mine if not hidden(tag)]
-        kept = sorted(set(visible) - set(aliases))
+        from launch_action.core.removal import Doomed, Removal
+
+        asked = frozenset(aliases)
+        self._refuse_reached(version, asked)
+        self._complete.clear()
+        self._manifests.clear()
+        self._named.clear()
+        gone = Removal(self.content, nonce).versions([Doomed(version, tuple(asked))])
+        if not gone:
+            self._refuse_reached(version, asked)  # an alias has come meanwhile
+        if isinstance(self.content, Collecting):
+            self.content.collect()
+        return gone[0].aliases if gone else ()
+
+    def _refuse_reached(self, version: JobVersion, aliases: frozenset[Tag]) -> None:
+        kept = sorted(set(self.aliases(version)) - aliases)
         if kept:
             raise StoreError(
                 f"job version {version.digest} is still reached by {', '.join(kept)}",
                 hint="delete these aliases too, or move them to another version first",
             )
-        self._complete.clear()
-        self._manifests.clear()
-        self._named.clear()
-        handed_on = self._hand_on_key(version, [found for _, found in tagged])
-        if not self.content.delete_manifest(version.digest):
-            for place, tag in enumerate(tag for tag in mine if tag != handed_on):
-                self.remove_alias(tag, f"{nonce}-{place}")
-            self.content.delete_manifest(version.digest)  # some delete only what has no tag
-        from launch_action.core.notes import remove_note, run_tag
-
-        remove_note(self.content, run_tag(version.digest))
-        if isinstance(self.content, Collecting):
-            self.content.collect()
-        return tuple(visible)
 
     def previous(self, tags: Iterable[Tag]) -> tuple[Manifest, ...]:
         """The image manifests of the versions behind these tags, in their order; missing: none.
@@ -352,21 +348,6 @@ class JobStore:
         else:
             at_once(lambda tag: self.content.put_manifest(version.index, tag), tags)
         self._named |= dict.fromkeys(tags, version)
-
-    def _bury(self, tag: Tag, nonce: str) -> None:
-        tombstone = make_tombstone(nonce)
-        self._put_blob((EMPTY, b"{}"))
-        self.content.put_manifest(tombstone, tag)
-        self.content.delete_manifest(tombstone.descriptor.digest)
-
-    def _hand_on_key(self, version: JobVersion, others: Iterable[JobVersion]) -> Tag | None:
-        """Give the build key's tag to the newest other version with that key, so it stays found."""
-        heirs = [v for v in others if v.build_key == version.build_key and v != version]
-        if not version.build_key or not heirs:
-            return None
-        tag = key_tag(version.build_key)
-        self._move(max(heirs, key=lambda v: (v.created, v.digest)), [tag])
-        return tag
 
     def _unknown(self, selector: str) -> StoreError:
         tags = self._tags(hidden_too=False)

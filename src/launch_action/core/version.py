@@ -1,4 +1,4 @@
-"""The documents of a job version: index, job manifest and tombstone, made and read; and its tags.
+"""The documents of a job version: index and job manifest, made and read; and its tags.
 
 One OCI image index is one job version. Format: OCI image specification 1.1 (image-index.md, and
 manifest.md, "Guidelines for Artifact Usage"); the same recording gives the same bytes.
@@ -16,7 +16,6 @@ from launch_action.core.artifact import make_artifact, make_plain
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import InputError, RegistryError, StoreError
 from launch_action.core.image import (
-    EMPTY,
     MANIFEST_TYPES,
     OCI_INDEX,
     UNKNOWN_PLATFORM,
@@ -28,7 +27,6 @@ from launch_action.core.reference import Digest, Tag
 
 FORMAT = "1"
 JOB_ARTIFACT = "application/vnd.launch-action.job.v1+json"
-TOMBSTONE_ARTIFACT = "application/vnd.launch-action.tombstone.v1+json"
 WANDB_JOB = "application/vnd.wandb.job.v0+json"
 FROZEN = "text/plain; charset=utf-8"
 SCHEMA = "application/schema+json"
@@ -48,7 +46,6 @@ _CREATED = "org.opencontainers.image.created"
 _FORMAT = "dev.launch-action.version"
 _JOB_NAME = "dev.launch-action.job.name"
 _BUILD_KEY = "dev.launch-action.build.key"
-_NONCE = "dev.launch-action.nonce"
 # Marks the job manifest in the index. Not by the descriptor's `artifactType`: tools that know OCI
 # 1.0 write the index anew without that property when they copy it, which would change the digest.
 _KIND = "dev.launch-action.kind"
@@ -60,9 +57,12 @@ BUILT = "dev.launch-action.built"
 
 _BUILD_KEY_TEXT = re.compile(r"[0-9a-f]{64}")
 # `buildcache` is where a builder keeps its cache when nothing else is said.
-# Runs are noted at `sha256-<version>.run`, rows of reports as `core.notes` says.
+# Runs are noted at `sha256-<version>.run`, rows of reports as `core.notes` says, and what is about to
+# be removed is marked as `core.tombstone` says.
 _HIDDEN = re.compile(
-    r"key-[0-9a-f]{32}|sha256-[0-9a-f]{64}.*|report-pr-[0-9]+-[0-9a-f]{16}|buildcache", re.DOTALL
+    r"key-[0-9a-f]{32}|going-[0-9a-f]{32}|sha256-[0-9a-f]{64}.*|report-pr-[0-9]+-[0-9a-f]{16}"
+    r"|buildcache",
+    re.DOTALL,
 )
 _UNTAGGABLE = re.compile(r"[^A-Za-z0-9._-]")
 _MAX_TAG = 128
@@ -214,19 +214,6 @@ def built_of(images: Iterable[Descriptor]) -> tuple[str, ...]:
     return tuple(sorted({x for one in images for x in one.annotations.get(BUILT, "").split()}))
 
 
-def make_tombstone(nonce: str) -> Manifest:
-    """What stands in the place of a removed alias; `nonce` makes it unlike every other one."""
-    return make_artifact(TOMBSTONE_ARTIFACT, [EMPTY], {_NONCE: nonce})[1]
-
-
-def is_tombstone(manifest: Manifest) -> bool:
-    """Whether this manifest says that there is nothing."""
-    try:
-        return manifest.document().get("artifactType") == TOMBSTONE_ARTIFACT
-    except RegistryError:
-        return False
-
-
 def alias_tag(text: str) -> Tag:
     """A branch or another free name as an alias; a hash stands in where nothing usable is left.
 
@@ -253,7 +240,7 @@ def key_tag(build_key: str) -> Tag:
 
 
 def hidden(tag: str) -> bool:
-    """Whether a tag is no alias: a build key's, a note, a build cache, another tool's fallback."""
+    """Whether a tag is no alias: a build key's, a note, a mark, a cache, another tool's own."""
     return _HIDDEN.fullmatch(tag) is not None
 
 
