@@ -11,7 +11,7 @@ from typing import assert_never
 from launch_action.action_inputs import Given, read_action_inputs
 from launch_action.annotations import Annotations, annotated
 from launch_action.core.dataclass import replace
-from launch_action.core.errors import InputError, LaunchError, SourceError
+from launch_action.core.errors import LaunchError, SourceError
 from launch_action.core.inputs import Inputs
 from launch_action.core.legs import Leg, Listener, Listeners
 from launch_action.core.mode import Decision, decide
@@ -80,7 +80,7 @@ def _act(
     match decision.mode:
         case "cleanup":
             with annotated(commands):
-                return _clean(place, event, decision)
+                return _clean(commands, place, event, decision)
         case "preview" | "release" | "update" | "launch" | "build":
             told = Listeners(_listeners(commands, place, event, decision), place.reporter)
             return _run(Flow(place, event, decision, commands, told), given)
@@ -145,17 +145,14 @@ def _listeners(
 
 
 def _clean(
-    place: Workplace,  # noqa: ARG001  # of what is removed
-    event: GitHubContext,
-    decision: Decision,
+    commands: WorkflowCommands, place: Workplace, event: GitHubContext, decision: Decision
 ) -> int:
     """Remove what the event's end leaves over: nothing in one that is not trusted."""
     if not decision.trusted:
         return 0
-    raise InputError(
-        f"mode 'cleanup' is not in this version: {event.event_name!r}",
-        hint="leave the action out for this event, such as by `if:`",
-    )
+    from launch_action.closing import clean_up
+
+    return clean_up(commands, place, event)
 
 
 def allowed(inputs: Inputs, decision: Decision) -> Inputs:

@@ -13,11 +13,13 @@ from launch_action.core.ports import Collecting, Content
 from launch_action.core.reference import Repository, Tag
 from launch_action.core.release_aliases import LATEST, read_release
 from launch_action.core.removal import Doomed, Removal, survey
-from launch_action.core.sweep import Policy, Sweep, plan_sweep
+from launch_action.core.sweep import Policy, Sweep, parse_age, plan_sweep
 from launch_action.stored_jobs import for_registry, local_stores, open_store, registry_reference
 from launch_action.wiring import Workplace
 
 Document = dict[str, Any]
+AGE = "7d"
+KEEP = "10"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,24 @@ class Cleanup:
 
     policy: Policy
     dry_run: bool = False
+
+
+def age_policy(place: Workplace, pulls: frozenset[int]) -> Policy:
+    """The policy of a sweep, by the inputs; previews of these pull requests stay.
+
+    Raises InputError.
+    """
+    keep = place.inputs.keep or KEEP
+    if not (keep.isascii() and keep.isdigit()):
+        raise InputError(
+            f"input 'keep' cannot be {keep!r}", hint="write how many versions stay, such as 10"
+        )
+    return Policy(
+        now=place.started,
+        older_than=parse_age(place.inputs.older_than or AGE),
+        keep=int(keep),
+        open_pulls=pulls,
+    )
 
 
 def clean_all(names: Sequence[str], place: Workplace, wanted: Cleanup) -> Document:

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from launch_action.wiring import Workplace
 
 _HELP = "remove what previews left: their aliases, and the versions that only they reach"
-AGE = "7d"
-KEEP = 10
 
 
 def add_cleanup(
@@ -28,14 +26,6 @@ def add_cleanup(
         help="repository, or job of the local store; default --image, else the local store",
     )  # fmt: skip
     own.add_argument(
-        "--older-than", metavar="AGE",
-        help=f"how old what goes is at least, such as 12h, 7d or 2w; default {AGE}",
-    )  # fmt: skip
-    own.add_argument(
-        "--keep", metavar="N", type=_count,
-        help=f"leave the N newest versions of what may go; default {KEEP}",
-    )  # fmt: skip
-    own.add_argument(
         "-a", "--alias", dest="aliases", metavar="ALIAS", action="append", default=[],
         help="remove this alias, such as pr-12, with what only it reaches, whatever its age; "
         "nothing else goes unless --older-than is said",
@@ -47,18 +37,15 @@ def add_cleanup(
 
 def cleanup_command(chosen: argparse.Namespace, place: Workplace) -> Iterator[str]:
     """Do what was chosen; the lines to print."""
-    from launch_action.cleaning import Cleanup, checked_aliases, clean_all
-    from launch_action.core.sweep import Policy, parse_age
+    from launch_action.cleaning import Cleanup, age_policy, checked_aliases, clean_all
+    from launch_action.core.dataclass import replace
 
     aliases = checked_aliases(chosen.aliases)
-    by_age = chosen.older_than is not None or not aliases
-    policy = Policy(
-        now=place.started,
-        gone=aliases,
-        older_than=parse_age(chosen.older_than or AGE) if by_age else None,
-        keep=KEEP if chosen.keep is None else chosen.keep,
-        open_pulls=_open_pulls(place) if by_age else frozenset(),
-    )
+    by_age = bool(place.inputs.older_than) or not aliases
+    pulls = _open_pulls(place) if by_age else frozenset()
+    policy = replace(age_policy(place, pulls), gone=aliases)
+    if not by_age:
+        policy = replace(policy, older_than=None)
     document = clean_all(chosen.repositories, place, Cleanup(policy, chosen.dry_run))
     return iter([json.dumps(document, indent=2)] if chosen.json else lines(document))
 
@@ -80,12 +67,6 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _short(alias: str) -> str:
     return alias[:16] if alias.startswith("sha-") else alias
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"not a number of versions: {text!r}")
-    return int(text)
 
 
 def _open_pulls(place: Workplace) -> frozenset[int]:

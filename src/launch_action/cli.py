@@ -8,12 +8,13 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from launch_action import __version__
+from launch_action.cleanup_cli import add_cleanup, cleanup_command
 from launch_action.core.errors import InputError, Interrupted, LaunchError, Terminated
 from launch_action.core.input_values import read_inputs
 from launch_action.core.inputs import INPUTS, Command, Input, Inputs
@@ -28,6 +29,9 @@ from launch_action.unforeseen import unforeseen
 if TYPE_CHECKING:
     from launch_action.wiring import Workplace
 
+if TYPE_CHECKING:
+    from launch_action.wiring import Workplace
+
 _DESCRIPTION = "Turn a commit into a job: a versioned, runnable blueprint with a container image."
 # As `cat` ends in `cat | head`.
 _NOBODY_READS = 128 + signal.SIGPIPE
@@ -38,7 +42,8 @@ _COMMANDS: Mapping[Command, str] = {
 }
 
 
-_SPELLINGS = (*_COMMANDS, "job", "action", "doctor", *(f"--{known.name}" for known in INPUTS))
+_NAMES = (*_COMMANDS, "job", "cleanup", "action", "doctor")
+_SPELLINGS = (*_NAMES, *(f"--{known.name}" for known in INPUTS))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -68,6 +73,7 @@ def parser(asked: str) -> argparse.ArgumentParser:
         if command == asked:
             _add_arguments(command, one)
     add_job_commands(commands, _add_job_options)
+    add_cleanup(commands, _add_cleanup_options if asked == "cleanup" else None)
     commands.add_parser("action", help="the GitHub Actions entry point")
     doctor = commands.add_parser("doctor", help="what is found here, and what is missing")
     doctor.add_argument("--json", action="store_true", help="one JSON document on standard output")
@@ -91,6 +97,12 @@ def _add_job_options(one: argparse.ArgumentParser, command: str) -> None:
         if command == "create" and known.name in NOT_TO_CREATE:
             continue
         if "job" in known.commands or (command == "create" and "build" in known.commands):
+            _add_option(one, known)
+
+
+def _add_cleanup_options(one: argparse.ArgumentParser) -> None:
+    for known in INPUTS:
+        if "cleanup" in known.commands:
             _add_option(one, known)
 
 
@@ -197,18 +209,24 @@ def _command(arguments: Sequence[str], outcome: Outcome) -> int:
 
             return examine(as_json=chosen.json)
         case "job":
-            return _job(chosen)
+            return _told(chosen, job_command)
+        case "cleanup":
+            return _told(chosen, cleanup_command)
         case _:
             return _launch(chosen, outcome)
 
 
-def _job(chosen: argparse.Namespace) -> int:
+def _told(
+    chosen: argparse.Namespace,
+    command: Callable[[argparse.Namespace, Workplace], Iterator[str]],
+) -> int:
+    """Do a command that tells its result as lines."""
     from launch_action.wiring import Workplace, now, take_environment
 
     environment = take_environment()
     inputs = _read(chosen, environment)
     report = Report(open_sink(sys.stderr))
-    for line in job_command(chosen, Workplace(inputs, environment, report, now())):
+    for line in command(chosen, Workplace(inputs, environment, report, now())):
         # What a line tells is from a store: a line feed in it begins none of ours.
         _print(line if chosen.json else printable(line).replace("\n", "\N{REPLACEMENT CHARACTER}"))
     return 0

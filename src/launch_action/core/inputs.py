@@ -10,13 +10,14 @@ from launch_action.core.credentials import without_credentials
 from launch_action.core.dataclass import dataclass
 
 Kind = Literal["text", "boolean", "tristate", "list", "lines", "words", "choice", "duration"]
-Command = Literal["launch", "build", "run", "job", "action"]
+Command = Literal["launch", "build", "run", "job", "cleanup", "action"]
 Value = str | bool | tuple[str, ...] | float | None
 
 _BUILD: tuple[Command, ...] = ("launch", "build", "action")
 _RUN: tuple[Command, ...] = ("launch", "run", "action")
 _ALL: tuple[Command, ...] = ("launch", "build", "run", "action")
 _STORE: tuple[Command, ...] = ("launch", "build", "run", "job", "action")
+_CONTENT: tuple[Command, ...] = ("launch", "build", "run", "job", "cleanup", "action")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +84,9 @@ INPUTS: tuple[Input, ...] = (
     Input("alias", "More aliases of the job version, besides `sha-<commit>`, branch and `latest`.",
           "list", flags=("-a",), metavar="ALIAS"),
     Input("image", "Repository to push to, which is also the job's store, such as `ghcr.io/acme/train`.",
-          commands=("launch", "build", "job", "action"), metavar="REPOSITORY"),
+          commands=("launch", "build", "job", "cleanup", "action"), metavar="REPOSITORY"),
     Input("store", "Directory of the local store, when no image repository is given.",
-          commands=_STORE, metavar="DIR"),
+          commands=_CONTENT, metavar="DIR"),
     Input("push", "Push to the image repository: `true`, `false`, or `auto` (when `image` is given).",
           "tristate", default="auto"),
     Input("run", "Run the job version after it was built: `true`, `false`, or `auto` (in launch mode).",
@@ -195,19 +196,23 @@ INPUTS: tuple[Input, ...] = (
           metavar="TEXT"),
     Input("wandb-api-key", "Key for W&B; default $WANDB_API_KEY, else this machine's `wandb login`.",
           commands=_STORE, secret=True, metavar="KEY"),
+    Input("older-than", "Age of what a cleanup takes away, such as `12h`, `7d` or `2w`; default `7d`.",
+          commands=("cleanup", "action"), metavar="AGE"),
+    Input("keep", "Number of the newest versions that a cleanup leaves of those that may go; default 10.",
+          commands=("cleanup", "action"), metavar="N"),
     Input("name", "Name of the run.", commands=_RUN, metavar="NAME"),
     Input("project", "W&B project of the run, and of jobs there.", flags=("-p",), commands=_STORE, metavar="NAME"),
     Input("entity", "W&B entity of the run, and of jobs there.", flags=("-e",), commands=_STORE, metavar="NAME"),
     Input("registry-username", "User name at the image's registry; default the Docker login.",
-          commands=_STORE, metavar="NAME"),
+          commands=_CONTENT, metavar="NAME"),
     Input("registry-password", "Password or token at the image's registry; default the Docker login.",
-          commands=_STORE, secret=True, metavar="PASSWORD"),
+          commands=_CONTENT, secret=True, metavar="PASSWORD"),
     Input("registry-mirror", "Mirrors that base images are read from first: `HOST=URL`, or `URL` for Docker Hub's.",
-          "list", commands=_STORE, metavar="[HOST=]URL"),
+          "list", commands=_CONTENT, metavar="[HOST=]URL"),
     Input("registry-ca", "File with the certificates of a private registry's authority.",
-          commands=_STORE, metavar="FILE"),
+          commands=_CONTENT, metavar="FILE"),
     Input("insecure-registry", "Registries spoken to over plain http (loopback always is).", "list",
-          commands=_STORE, metavar="HOST"),
+          commands=_CONTENT, metavar="HOST"),
     Input("require-clean", "Refuse a checkout with changed tracked files instead of warning.", "boolean",
           default="false"),
     Input("allow-rename", "Let versions of another job name into a repository that holds one.", "boolean",
@@ -222,13 +227,13 @@ INPUTS: tuple[Input, ...] = (
     Input("environment", "Name of the deployment's environment.", default="preview", commands=("action",)),
     Input("allow-untrusted", "Take the code of a fork in an event that has this repository's rights.",
           "boolean", default="false", commands=("action",)),
-    Input("verbose", "Say more in the log.", "boolean", default="false", commands=_STORE),
+    Input("verbose", "Say more in the log.", "boolean", default="false", commands=_CONTENT),
 )  # fmt: skip
 
 # Inputs that action.yml, which holds at most 30, takes in `build-options` alone.
 NOT_IN_ACTION = frozenset({
     "store", "git-token", "ssh-key", "builder", "python", "base-image", "resource", "verbose", "comment", "priority",
-    "on-cancel", "force", "parallel",
+    "on-cancel", "force", "parallel", "older-than", "keep",
     "uri", "docker-image", "git-hash", "pr-commit", "git-username", "ssh-known-hosts", "allow-file", "check-remote",
     "job-name-style", "requirements", "extras", "groups", "install-project", "compile",
     "compression", "resolve-date", "name", "registry-mirror", "registry-ca", "insecure-registry",
@@ -326,6 +331,8 @@ class Inputs:
     wandb_register: str = ""
     description: str = ""
     wandb_api_key: str = ""
+    older_than: str = ""
+    keep: str = ""
     name: str = ""
     project: str = ""
     entity: str = ""

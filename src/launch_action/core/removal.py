@@ -211,6 +211,11 @@ class Removal:
         self._content.put_blob(blob[0], lambda: io.BytesIO(blob[1]))
 
 
+def remove_notes(content: Content, tags: Sequence[Tag]) -> None:
+    """Forget notes that are kept under these tags. Raises what the content raises."""
+    at_once(lambda tag: remove_note(content, tag), tags)
+
+
 def outlast(
     content: Content, version: JobVersion, moved: Sequence[Tag], wanted: Sequence[Tag]
 ) -> None:
