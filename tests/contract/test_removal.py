@@ -68,7 +68,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     if request.param == "layout":
         yield lambda: LayoutContent(tmp_path / "job", "job")
     elif request.param == "tags first":
-        yield lambda: TagsFirst(LayoutContent(tmp_path / "job", "job"))  # type: ignore[return-value]
+        yield lambda: TagsFirst(LayoutContent(tmp_path / "job", "job"))  # type: ignore[misc]
     else:
         running_one = request.getfixturevalue(request.param)
         path = tmp_path.name.replace("_", "-").lower().strip("-")
