@@ -11,7 +11,7 @@ from typing import assert_never
 from launch_action.action_inputs import Given, read_action_inputs
 from launch_action.annotations import Annotations, annotated
 from launch_action.core.dataclass import replace
-from launch_action.core.errors import LaunchError, SourceError
+from launch_action.core.errors import InputError, LaunchError, SourceError
 from launch_action.core.inputs import Inputs
 from launch_action.core.legs import Leg, Listener, Listeners
 from launch_action.core.mode import Decision, decide

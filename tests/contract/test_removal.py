@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.registry import Logins, Running, running
@@ -56,6 +57,11 @@ class TagsFirst:
         return not found or self._content.delete_manifest(found.descriptor.digest)
 
 
+def _tags_first(content: LayoutContent) -> Content:
+    made: Any = TagsFirst(content)
+    return made  # type: ignore[no-any-return]
+
+
 @pytest.fixture(
     params=[
         pytest.param("deleting", marks=pytest.mark.registry),
@@ -68,7 +74,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     if request.param == "layout":
         yield lambda: LayoutContent(tmp_path / "job", "job")
     elif request.param == "tags first":
-        yield lambda: TagsFirst(LayoutContent(tmp_path / "job", "job"))  # type: ignore[misc]
+        yield lambda: _tags_first(LayoutContent(tmp_path / "job", "job"))
     else:
         running_one = request.getfixturevalue(request.param)
         path = tmp_path.name.replace("_", "-").lower().strip("-")
