@@ -96,7 +96,7 @@ def test_a_sweep_goes_by_age_and_leaves_the_newest_and_the_open() -> None:
 
 
 def replace_policy(**changes: object) -> Policy:
-    return replace(WEEK, **changes)  # type: ignore[arg-type,type-var]
+    return replace(WEEK, **changes)  # type: ignore[arg-type]
 
 
 def test_what_no_alias_reaches_goes_by_its_age() -> None:
