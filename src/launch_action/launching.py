@@ -40,13 +40,13 @@ def launch(place: Workplace, outcome: Outcome, log: Log, *, run: bool) -> int:
 
 def build(place: Workplace, announce: Announce, *, run: bool) -> StoredJob:
     """Build, record and register the source's job; `run` only tells the plan what comes after."""
+    check_before(place, run=run)
     what = to_register(place)
     return registered(record_job(place, announce, run=run), what, place, announce)
 
 
 def record_job(place: Workplace, announce: Announce, *, run: bool) -> StoredJob:
     """Build and record the source's job, in its store alone."""
-    check_before(place, run=run)
     if place.inputs.docker_image:
         return _existing_image(place, announce, run=run)
     with look(place, run=run) as looked:
@@ -165,8 +165,10 @@ def check_before(place: Workplace, *, run: bool) -> str:
     if not (run and place.inputs.queue):
         return ""
     from launch_action.core.queue_plan import check_pushed
+    from launch_action.queueing import check_registered
 
     check_pushed(place.inputs)
+    check_registered(place)
     return _check_queue(place)
 
 

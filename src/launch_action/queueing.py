@@ -8,7 +8,7 @@ from typing import Any
 from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.errors import InputError
 from launch_action.core.input_schema import InputSchema, checked_schema, recorded_schema
-from launch_action.core.job import ImageSource, read_job
+from launch_action.core.job import ImageSource, JobDocument, read_job
 from launch_action.core.job_inputs import merged, parse_settings
 from launch_action.core.queue_plan import (
     PRIORITIES,
@@ -27,6 +27,7 @@ from launch_action.core.template_variables import template_values, without_value
 from launch_action.job_schema import checked_config
 from launch_action.queue_item import find_sent, push
 from launch_action.queue_wait import Followed, follow, given_up
+from launch_action.registering import registered, to_register
 from launch_action.run_plan import read_config, read_resource_args, refuse_detached, where_given
 from launch_action.wiring import Running, StoredJob, Workplace
 
@@ -41,9 +42,13 @@ class Opened:
     variables: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
+    @property
+    def resource(self) -> str:
+        """Where the queue's jobs run."""
+        return self.asked.resource or self.queue.resource
+
     def __str__(self) -> str:
-        resource = self.asked.resource or self.queue.resource
-        return f"{self.queue.entity}/{self.queue.name}, {resource}"
+        return f"{self.queue.entity}/{self.queue.name}, {self.resource}"
 
 
 def check_launch(place: Workplace) -> Opened:
@@ -55,10 +60,20 @@ def check_launch(place: Workplace) -> Opened:
     check_queued(place.inputs)
     with place.reporter.phase("queue"):
         opened = open_queue(place)
+    if place.inputs.docker_image:
+        _check_image_runs(opened)
     place.reporter.info(f"queue {opened}")
     for warning in opened.warnings:
         place.reporter.warning(warning)
     return opened
+
+
+def _check_image_runs(opened: Opened) -> None:
+    if opened.resource == "local-process":
+        raise InputError(
+            f"queue {opened.queue.name!r} runs jobs as processes, and the job is an image",
+            hint="name a queue of containers",
+        )
 
 
 def open_queue(place: Workplace) -> Opened:
@@ -89,11 +104,7 @@ def queue_asked(place: Workplace) -> QueueAsked:
     inputs, account = place.inputs, place.wandb
     config = read_config(inputs.config)
     check_document(config.document, where_given(inputs.config, "--config"))
-    if not account.key:
-        raise InputError(
-            f"queue {inputs.queue!r} is at W&B, and there is no key for it",
-            hint="set WANDB_API_KEY, or `wandb login`; an event of outsiders has none",
-        )
+    _check_key(place)
     entity = inputs.entity or config.entity or account.default_entity()
     return QueueAsked(
         queue=inputs.queue,
@@ -111,19 +122,62 @@ def queue_asked(place: Workplace) -> QueueAsked:
     )
 
 
+def _check_key(place: Workplace) -> None:
+    if not place.wandb.key:
+        raise InputError(
+            f"queue {place.inputs.queue!r} is at W&B, and there is no key for it",
+            hint="set WANDB_API_KEY, or `wandb login`; an event that outsiders can cause has none",
+        )
+
+
+def check_registered(place: Workplace) -> None:
+    """Raise InputError where W&B does not get the job that is launched: a queue knows no other."""
+    _check_key(place)
+    if not place.wandb.project:
+        raise InputError(
+            f"queue {place.inputs.queue!r} knows jobs of W&B alone, and no project is known for it",
+            hint="give --project, or set WANDB_PROJECT",
+        )
+    if to_register(place) == "off":
+        raise InputError(
+            f"queue {place.inputs.queue!r} knows jobs of W&B alone, and the job is not registered",
+            hint="leave --wandb-register off away, and WANDB_MODE unset",
+        )
+
+
 def queue_stored(job: StoredJob, place: Workplace, running: Running) -> RunResult | None:
-    """Send a job version of a store to the queue of the inputs: see `run_queued`."""
-    where = f"{job.content.name}@{job.version.digest}"
+    """Send a job version of a store to the queue of the inputs: see `run_queued`.
+
+    It is registered in W&B, unless it is there already.
+    """
     files = JobStore(job.content).files(job.version)
-    document = read_job(files.document, where)
+    document = read_job(files.document, f"{job.content.name}@{job.version.digest}")
     if not (job.registry or isinstance(document.source, ImageSource)):
         raise InputError(
             f"the agents of queue {place.inputs.queue!r} pull the image, and that of "
             f"{job.version.job_name!r} is in a directory of this machine",
-            hint="push it: launch-action job promote to a registry, or build it with --image",
+            hint="`launch-action job promote` copies it to a registry",
         )
+    if isinstance(document.source, ImageSource):
+        _check_image_runs(open_queue(place))
+    if not job.wandb_job:
+        job = _registered(job, document, place, running)
     schema = recorded_schema(files.schema) if files.schema else None
-    return run_queued(_at_wandb(job, place), job.version.commit, schema, place, running)
+    return run_queued((job.wandb_job, job.wandb_image), job.version.commit, schema, place, running)
+
+
+def _registered(
+    job: StoredJob, document: JobDocument, place: Workplace, running: Running
+) -> StoredJob:
+    """An existing version, registered in W&B now."""
+    known = place.inputs
+    if isinstance(document.source, ImageSource):
+        known = replace(known, docker_image=document.source.image)
+    else:
+        known = replace(known, image=job.content.name)
+    there = replace(place, inputs=known)
+    check_registered(there)
+    return registered(job, to_register(there), there, running.announce)
 
 
 def queue_at_wandb(reference: str, place: Workplace, running: Running) -> RunResult | None:
@@ -135,18 +189,24 @@ def queue_at_wandb(reference: str, place: Workplace, running: Running) -> RunRes
     name = str(found.reference)
     running.announce({"job_name": found.reference.name, "metadata": {"wandb_job": name}})
     schema = checked_schema(known, f"job {name}") if isinstance(known, Mapping) else None
-    return run_queued(name, "", schema, place, running)
+    return run_queued((name, ""), "", schema, place, running)
 
 
 def run_queued(
-    job: str, commit: str, schema: InputSchema | None, place: Workplace, running: Running
+    jobs: tuple[str, str],
+    commit: str,
+    schema: InputSchema | None,
+    place: Workplace,
+    running: Running,
 ) -> RunResult | None:
     """Send a job to its queue and follow it to its end; None where it is not waited for.
 
-    `job` is `entity/project/name:version` of W&B. What this run of the workflow has sent before is
-    followed instead, unless it failed. Raises InputError and ServiceError.
+    `jobs` are `entity/project/name:version` of W&B: the job, and that of its image alone where
+    there is one, which needs no builder. What this run of the workflow has sent before is followed
+    instead, unless it failed. Raises InputError and ServiceError.
     """
     opened = open_queue(place)
+    job = _fitting(jobs, opened)
     asked = _completed(opened.asked, job, schema, place, running)
     item = QueueItem(
         queue=opened.queue,
@@ -183,15 +243,10 @@ def _completed(
     )
 
 
-def _at_wandb(job: StoredJob, place: Workplace) -> str:
-    """The job of W&B that a stored version is. Raises InputError where there is none."""
-    if not job.wandb_job:
-        raise InputError(
-            f"job {job.version.job_name!r} is not at W&B, and a queue knows jobs of W&B alone: "
-            f"{place.inputs.queue!r}",
-            hint="name a job at W&B, as wandb:entity/project/name:alias",
-        )
-    return job.wandb_job
+def _fitting(jobs: tuple[str, str], opened: Opened) -> str:
+    """The form of a job that the queue's agents can start: processes are no images."""
+    blueprint, image = jobs
+    return blueprint if opened.resource == "local-process" or not image else image
 
 
 def _announce(followed: Followed, place: Workplace, running: Running) -> None:

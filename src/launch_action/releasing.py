@@ -30,12 +30,12 @@ def release(
     `key` is the job's in launch.yaml. What was built of the commit before is promoted by digest:
     what was previewed is what is released, also where its base image has moved since.
     """
+    check_before(place, run=run)
     what = to_register(place)
     known = tuple(map(asked_alias, place.inputs.alias))
     if place.inputs.docker_image:
         job = record_job(place, announce, run=run)
     else:
-        check_before(place, run=run)
         with look(place, run=run) as looked:
             # The tag's own alias is written when all else is there.
             known = tuple(one for one in looked.plan.aliases if one != tag_alias(tag))

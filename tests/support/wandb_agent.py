@@ -24,7 +24,10 @@ def wandb_environment(server: WandbServer, home: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "WANDB_DIR": str(home),
         "WANDB_ERROR_REPORTING": "false",
+        "PYTHONUNBUFFERED": "1",
+        # By this name alone a container of an agent's gets the network of the machine.
         **server.environment,
+        "WANDB_BASE_URL": server.url.replace("127.0.0.1", "localhost"),
     }
 
 
@@ -43,7 +46,8 @@ def agent(
     if path:
         environment["PATH"] = f"{path}:{environment['PATH']}"
     log = folder / "agent.log"
-    command = [WANDB, "launch-agent", "-q", queue, "-e", TEAM, "-c", folder / "agent.yaml", "-v"]
+    file = str(folder / "agent.yaml")
+    command = [str(WANDB), "launch-agent", "-q", queue, "-e", TEAM, "-c", file, "-v"]
     with (
         log.open("w") as out,
         subprocess.Popen(

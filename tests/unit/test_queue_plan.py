@@ -115,6 +115,14 @@ def test_the_same_request_has_the_same_ids_and_any_other_has_others() -> None:
     assert not {one for other in others for one in other} & set(first)
 
 
+def test_of_a_workflow_the_commit_counts_and_else_the_version() -> None:
+    first, second = run_spec(ASKED, "acme/demo/train:v3"), run_spec(ASKED, "acme/demo/train:v4")
+
+    assert ids(first) == ids(second)
+    assert ids(first, workflow="") != ids(second, workflow="")
+    assert ids(first, commit="") != ids(second, commit="")
+
+
 @pytest.mark.parametrize(
     ("environment", "found"),
     [

@@ -252,8 +252,11 @@ def run_ids(item: QueueItem, *, commit: str, workflow: str) -> Iterator[str]:
     `item` has none yet. The same request of the same run of a workflow has the same ids wherever
     it is made: so it is found again at W&B. The next one is for a request whose run has failed.
     """
-    queue = item.queue
-    request = [queue.entity, queue.name, item.spec, item.variables, commit, workflow]
+    queue, spec = item.queue, item.spec
+    if commit and workflow:
+        # Built again it may be another version (`--resolve-date latest`), of the same commit.
+        spec = {**spec, "job": str(spec["job"]).rpartition(":")[0]}
+    request = [queue.entity, queue.name, spec, item.variables, commit, workflow]
     text = json.dumps(request, sort_keys=True, ensure_ascii=False)
     attempt = 0
     while True:

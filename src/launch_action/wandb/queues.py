@@ -38,7 +38,7 @@ query GetDefaultResourceConfig($entityName: String!, $id: ID!) {
   }
 }
 """
-_FIELDS = (
+FIELDS = (
     "id state associatedRunId runSpec createdAt launchAgentId "
     "error { message stage filePaths } warnings { message }"
 )
@@ -227,7 +227,7 @@ class WandbQueues:
     def _queue(self, name: str, document: str, **variables: Any) -> Mapping[str, Any]:
         given = {"projectName": QUEUES_PROJECT, "entityName": self.entity, "runQueue": name}
         try:
-            found = self.server.ask(document.replace("FIELDS", _FIELDS), {**given, **variables})
+            found = self.server.ask(document.replace("FIELDS", FIELDS), {**given, **variables})
         except ServiceError as error:
             if "FIELDS" not in document or _UNKNOWN_FIELD not in error.message:
                 raise
