@@ -8,6 +8,8 @@ import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import FrameType
 
 import pytest
 from support.github_api import (
@@ -20,9 +22,11 @@ from support.github_api import (
 )
 from support.github_description import GHES
 from support.github_state import Token
+from support.registry import certificates
 
 from launch_action.core.errors import ServiceError
 from launch_action.github.api import GitHubApi
+from launch_action.github.authorities import authorities
 from launch_action.github.comments import Comments
 from launch_action.github.pulls import PullRequest, PullRequests
 from launch_action.github.refusal import Purpose, Refused
@@ -216,9 +220,10 @@ def test_a_limit_that_ends_too_late_is_an_error_at_once(server: GitHubServer) ->
 def test_a_limit_of_unsaid_length_is_a_minute(server: GitHubServer) -> None:
     server.fail(secondary_limit(retry_after=None), times=2)
 
-    with client(server, patience=59) as api, pytest.raises(Refused):
+    with client(server, patience=59) as api, pytest.raises(Refused) as caught:
         api.get(PULL, LOOKING)
 
+    assert "limit on requests" in caught.value.hint
     assert server.count() == 1
 
 
@@ -390,16 +395,21 @@ def test_an_address_that_is_none_is_an_error(url: str) -> None:
 
 def test_threads_share_a_client(server: GitHubServer) -> None:
     """PyGithub's connection keeps the request in itself between two calls."""
-    barrier = threading.Barrier(8)
 
-    def write(number: int) -> str:
-        barrier.wait()
-        return str(api.create(COMMENTS, WRITING, {"body": f"{number}"})["body"])
+    def let_others_go_on(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_name == "getresponse":
+            time.sleep(0.01)
 
-    with client(server) as api, ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(write, range(8))) == [str(n) for n in range(8)]
+    threading.setprofile(let_others_go_on)
+    try:
+        with client(server) as api, ThreadPoolExecutor(8) as pool:
+            made = pool.map(lambda n: api.create(COMMENTS, WRITING, {"body": f"{n}"}), range(24))
+            bodies = [one["body"] for one in made]
+    finally:
+        threading.setprofile(None)
 
-    assert sorted(server.repository().bodies(NUMBER)) == [str(n) for n in range(8)]
+    assert bodies == [f"{n}" for n in range(24)]
+    assert sorted(server.repository().bodies(NUMBER), key=int) == bodies
 
 
 def test_pull_requests_are_read(server: GitHubServer) -> None:
@@ -410,6 +420,36 @@ def test_pull_requests_are_read(server: GitHubServer) -> None:
 
         assert pulls.get(13) == PullRequest(13, open=False, head="b" * 40, base="main")
         assert pulls.open() == (PullRequest(12, open=True, head=HEAD, base="main"),)
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", ""])
+def test_an_enterprise_server_may_have_an_authority_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    made = certificates(tmp_path)
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    if variable:
+        monkeypatch.setenv(variable, str(made.authority))
+
+    with serve_github(GHES, "/api/v3", made) as server:
+        if variable:
+            assert ask(server) == "main"
+        else:
+            with pytest.raises(Refused, match="SSLError"):
+                ask(server)
+
+
+def test_the_systems_authorities_are_trusted(tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text("")
+
+    assert authorities({"SSL_CERT_FILE": str(bundle)}) == str(bundle)
+    assert authorities({"SSL_CERT_FILE": str(bundle), "CURL_CA_BUNDLE": "x"}) is True
+    assert authorities({"SSL_CERT_FILE": str(tmp_path / "none")}) in (
+        "/etc/ssl/certs/ca-certificates.crt",
+        True,
+    )
 
 
 def test_an_enterprise_server_tells_whose_its_token_is() -> None:

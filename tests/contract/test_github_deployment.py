@@ -534,7 +534,8 @@ def test_an_interruption_is_told_in_a_hurry(
 def test_an_interruption_does_not_wait_for_an_api_that_hangs(github_api: GitHubServer) -> None:
     import time
 
-    listeners = told(github_api, Said())
+    said = Said()
+    listeners = told(github_api, said)
     listeners.begin([leg()])
     wait_for(github_api, "/statuses", 1)
     github_api.fail(Fault("slow", seconds=8), times=9)
@@ -543,6 +544,7 @@ def test_an_interruption_does_not_wait_for_an_api_that_hangs(github_api: GitHubS
     listeners.close()
 
     assert time.monotonic() - began < 7
+    assert ["ReadTimeout" in warning for warning in said.warnings] == [True]
 
 
 def wait_for(server: GitHubServer, path: str, times: int) -> None:

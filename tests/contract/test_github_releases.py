@@ -58,6 +58,7 @@ def test_a_tag_may_hold_what_an_address_may_not(
 
     assert found is not None
     assert found.tag == tag
+    assert github_api.count() == 1
 
 
 def test_a_tag_without_a_release_has_none(github_api: GitHubServer, api: GitHubApi) -> None:

@@ -24,7 +24,7 @@ from support.github_description import GITHUB
 from support.github_request import Answer, Refusal, Request
 from support.github_schema import Operation, find
 from support.github_state import WORKFLOW_TOKEN, Repository, State, Token
-from support.registry import serving
+from support.registry import Certificates, serving
 
 Kind = Literal["status", "reset", "lose", "garbage", "truncate", "slow"]
 _MEDIA = re.compile(r"application/(vnd\.github(\.[\w-]+)*\+)?json|\*/\*")
@@ -130,18 +130,20 @@ class GitHubServer:
 
 
 @contextmanager
-def serve_github(edition: str = GITHUB, prefix: str = "") -> Iterator[GitHubServer]:
+def serve_github(
+    edition: str = GITHUB, prefix: str = "", tls: Certificates | None = None
+) -> Iterator[GitHubServer]:
     """A GitHub of its own, with the repository `acme/mono-jobs`; it ends with the block.
 
-    `edition` and `prefix` (`/api/v3`) make it an Enterprise Server.
+    `edition` and `prefix` (`/api/v3`) make it an Enterprise Server, `tls` one by https.
     """
     github = GitHubServer(State(edition=edition), prefix)
 
     class Handler(_Handler):
         shared = github
 
-    with serving(Handler) as address:
-        github.state.url = f"http://{address}{prefix}"
+    with serving(Handler, tls) as address:
+        github.state.url = f"{'https' if tls else 'http'}://{address}{prefix}"
         github.repository()
         yield github
 

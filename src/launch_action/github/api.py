@@ -11,6 +11,7 @@ carried out; where GitHub has a fault or no answer comes, only one that may be c
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -20,6 +21,7 @@ from urllib.parse import quote, urlsplit
 
 from launch_action.core.dataclass import dataclass, field
 from launch_action.github.answer import NO_DOCUMENT, Answer
+from launch_action.github.authorities import authorities
 from launch_action.github.refusal import Purpose, Refused, nonsense, refused, unreachable
 
 if TYPE_CHECKING:
@@ -230,6 +232,7 @@ class GitHubApi:
                 auth=Auth.Token(self._token) if self._token else None,
                 base_url=self._url,
                 timeout=self._timeout,
+                verify=authorities(os.environ),
                 retry=None,
                 user_agent="launch-action",
                 seconds_between_requests=0,
