@@ -40,6 +40,7 @@ def description(document: Mapping[str, Any], now: int) -> Iterator[str]:
         "base": ", ".join(_bases(details)),
         "cutoff": details.get("cutoff"),
         "run": details.get("run"),
+        "wandb": _at_wandb(_object(details, "wandb")),
         "patch": _patched(document.get("patch")),
         "key": document["build_key"],
     }
@@ -122,7 +123,20 @@ def _short(alias: str) -> str:
 
 def _source(document: Mapping[str, Any]) -> str:
     commit = document["commit"]
-    return f"{document['remote']} at {commit}" if commit else document["remote"] or ""
+    if commit or document["remote"]:
+        return f"{document['remote']} at {commit}" if commit else str(document["remote"])
+    source = _object(document["wandb_job"], "source")
+    return str(source.get("image") or source.get("artifact") or "")
+
+
+def _at_wandb(origin: Mapping[str, Any]) -> str:
+    """The job at W&B that a version was made of, and what is said of it there."""
+    if not origin.get("job"):
+        return ""
+    description = " ".join(str(origin.get("description") or "").split())
+    return f"{origin['job']} at {origin.get('server')}" + (
+        f": {description}" if description else ""
+    )
 
 
 def _difference(found: Mapping[str, Any]) -> Iterator[str]:

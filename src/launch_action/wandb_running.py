@@ -80,7 +80,9 @@ def run_page(plan: RunPlan, result: RunResult, place: Workplace) -> str | None:
         )
         return None
     try:
-        entity = found.entity or account.default_entity()
+        # The job has ended: nobody waits for long to be told where its page is.
+        entity = found.entity or account.entity
+        entity = entity or (account.own_entity(patient=False) if account.key else "")
     except LaunchError as error:
         place.reporter.warning(f"the page of the run is not known: {error.message}")
         return None

@@ -61,6 +61,15 @@ def test_the_files_of_a_patch_are_named() -> None:
     assert "patch    x.py, d/y.py" in list(description(DOCUMENT | {"patch": patch}, 0))
 
 
+def test_a_source_without_a_commit_and_the_job_at_w_and_b_are_told() -> None:
+    origin = {"job": "acme/demo/x:v0", "server": "https://w", "description": "what\nit does"}
+    found = {"details": {"wandb": origin}, "wandb_job": {"source": {"image": "a/b@sha256:0"}}}
+    lines = list(description(DOCUMENT | found, 1_800_000_000))
+
+    assert "source   a/b@sha256:0" in lines
+    assert "wandb    acme/demo/x:v0 at https://w: what it does" in lines
+
+
 def test_versions_without_commits_differ_by_none() -> None:
     against: dict[str, Any] = {
         "job": "x@sha256:1", "commits": None, "packages": [], "image_size_change": 0,

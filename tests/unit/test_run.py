@@ -19,6 +19,7 @@ from launch_action.core.run import (
     job_environment,
     missing_names,
     new_run_id,
+    speaks_to_this_machine,
 )
 
 OUTPUTS = "/here/launch-output/abc12345"
@@ -166,6 +167,37 @@ def test_the_job_is_used_at_w_and_b_only_where_it_is_known_and_online() -> None:
     assert "WANDB_ARTIFACTS" not in environment(known)
     assert "WANDB_ARTIFACTS" not in environment(known, key | {"WANDB_MODE": "offline"})
     assert "WANDB_ARTIFACTS" not in environment(plan(env_names=("WANDB_API_KEY",)), key)
+
+
+def test_what_an_offline_run_leaves_is_found_when_the_job_has_ended() -> None:
+    key = {"WANDB_API_KEY": "k"}
+    modes = {"WANDB_MODE": "offline"}
+    kept = job_environment(plan(), caller={}, image={}, outputs="/launch-output", kept="/here/x")
+    online = job_environment(plan(), caller=key, image={}, outputs=OUTPUTS)
+    asked = plan(environment=tuple(modes.items()))
+    offline = job_environment(asked, caller=key, image={}, outputs=OUTPUTS)
+
+    assert (kept["WANDB_DIR"], kept["WANDB_DATA_DIR"]) == ("/launch-output", "/here/x/wandb-data")
+    assert kept["WANDB_SYMLINK"] == "false"
+    assert "WANDB_DATA_DIR" not in online
+    assert offline["WANDB_DATA_DIR"] == f"{OUTPUTS}/wandb-data"
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("http://localhost:8080", True),
+        ("http://127.0.0.1:8080", True),
+        ("http://[::1]:8080", True),
+        ("https://localhost.example.com", False),
+        ("https://api.wandb.ai", False),
+        ("", False),
+    ],
+)
+def test_a_server_of_this_machine_is_none_that_a_container_reaches(url: str, here: bool) -> None:
+    assert speaks_to_this_machine({"WANDB_API_KEY": "k", "WANDB_BASE_URL": url}) is here
+    # Without a key nothing is spoken to.
+    assert not speaks_to_this_machine({"WANDB_BASE_URL": url})
 
 
 def test_an_empty_switch_never_reaches_the_sdk() -> None:
