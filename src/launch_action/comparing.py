@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from launch_action.core.at_once import Ahead
 from launch_action.core.comparison import requirement_changes
 from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.image import Descriptor
@@ -19,6 +19,7 @@ from launch_action.core.version import JobVersion
 from launch_action.wiring import Workplace
 
 _FROZEN_LIMIT = 16 * 1024 * 1024
+_LONGEST = 20.0  # seconds that are waited for the base, once the leg's own version is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,30 @@ def _reused(layers: Iterable[Digest], known: frozenset[Digest]) -> str:
     return f"{len(mine & known)} of {len(mine)} layers reused" if mine and known else ""
 
 
+class _Beside:
+    """Reading that goes on beside a build; it holds no end of the program up."""
+
+    def __init__(self, read: Callable[[], Earlier]) -> None:
+        self._read = read
+        self._found: list[Earlier] = []
+        self._failed: list[BaseException] = []
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def result(self) -> Earlier:
+        """What was read; nothing where it takes too long. Raises LaunchError."""
+        self._thread.join(_LONGEST)
+        if self._failed:
+            raise self._failed[0]
+        return self._found[0] if self._found else Earlier()
+
+    def _work(self) -> None:
+        try:
+            self._found.append(self._read())
+        except BaseException as error:  # raised by `result`, in the thread that asks
+            self._failed.append(error)
+
+
 class Comparisons:
     """What the legs of a step are compared with; it is read beside their builds."""
 
@@ -109,14 +134,14 @@ class Comparisons:
         self._place = place
         self._aliases = aliases
         self._previous = previous
-        self._begun: dict[str, Ahead[Earlier]] = {}
+        self._begun: dict[str, _Beside] = {}
 
     def begin(self, leg: Leg) -> None:
         """Read what there is before the leg's own version is there."""
         image = leg.inputs.image
         if image:
             place = replace(self._place, inputs=leg.inputs)
-            self._begun[leg.key] = Ahead(lambda: self._earlier(place, image))
+            self._begun[leg.key] = _Beside(lambda: self._earlier(place, image))
 
     def apply(self, leg: Leg, row: Row, values: Values) -> Row:
         """The row with what can be compared. Raises LaunchError where that cannot be read."""

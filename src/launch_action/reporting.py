@@ -32,18 +32,22 @@ def told_elsewhere(
         found.append(deployment_report(place.inputs, event, place.reporter, rows.row))
     if decision.trusted and decision.run:
         found.append(RunRecords(place))
+    if decision.trusted and decision.mode == "preview" and place.inputs.comment:
+        from launch_action.preview_board import preview_comment
+
+        found += preview_comment(place, event, rows, page_of(event))
     return found
 
 
 def leg_rows(place: Workplace, event: GitHubContext, decision: Decision) -> LegRows:
-    """The rows; those of a preview are compared with the base branch's version."""
+    """The rows; those of a pull request are compared with the base branch's version."""
     comparisons = None
-    if decision.mode == "preview":
+    if event.pull_request is not None:
         from launch_action.comparing import Comparisons
 
         base = base_aliases(event.base_ref or event.default_branch)
-        mine = [alias_tag(f"pr-{event.pull_request}")] if event.pull_request else []
-        comparisons = Comparisons(place, base, (*mine, *base))
+        mine = alias_tag(f"pr-{event.pull_request}")
+        comparisons = Comparisons(place, base, (mine, *base))
     return LegRows(
         Moment(run=_number(event.run_id), attempt=event.run_attempt, job=event.job),
         place.reporter,

@@ -20,7 +20,7 @@ SHELL = (
     "rebuilding", "registering", "stored_jobs", "wandb_jobs", "wandb_running",
     "job_cli", "job_commands", "job_text", "job_schema", "run_jobs", "releasing", "cleaning",
     "cleanup_cli", "closing",
-    "comparing", "leg_rows", "previews", "row_notes", "reporting", "run_records",
+    "comparing", "leg_rows", "previews", "preview_board", "row_notes", "reporting", "run_records",
     "queueing", "queue_item", "queue_wait",
     "many_jobs", "many_builds", "many_launches", "many_flow", "discovering", "unforeseen",
 )  # fmt: skip

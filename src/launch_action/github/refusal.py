@@ -25,7 +25,8 @@ class Refused(ServiceError):
 
     `status` is that of its answer, 0 where none came. `permission` is what the token lacks, such as
     `pull-requests: write`, where that is the reason. Where the refusal is `uncertain`, what was
-    asked may have been done all the same: the answer was lost, or tells of a fault.
+    asked may have been done all the same: the answer was lost, or tells of a fault. `wait` is for
+    how many seconds GitHub wants to be left alone, where a limit is reached.
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class Refused(ServiceError):
         status: int = 0,
         permission: str = "",
         uncertain: bool = False,
+        wait: float = 0.0,
     ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
         self.permission = permission
         self.uncertain = uncertain
+        self.wait = wait
 
 
 def refused(answer: Answer, purpose: Purpose, *, uncertain: bool = False) -> Refused:
@@ -55,6 +58,7 @@ def refused(answer: Answer, purpose: Purpose, *, uncertain: bool = False) -> Ref
         status=answer.status,
         permission=purpose.permission if answer.lacks_right else "",
         uncertain=uncertain,
+        wait=answer.wait() if answer.is_limit else 0.0,
     )
 
 
