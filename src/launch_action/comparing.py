@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 
 from launch_action.core.comparison import requirement_changes
 from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.image import Descriptor
 from launch_action.core.legs import Leg, Values
+from launch_action.core.plan import layout_folder
 from launch_action.core.ports import Content, read_blob
 from launch_action.core.preview_row import Base, Row, Scalar, compared
 from launch_action.core.reference import Digest, Repository, Tag
@@ -164,4 +164,4 @@ def content_of(place: Workplace, values: Values) -> Content:
         return place.registries.open(Repository.parse(name), writable=True)
     from launch_action.oci.layout import LayoutContent
 
-    return LayoutContent(Path(place.store_directory), name)
+    return LayoutContent(place.store_directory / layout_folder(name), name)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from launch_action.core.dataclass import dataclass
-from launch_action.core.errors import LaunchError
+from launch_action.core.errors import LaunchError, ServiceError
 from launch_action.core.legs import Leg, Values
 from launch_action.core.preview_comment import Report, read_report, render
 from launch_action.core.preview_row import FINAL, Row
@@ -27,6 +27,7 @@ PATIENCE = 90.0
 HURRY = 6.0
 _SHORTEST, _LONGEST = 1.0, 8.0
 _BEHIND = 3.0  # after which everybody sees a comment that was made
+_FAILURES = 4  # of GitHub's in turn
 _ROOM = 200  # rows that a comment surely carries
 _PAUSE = 3.0  # between two renderings of what goes on
 
@@ -109,9 +110,10 @@ class Rendering:
         Raises ServiceError where it cannot get them, or where GitHub's fault did not pass.
         """
         deadline = time.monotonic() + patience
-        wait = _SHORTEST
+        wait, failed = _SHORTEST, 0
         while True:
             done = self.try_to_show(rows)
+            failed = failed + 1 if isinstance(done, Refused) and not done.wait else 0
             # Who made a comment may not see yet that another one did.
             if done is True and time.monotonic() > self._created + _BEHIND:
                 return True
@@ -119,7 +121,7 @@ class Rendering:
             pause = wait * (1 + secrets.randbelow(1000) / 1000)
             if isinstance(done, Refused):
                 pause = max(pause, done.wait)
-            if time.monotonic() + pause > deadline:
+            if time.monotonic() + pause > deadline or failed >= _FAILURES:
                 if isinstance(done, Refused):
                     raise done
                 return done
@@ -182,7 +184,7 @@ class PreviewComment:
         self._keeping = keeping
         self._changed = threading.Event()
         self._closing = threading.Event()
-        self._interrupted = False
+        self._interrupted = self._settled = False
         self._failed: list[BaseException] = []
         self._shown: tuple[object, ...] = ()
         # With the program it ends: an answer that never comes holds nothing up.
@@ -211,6 +213,11 @@ class PreviewComment:
         self._thread.join(self._patience + 2)
         if self._failed:
             raise self._failed[0]
+        if not self._settled:
+            raise ServiceError(
+                f"the comment did not take this job's row within {self._patience:.0f} seconds",
+                hint="the step's summary has it",
+            )
 
     @property
     def _patience(self) -> float:
@@ -224,7 +231,7 @@ class PreviewComment:
                 self._show()
                 self._closing.wait(_PAUSE)
             self._keep()
-            self._rendering.settle(self._rows.rows(), self._patience)
+            self._settled = self._rendering.settle(self._rows.rows(), self._patience)
         except BaseException as error:  # raised by `close`, in the thread that is waited in
             self._failed.append(error)
 

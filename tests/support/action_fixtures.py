@@ -55,5 +55,6 @@ def inputs(registry: LocalRegistry, repository: str, python_base: str) -> dict[s
     return {
         "entry-point": "python jobs/train.py",
         "image": f"{registry.address}/{repository}",
-        "build-options": f"base-image={python_base}\npython=3.11\nresource=local-process",
+        "build-options": f"base-image={python_base}\npython=3.11\nresource=local-process\n"
+        "comment=false",
     }

@@ -78,7 +78,7 @@ def last_row(row: Row, leg: Leg, values: Values, error: LaunchError | None, at: 
     if error is not None and state not in BAD:
         state = "cancelled" if error.exit_code >= _INTERRUPTED else "failed"
     ended = next_row(row, leg, values, at, state)
-    told = with_error(ended, error) if error and state == "failed" else ended
+    told = with_error(ended, error) if state != "cancelled" else ended
     return replace(told, reproduce=reproduction(values, leg.inputs))
 
 

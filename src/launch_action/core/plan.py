@@ -305,15 +305,24 @@ def _job_name(
     return chosen_job_name(inputs, make(origin.remote, script))
 
 
+def layout_folder(name: str) -> str:
+    """The directory, in that of the local store, of the layout with this name.
+
+    One level, so that no store lies in another's directory; ':' would end its name.
+
+    >>> layout_folder("localhost:5000/a/b")
+    'localhost_5000+a+b'
+    """
+    return name.replace("/", "+").replace(":", "_")
+
+
 def plan_store(inputs: Inputs, situation: Situation, job_name: str) -> StorePlan:
     """Design: with an image repository that is the store, else a layout directory per job."""
     directory = inputs.store or situation.store_directory
     if inputs.image:
         repository = Repository.parse(inputs.image.lower())
         if inputs.push is False:
-            # One level, so that no store lies in another's directory; ':' would end its name.
-            name = str(repository).replace("/", "+").replace(":", "_")
-            place = posixpath.join(directory, name)
+            place = posixpath.join(directory, layout_folder(str(repository)))
             return StorePlan("layout", str(repository), place)
         return StorePlan("registry", str(repository), repository=repository)
     if inputs.push:

@@ -186,7 +186,7 @@ def with_error(row: Row, error: LaunchError | None) -> Row:
     """The row of a leg that ended with this error, if with any."""
     if error is None:
         return row
-    return replace(row, state="failed", error=error.message[:_TEXT], hint=error.hint[:_TEXT])
+    return replace(row, error=error.message[:_TEXT], hint=error.hint[:_TEXT])
 
 
 def flat(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
