@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import assert_never
 
 from launch_action.action_inputs import Given, read_action_inputs
-from launch_action.annotations import Annotations, annotated
+from launch_action.annotations import Annotations, annotate, annotated
 from launch_action.core.dataclass import replace
-from launch_action.core.errors import InputError, LaunchError, SourceError
+from launch_action.core.errors import InputError, Interrupted, LaunchError, SourceError
 from launch_action.core.inputs import Inputs
 from launch_action.core.legs import Leg, Listener, Listeners
 from launch_action.core.mode import Decision, decide
-from launch_action.core.outputs import Outcome
 from launch_action.flow import Flow, run_legs
 from launch_action.github.commands import WorkflowCommands, prepare_output
 from launch_action.github.environment import GitHubContext, load_context
@@ -26,13 +25,24 @@ from launch_action.step_summary import StepSummary
 from launch_action.wiring import Workplace, names_no_job, now, take_environment
 
 
-def run_action(outcome: Outcome) -> int:  # noqa: ARG001  # each leg has an outcome of its own
-    """Run as a step of a workflow; the exit code. What is expected to fail is also annotated."""
+def run_action() -> int:
+    """Run as a step of a workflow; the exit code.
+
+    What is expected to fail is annotated, with its evidence, and is not raised.
+    """
     prepare_output()
     commands = WorkflowCommands()
-    environment = take_environment()
-    with annotated(commands):
-        given, inputs, event, decision = _decided(commands, environment)
+    try:
+        return _step(commands, take_environment())
+    except Interrupted:
+        raise
+    except LaunchError as error:
+        annotate(commands, error)
+        return error.exit_code
+
+
+def _step(commands: WorkflowCommands, environment: Mapping[str, str]) -> int:
+    given, inputs, event, decision = _decided(commands, environment)
     if environment.get("RUNNER_DEBUG") == "1":
         inputs = replace(inputs, verbose=True)
     reporter = Report(commands)
@@ -79,8 +89,7 @@ def _act(
 ) -> int:
     match decision.mode:
         case "cleanup":
-            with annotated(commands):
-                return _clean(commands, place, event, decision)
+            return _clean(commands, place, event, decision)
         case "preview" | "release" | "update" | "launch" | "build":
             told = Listeners(_listeners(commands, place, event, decision), place.reporter)
             return _run(Flow(place, event, decision, commands, told), given)

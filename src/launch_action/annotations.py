@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import Interrupted, LaunchError
 from launch_action.core.legs import Leg, Values
-from launch_action.github.commands import WorkflowCommands
+from launch_action.github.commands import TITLE, WorkflowCommands
+from launch_action.report import printable
 
 # `requirements.txt:3: ...`, `launch.yaml: ...`: how an error about a file of the source begins.
 _PLACE = re.compile(r"(?P<file>[^\s:][^:\n]{0,300}):(?:(?P<line>[0-9]{1,7}):)? ")
@@ -52,10 +53,10 @@ class Annotations:
 
 
 @contextmanager
-def annotated(commands: WorkflowCommands, directory: Path | None = None) -> Iterator[None]:
-    """Annotate an expected failure of what is done before, or without, any leg.
+def annotated(commands: WorkflowCommands, directory: Path) -> Iterator[None]:
+    """Annotate an expected failure of what is done without any leg at the file that is at fault.
 
-    With a `directory`, in which the checkout is looked for, at the file that is at fault.
+    The checkout is looked for in the `directory`.
     """
     try:
         yield
@@ -70,9 +71,15 @@ def annotate(
     directory: Path | None = None,
     leg: Leg | None = None,
 ) -> None:
-    """Annotate one failure; an interruption is none, and GitHub tells of it itself."""
-    if isinstance(error, Interrupted):
+    """Annotate one failure, its evidence before it, unless that was done.
+
+    An interruption is none: GitHub tells of it itself.
+    """
+    if error.annotated or isinstance(error, Interrupted):
         return
+    error.annotated = True
+    for text in error.context.splitlines():
+        commands.line(printable(f"  {text}"))
     context = leg.inputs.build_context if leg else ""
     file, line = _place(error.message, directory, context) if directory else ("", 0)
     text = f"{error.message}\nhint: {error.hint}"
@@ -80,7 +87,7 @@ def annotate(
 
 
 def _title(code: str, leg: Leg | None) -> str:
-    return f"launch-action: {code}" + (f" ({leg.key})" if leg and leg.key else "")
+    return f"{TITLE}: {code}" + (f" ({leg.key})" if leg and leg.key else "")
 
 
 def _place(message: str, directory: Path, build_context: str) -> tuple[str, int]:

@@ -203,7 +203,7 @@ def _command(arguments: Sequence[str], outcome: Outcome) -> int:
         case "action":
             from launch_action.action import run_action
 
-            return run_action(outcome)
+            return run_action()
         case "doctor":
             from launch_action.doctor import examine
 

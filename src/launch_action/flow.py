@@ -67,8 +67,12 @@ def run_leg(flow: Flow, leg: Leg) -> Ended:
         ended = Ended(_work(flow, leg, progress))
     except LaunchError as error:
         ended = Ended(error.exit_code, error)
-    except Exception:
-        fault = LaunchError("a defect of launch-action", hint="the end of the log shows where")
+    except Exception as error:
+        # Imported where it is used: nothing of the kind is expected.
+        from launch_action.unforeseen import unforeseen
+
+        fault = unforeseen(error)
+        fault.context = ""  # the traceback, which is printed at the end
         ended = Ended(fault.exit_code, fault)
         raise
     finally:

@@ -148,8 +148,6 @@ class _Step:
                 progress.announce({"run_status": "skipped"})
                 progress.end()
             return
-        for text in (*result.context.splitlines(), f"error: {result.message}"):
-            self.flow.commands.line(f"[{progress.leg.key}] {text}")
         progress.end(result)
 
     def _print(self, progress: _Progress, title: str) -> None:

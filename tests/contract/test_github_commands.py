@@ -106,12 +106,25 @@ def test_an_annotation_keeps_its_text_and_place(
     assert command.properties == {"file": "a,b:c.py", "line": "3", "title": "x: y, 5%"}
 
 
-def test_an_annotation_without_a_place_has_no_properties(
+def test_an_annotation_without_a_place_has_our_title_alone(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     COMMANDS.warning("text")
 
-    assert capsys.readouterr().out == "::warning::text\n"
+    assert capsys.readouterr().out == "::warning title=launch-action::text\n"
+
+
+def test_a_group_in_a_group_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = WorkflowCommands()
+    with commands.group("build"), commands.group("resolve"):
+        commands.line("inside")
+    with commands.group("record"):
+        pass
+
+    log = printed(capsys)
+    names = [(one.name, one.data) for one in log.commands]
+    assert names == [("group", "build"), ("endgroup", ""), ("group", "record"), ("endgroup", "")]
+    assert "resolve\ninside" in log.text
 
 
 def test_a_group_ends_even_when_the_work_fails(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from support.github_runner import Command, read_log
 
-from launch_action.annotations import Annotations, annotated
-from launch_action.core.errors import BuildError, InputError, Interrupted, LaunchError
+from launch_action.annotations import Annotations, annotate
+from launch_action.core.errors import BuildError, Interrupted
 from launch_action.core.inputs import Inputs
 from launch_action.core.legs import Leg
 from launch_action.core.outputs import Outcome
@@ -130,14 +130,16 @@ def test_an_interruption_is_none(capsys: pytest.CaptureFixture[str], checkout: P
     assert not capsys.readouterr().out
 
 
-def test_what_fails_before_any_leg_is_annotated_and_goes_on(
-    capsys: pytest.CaptureFixture[str],
+def test_what_was_annotated_is_not_annotated_again(
+    capsys: pytest.CaptureFixture[str], checkout: Path
 ) -> None:
-    with pytest.raises(LaunchError), annotated(WorkflowCommands()):
-        raise InputError("no", hint="yes")
+    error = BuildError("no", hint="yes", context="::error::of a tool\nline two")
+    Annotations(WorkflowCommands(), checkout).end(Leg("", Inputs()), Outcome().values, error)
 
-    (command,) = read_log(capsys.readouterr().out).commands
-    assert (command.data, command.properties) == (
-        "no\nhint: yes",
-        {"title": "launch-action: input"},
-    )
+    annotate(WorkflowCommands(), error)
+
+    log = read_log(capsys.readouterr().out)
+    (command,) = log.commands
+    assert command.data == "no\nhint: yes"
+    assert command.properties == {"title": "launch-action: build"}
+    assert log.text.startswith("  | ::error::of a tool\n  line two\n")

@@ -35,6 +35,7 @@ class LaunchError(Exception):
         self.message = message
         self.hint = hint
         self.context = context
+        self.annotated = False  # whether the log of a step says it already
 
 
 class InputError(LaunchError):

@@ -375,4 +375,6 @@ def _shown(known: Input, value: Value) -> str:
     if known.name == "env" and isinstance(value, tuple):
         pairs = (line.partition("=") for line in value)
         return ", ".join(f"{name}=***" if equals else name for name, equals, _ in pairs)
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return without_credentials(", ".join(value) if isinstance(value, tuple) else str(value))

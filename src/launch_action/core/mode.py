@@ -77,12 +77,13 @@ def decide(event: EventFacts, inputs: Inputs) -> Decision:
         run = mode == "launch" if inputs.run is None else inputs.run and mode != "cleanup"
         return Decision(mode=mode, reason=reason, trusted=True, push=inputs.push, run=run)
     whose = "a fork" if event.fork else "Dependabot"
+    ours = "this repository's own code is built, " if event.rights else ""
     if mode == "cleanup":
         reason = f"{reason}, of {whose}: nothing was pushed, and nothing is removed"
     else:
         _refuse_foreign(event)
         mode = "build"
-        reason = f"{reason}, of {whose}: nothing is pushed or run, and no secret is used"
+        reason = f"{reason}, of {whose}: {ours}nothing is pushed or run, and no secret is used"
     push = False if inputs.image else None
     return Decision(mode=mode, reason=reason, trusted=False, push=push, run=False)
 

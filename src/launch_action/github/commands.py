@@ -24,6 +24,8 @@ from launch_action.core.errors import InputError
 
 Level = Literal["notice", "warning", "error"]
 
+# An annotation that has none is shown under the name of the workflow's file.
+TITLE = "launch-action"
 # Bytes of a step's summary; one byte more and the runner drops all of it.
 SUMMARY_LIMIT = 1024 * 1024
 _CUT = "\n\n*The rest was left out: a step's summary has at most 1 MiB.*\n"
@@ -55,6 +57,7 @@ class WorkflowCommands:
     """
 
     stopped: bool = False
+    grouped: bool = False
     held: list[tuple[str, Mapping[str, str], str]] = field(default_factory=list)
 
     def set_output(self, name: str, value: str) -> None:
@@ -83,11 +86,17 @@ class WorkflowCommands:
 
     @contextmanager
     def group(self, name: str) -> Iterator[None]:
-        """Fold what is printed inside. Groups do not nest in the log."""
+        """Fold what is printed inside. Groups do not nest in the log: an inner one is a line."""
+        if self.grouped:
+            self.line(name)
+            yield
+            return
+        self.grouped = True
         self._command("group", {}, name)
         try:
             yield
         finally:
+            self.grouped = False
             self._command("endgroup", {}, "")
 
     @contextmanager
@@ -153,7 +162,7 @@ class WorkflowCommands:
         return True
 
     def _annotate(self, level: Level, text: str, title: str, file: str, line: int) -> None:
-        properties = {"title": title, "file": file, "line": str(line) if line > 0 else ""}
+        properties = {"title": title or TITLE, "file": file, "line": str(line) if line > 0 else ""}
         self._command(level, {name: value for name, value in properties.items() if value}, text)
 
     def _command(self, name: str, properties: Mapping[str, str], text: str) -> None:
