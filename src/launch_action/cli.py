@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -209,7 +210,7 @@ def _command(arguments: Sequence[str], outcome: Outcome) -> int:
 
             return examine(as_json=chosen.json)
         case "job":
-            return _told(chosen, job_command)
+            return _told(chosen, partial(job_command, outcome=outcome))
         case "cleanup":
             return _told(chosen, cleanup_command)
         case _:
@@ -221,12 +222,13 @@ def _told(
     command: Callable[[argparse.Namespace, Workplace], Iterator[str]],
 ) -> int:
     """Do a command that tells its result as lines."""
-    from launch_action.wiring import Workplace, now, take_environment
+    from launch_action.wiring import Workplace, is_untrusted, now, take_environment
 
     environment = take_environment()
     inputs = _read(chosen, environment)
     report = Report(open_sink(sys.stderr))
-    for line in command(chosen, Workplace(inputs, environment, report, now())):
+    place = Workplace(inputs, environment, report, now(), is_untrusted(environment))
+    for line in command(chosen, place):
         # What a line tells is from a store: a line feed in it begins none of ours.
         _print(line if chosen.json else printable(line).replace("\n", "\N{REPLACEMENT CHARACTER}"))
     return 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from launch_action.core.errors import InputError
 
 if TYPE_CHECKING:
+    from launch_action.core.outputs import Outcome
     from launch_action.wiring import Workplace
 
 # Options of a build that say nothing of what a job is, or are given in another way here.
@@ -78,13 +79,13 @@ def _add_arguments(name: str, one: argparse.ArgumentParser) -> None:
         )  # fmt: skip
 
 
-def job_command(chosen: argparse.Namespace, place: Workplace) -> Iterator[str]:
-    """Do what was chosen; the lines to print."""
+def job_command(chosen: argparse.Namespace, place: Workplace, outcome: Outcome) -> Iterator[str]:
+    """Do what was chosen; the lines to print. What is recorded is told to the outcome at once."""
     from launch_action import job_commands, job_text
 
     match chosen.job_command:
         case "create":
-            return _create(chosen, place)
+            return _create(chosen, place, outcome)
         case "list":
             document = job_commands.list_jobs(chosen.repositories, place)
             lines = job_text.listing(document, place.started)
@@ -100,8 +101,7 @@ def job_command(chosen: argparse.Namespace, place: Workplace) -> Iterator[str]:
     return iter([json.dumps(document, indent=2)] if chosen.json else lines)
 
 
-def _create(chosen: argparse.Namespace, place: Workplace) -> Iterator[str]:
-    from launch_action.core.outputs import Outcome
+def _create(chosen: argparse.Namespace, place: Workplace, outcome: Outcome) -> Iterator[str]:
     from launch_action.job_create import create_job
     from launch_action.report import result_lines
 
@@ -110,7 +110,6 @@ def _create(chosen: argparse.Namespace, place: Workplace) -> Iterator[str]:
             f"a job of kind {chosen.kind!r} needs its PATH",
             hint="see `launch-action job create --help`",
         )
-    outcome = Outcome()
     create_job(chosen.kind, chosen.path, place, outcome.announce)
     if chosen.json:
         return iter([json.dumps(outcome.document(), indent=2)])

@@ -29,7 +29,7 @@ def create_job(kind: str, path: str, place: Workplace, announce: Announce) -> St
     `path` is, by kind: an address or a checkout; a directory; an image's reference; a W&B run, for
     the latest empty. Raises InputError and what the source, the registry and the store raise.
     """
-    what = to_register(place)
+    what = to_register(place, pushed=kind == "image")
     with ExitStack() as stack:
         plan, archive = _planned(kind, path, place, stack)
         job = _record(plan, place, announce, archive)

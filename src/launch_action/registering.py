@@ -18,26 +18,35 @@ if TYPE_CHECKING:
     from launch_action.core.version import JobFiles
     from launch_action.wandb.recording import RecordedArtifact
 
-_INSTALL = "pip install launch-action[wandb]"
 _OFFLINE = ("offline", "disabled", "dryrun")
 
 
-def to_register(place: Workplace) -> Register:
+def to_register(place: Workplace, *, pushed: bool | None = None) -> Register:
     """What W&B gets of the jobs of this run. Raises InputError for what cannot be.
 
     There is something only with a key and a project, and never for an event that outsiders can
-    cause. To be asked before anything is built.
+    cause. To be asked before anything is built; `pushed` says of a job that is there already
+    whether it is in a registry.
     """
     inputs = place.inputs
     if place.untrusted or inputs.wandb_register == "off":
         return "off"
     account = place.wandb
     if not account.key or not account.project:
-        if inputs.wandb_register:
-            raise _incomplete("key" if not account.key else "project")
+        if _is_asked(place):
+            raise _incomplete(place, "key" if not account.key else "project")
+        return "off"
+    if _is_offline(place):
         return "off"
     what = _what(place)
-    return what if not _is_offline(place) and _can(place, what) else "off"
+    if what in ("image", "both") and not inputs.docker_image:
+        _check_pushed(place, what, pushed)
+    return what if _has_sdk(place) else "off"
+
+
+def _is_asked(place: Workplace) -> bool:
+    """Whether somebody has asked for it, so that it is an error where it cannot be."""
+    return bool(place.inputs.wandb_register or place.inputs.queue)
 
 
 def _what(place: Workplace) -> Register:
@@ -48,45 +57,48 @@ def _what(place: Workplace) -> Register:
             return "both" if place.inputs.queue else "blueprint"
 
 
-def _incomplete(lacking: str) -> InputError:
+def _because(place: Workplace, what: str = "") -> str:
+    said = f" is {what!r}" if what else " is given"
+    return f"wandb-register{said}" if place.inputs.wandb_register else "a queue is named"
+
+
+def _incomplete(place: Workplace, lacking: str) -> InputError:
     hint = {
         "key": "set WANDB_API_KEY, or `wandb login`",
         "project": "give --project, or set WANDB_PROJECT",
     }
-    return InputError(
-        f"input 'wandb-register' is given, and no W&B {lacking} is known", hint=hint[lacking]
-    )
+    return InputError(f"{_because(place)}, and no W&B {lacking} is known", hint=hint[lacking])
 
 
 def _is_offline(place: Workplace) -> bool:
     mode = place.environment.get("WANDB_MODE", "").lower()
     if mode not in _OFFLINE:
         return False
-    if place.inputs.wandb_register:
+    if _is_asked(place):
         raise InputError(
-            f"input 'wandb-register' is given, and WANDB_MODE is {mode!r}",
-            hint="unset WANDB_MODE, or leave --wandb-register away",
+            f"{_because(place)}, and WANDB_MODE is {mode!r}",
+            hint="unset WANDB_MODE, or say --wandb-register off",
         )
     place.reporter.info(f"the job is not registered in W&B: WANDB_MODE is {mode}")
     return True
 
 
-def _can(place: Workplace, what: Register) -> bool:
+def _has_sdk(place: Workplace) -> bool:
+    """Whether the SDK is there. Raises InputError where it is not and somebody counts on it.
+
+    Nobody does where the machine is logged in or a settings file has a project, and no more.
+    """
     from launch_action.wandb.recording import EXTRA, has_sdk
 
-    inputs = place.inputs
-    if what in ("image", "both") and not inputs.docker_image:
-        _check_pushed(place, what)
     if has_sdk():
         return True
-    # Nobody has asked for it where the machine is logged in, or a settings file has a project.
-    variables = place.environment
+    inputs, variables = place.inputs, place.environment
     key = inputs.wandb_api_key or variables.get("WANDB_API_KEY")
     project = inputs.project or variables.get("WANDB_PROJECT")
-    if inputs.wandb_register or inputs.queue or (key and project):
+    if _is_asked(place) or (key and project):
         raise InputError(
             "the job is to be registered in W&B, and its SDK is not installed",
-            hint=f"{_INSTALL}, or say --wandb-register off",
+            hint=f"pip install {EXTRA}, or say --wandb-register off",
         )
     place.reporter.warning(
         f"the job is not registered in W&B, where this machine is logged in: {EXTRA} is not "
@@ -95,12 +107,13 @@ def _can(place: Workplace, what: Register) -> bool:
     return False
 
 
-def _check_pushed(place: Workplace, what: Register) -> None:
-    if place.inputs.image and place.inputs.push is not False:
+def _check_pushed(place: Workplace, what: Register, pushed: bool | None) -> None:
+    inputs = place.inputs
+    if pushed if pushed is not None else inputs.image and inputs.push is not False:
         return
-    because = f"wandb-register is {what!r}" if place.inputs.wandb_register else "a queue is named"
     raise InputError(
-        f"{because}, and the image is not pushed anywhere that an agent could pull it from",
+        f"{_because(place, what)}, and the image is not pushed anywhere that an agent could pull "
+        "it from",
         hint="name its repository with --image, or say --wandb-register blueprint",
     )
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from launch_action.core.aliases import wandb_aliases
 from launch_action.core.dataclass import dataclass
+from launch_action.core.errors import StoreError
 from launch_action.core.job import CodeSource, ImageSource, JobDocument, artifact_name, read_job
 from launch_action.core.names import safe_name
 from launch_action.core.reference import Tag
@@ -70,7 +71,7 @@ class Registration:
 def artifacts(of: Registration, what: Register) -> tuple[WandbArtifact, ...]:
     """The artifacts to record, in their order: code, then the blueprint, then the image job.
 
-    Raises StoreError for a document that cannot be read.
+    Raises StoreError for a document that cannot be read, and where an image is lacking.
     """
     document = read_job(of.files.document, of.job or of.job_name)
     if isinstance(document.source, ImageSource):
@@ -109,6 +110,11 @@ def _blueprint(of: Registration, document: JobDocument) -> WandbArtifact:
 
 
 def _image_job(of: Registration, document: JobDocument) -> WandbArtifact:
+    if not of.image:
+        raise StoreError(
+            f"job {of.job_name!r} has no image that an agent could pull",
+            hint="build it into a registry: launch-action build --image REPOSITORY",
+        )
     image = JobDocument(
         source=ImageSource(of.image),
         entrypoint=document.entrypoint,

@@ -1,0 +1,159 @@
+"""A W&B that fails, in whatever way: what is stored stays, it is said what is there and what not,
+and the same command then completes it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.program import Machine, failed, kill_group, succeeded
+from support.repositories import Work
+from support.wandb_api.server import WandbServer, serve
+from support.wandb_jobs import CREATE, IMPATIENT, PROJECT, Registrar
+
+pytest_plugins = ["support.program_fixtures"]
+
+NAME = f"{PROJECT}/hello"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[WandbServer]:
+    with serve(tmp_path / "api") as running:
+        yield running
+
+
+@pytest.fixture
+def here(machine: Machine, server: WandbServer, work: Work) -> Registrar:
+    return Registrar(machine, server, work.path)
+
+
+def committed(server: WandbServer) -> list[int]:
+    """The versions that are there, by their numbers."""
+    return [v["versionIndex"] for v in server.versions(NAME) if v["state"] == "COMMITTED"]
+
+
+@pytest.mark.parametrize(
+    ("match", "status", "words"),
+    [
+        ("UpsertBucket", 401, "does not take the key"),
+        ("UpsertBucket", 403, "refuses this to the key"),
+        ("UpsertBucket", 429, "is asked too often"),
+        ("UpsertBucket", 503, "has a fault"),
+        ("CreateArtifact", 409, "conflict"),
+        ("PUT /upload/.*", 500, "has a fault"),
+        ("CommitArtifact", 500, "has a fault"),
+        ("CommitArtifact", 0, "cannot be reached"),
+    ],
+)
+def test_what_is_stored_stays_and_running_again_completes(
+    here: Registrar, server: WandbServer, match: str, status: int, words: str
+) -> None:
+    server.fail(match, status)
+    ended = failed(here.create(), 8)
+
+    document = ended.document
+    assert words in ended.error
+    assert f"is stored as {document['job']}" in ended.error
+    assert "W&B has nothing of it and lacks 'hello'" in ended.error
+    assert "the same command then completes it" in ended.hint
+    assert document["tags"]
+    assert "wandb" not in document["metadata"]
+    described = succeeded(here.run("job", "describe", "hello:latest", "--json")).document
+    assert described["job"] == document["job"]
+
+    server.mend()
+    again = succeeded(here.create()).document
+    assert again["job"] == document["job"]
+    assert again["metadata"]["wandb"]["job"] == f"{NAME}:v0"
+    assert committed(server) == [0]
+    assert server.aliases(NAME)["latest"] == "v0"
+
+
+def test_no_server_at_all(here: Registrar, server: WandbServer) -> None:
+    server.stop()
+    ended = failed(here.create(), 8)
+    assert "cannot be reached" in ended.error
+    assert ended.document["job"]
+
+    server.start()
+    assert succeeded(here.create()).document["metadata"]["wandb"]["job"] == f"{NAME}:v0"
+
+
+def test_an_entity_that_is_none(here: Registrar, server: WandbServer) -> None:
+    ended = failed(here.create("-e", "nobody"), 8)
+
+    assert "has no such entity: 'nobody'" in ended.error
+    assert "--entity" in ended.hint
+    assert not server.state.tables["projects"]
+
+
+def test_a_commit_whose_answer_is_lost(here: Registrar, server: WandbServer) -> None:
+    server.fail("CommitArtifact", 0, after=True)
+    failed(here.create(), 8)
+    assert committed(server) == [0]
+
+    server.mend()
+    assert succeeded(here.create()).document["metadata"]["wandb"]["job"] == f"{NAME}:v0"
+    assert committed(server) == [0]
+
+
+def test_half_of_a_code_job(here: Registrar, server: WandbServer, work: Work) -> None:
+    """The code is there and the job is not: the error says so, and the code is not made again."""
+    command = ("job", "create", "code", str(work.path), "-E", "python train.py", "-p", "demo",
+               "-e", "acme", "-n", "hello", "--json")  # fmt: skip
+    server.fail("CommitArtifact", 500, skip=1)
+    ended = failed(here.run(*command), 8)
+    assert f"W&B has {PROJECT}/code-hello:v0 of it and lacks 'hello'" in ended.error
+    assert ended.document["metadata"]["wandb"]["code"] == f"{PROJECT}/code-hello:v0"
+
+    server.mend()
+    succeeded(here.run(*command))
+    assert committed(server) == [0]
+    assert [v["versionIndex"] for v in server.versions(f"{PROJECT}/code-hello")] == [0]
+
+
+def test_the_run_that_recorded_it_is_no_reason_to_fail(
+    here: Registrar, server: WandbServer
+) -> None:
+    server.fail("DeleteRun", 500)
+    ended = succeeded(here.create())
+
+    assert "could not be deleted" in ended.err
+    assert committed(server) == [0]
+
+
+@pytest.mark.parametrize("match", ["UpsertBucket", "PUT /upload/.*", "CommitArtifact"])
+def test_killed_in_the_middle(here: Registrar, server: WandbServer, work: Work, match: str) -> None:
+    fault = server.fail(match, 500, wait=3.0)
+    machine = Machine(here.machine.root, here.machine.cache, {**server.environment, **IMPATIENT})
+    with machine.started(*CREATE, "-p", "demo", "-e", "acme", cwd=work.path) as child:
+        while not fault.seen and child.poll() is None:
+            time.sleep(0.05)
+        kill_group(child.pid)
+        child.wait()
+    assert fault.seen
+    _gone(str(here.machine.root))
+
+    server.mend()
+    assert succeeded(here.create()).document["metadata"]["wandb"]["job"] == f"{NAME}:v0"
+    assert committed(server) == [0]
+
+
+def _gone(word: str) -> None:
+    """Wait until no process has a word in its environment: the SDK's service ends by itself."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if not any(word.encode() in _environment(p) for p in Path("/proc").glob("[0-9]*")):
+            return
+        time.sleep(0.2)
+    raise AssertionError(word)
+
+
+def _environment(process: Path) -> bytes:
+    try:
+        return (process / "environ").read_bytes()
+    except OSError:
+        return b""
