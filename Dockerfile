@@ -7,9 +7,11 @@
 ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim-trixie
 
 FROM ${PYTHON_IMAGE} AS build
+# requirements-wandb.lock makes an image that registers jobs in W&B.
+ARG REQUIREMENTS=requirements.lock
 WORKDIR /src
 RUN python3 -m venv /opt/venv
-COPY requirements.lock ./
+COPY ${REQUIREMENTS} requirements.lock
 RUN /opt/venv/bin/python -m pip install --no-cache-dir --no-compile --disable-pip-version-check \
       --require-hashes --only-binary :all: -r requirements.lock \
  && /opt/venv/bin/python -m pip uninstall --yes --quiet pip setuptools wheel 2>/dev/null

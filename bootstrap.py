@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 LOCK = HERE / "requirements.lock"
+# The same and W&B's SDK, 75 MB more, of which most users need nothing.
+WANDB_LOCK = HERE / "requirements-wandb.lock"
 PACKAGE = HERE / "src" / "launch_action"
 
 OLDEST, NEWEST = (3, 11), (3, 14)
@@ -195,11 +197,22 @@ def home() -> Path:
 def content_key() -> str:
     """Hash of what is installed: the locked dependencies, our package, and this file."""
     key = hashlib.sha256()
-    for path in (Path(__file__), LOCK, *sources()):
+    for path in (Path(__file__), lock(), *sources()):
         content = path.read_bytes()
         key.update(f"{path.name}\0{len(content)}\0".encode())
         key.update(content)
     return key.hexdigest()[:16]
+
+
+def lock() -> Path:
+    """What this run needs: W&B's SDK among it where there is a key, and jobs are registered."""
+    try:
+        inputs = json.loads(os.environ.get("LAUNCH_INPUTS") or "{}")
+    except ValueError:  # the program says what is wrong with it
+        inputs = {}
+    given = inputs if isinstance(inputs, dict) else {}
+    key = given.get("wandb-api-key") or os.environ.get("WANDB_API_KEY")
+    return WANDB_LOCK if key and given.get("wandb-register") != "off" else LOCK
 
 
 def sources() -> Iterator[Path]:
@@ -250,13 +263,13 @@ def install(target: Path, python: Mapping[str, str], outside: str) -> str:
         )
     else:
         uv, tool = uv_by_pip(target, python["executable"], outside), "pip and uv"
-    run([uv, *QUIET, "pip", "install", "--python", inner, *WHEELS, "-r", str(LOCK)], outside)
+    run([uv, *QUIET, "pip", "install", "--python", inner, *WHEELS, "-r", str(lock())], outside)
     return tool
 
 
 def uv_by_pip(target: Path, python: str, outside: str) -> str:
     """Make the environment with venv and have pip fetch uv alone, which does the rest faster."""
-    packages = re.split(r"\n(?=\S)", LOCK.read_text(encoding="utf-8"))
+    packages = re.split(r"\n(?=\S)", lock().read_text(encoding="utf-8"))
     alone = Path(outside, "uv.lock")
     alone.write_text(next(p for p in packages if p.startswith("uv==")) + "\n", encoding="utf-8")
     inner = str(target / "bin" / "python")

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,19 @@ def test_uv_makes_the_environment_once_and_it_is_used_again(with_uv: Runner) -> 
     assert "environment made" not in second.raw
     assert len(environments(with_uv)) == 1
     assert told(second)["prefix"] == str(environments(with_uv)[0])
+
+
+def test_the_sdk_of_w_b_comes_with_a_key_for_it_alone(with_uv: Runner) -> None:
+    def packages() -> list[bool]:
+        return sorted(bool(list(one.glob("lib/*/*/distro"))) for one in environments(with_uv))
+
+    assert with_uv.run({}).code == 0
+    assert with_uv.run({"wandb-api-key": "k", "wandb-register": "off"}).code == 0
+    assert packages() == [False]
+
+    assert with_uv.run({"wandb-api-key": "k"}).code == 0
+    assert replace(with_uv, also={"WANDB_API_KEY": "k"}).run({}).code == 0
+    assert packages() == [False, True]
 
 
 def test_without_uv_pip_makes_it(runner: Runner) -> None:

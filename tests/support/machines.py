@@ -38,7 +38,11 @@ def action_with(folder: Path, program: str = TELLTALE) -> Path:
     for name in ("action.yml", "bootstrap.py"):
         shutil.copy(ROOT / name, folder / name)
     lock = (ROOT / "requirements.lock").read_text("utf-8")
-    (folder / "requirements.lock").write_text(stanza(lock, "tomli") + stanza(lock, "uv"))
+    small = stanza(lock, "tomli") + stanza(lock, "uv")
+    (folder / "requirements.lock").write_text(small)
+    more = (ROOT / "requirements-wandb.lock").read_text("utf-8")
+    # In the place of the SDK one of the packages that come with it.
+    (folder / "requirements-wandb.lock").write_text(small + stanza(more, "distro"))
     return folder
 
 
