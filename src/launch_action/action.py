@@ -90,6 +90,11 @@ def _act(
     match decision.mode:
         case "cleanup":
             return _clean(commands, place, event, decision)
+        case "discover":
+            from launch_action.discover_step import discover_step
+
+            with annotated(commands, _directory(place)), _summarised(commands):
+                return discover_step(commands, place, given, _keys(place))
         case "preview" | "release" | "update" | "launch" | "build":
             told = Listeners(_listeners(commands, place, event, decision), place.reporter)
             return _run(Flow(place, event, decision, commands, told), given)
@@ -111,7 +116,6 @@ def _run_listed(flow: Flow, given: Given) -> int | None:
     """Work on the jobs of the launch file; None where there is none."""
     from launch_action.many_jobs import open_listed
 
-    keys = tuple(filter(None, re.split(r"[\s,]+", flow.place.inputs.job)))
     verbose = flow.place.inputs.verbose
 
     def narrowed(inputs: Inputs) -> Inputs:
@@ -119,7 +123,9 @@ def _run_listed(flow: Flow, given: Given) -> int | None:
 
     with ExitStack() as stack:
         with annotated(flow.commands, _directory(flow.place)), _summarised(flow.commands):
-            listed = stack.enter_context(open_listed(flow.place, given, keys, narrowed))
+            listed = stack.enter_context(
+                open_listed(flow.place, given, _keys(flow.place), narrowed)
+            )
         if listed is None:
             return None
         from launch_action.many_flow import run_listed
@@ -128,6 +134,11 @@ def _run_listed(flow: Flow, given: Given) -> int | None:
         legs = [Leg(job.key, inputs, name) for job, inputs, name in triples]
         place = replace(flow.place, checkout=listed.checkout)
         return run_listed(replace(flow, place=place), legs, listed.file.name)
+
+
+def _keys(place: Workplace) -> tuple[str, ...]:
+    """The keys of the input `job`, between commas or white space."""
+    return tuple(filter(None, re.split(r"[\s,]+", place.inputs.job)))
 
 
 def _directory(place: Workplace) -> Path:

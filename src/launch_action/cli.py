@@ -30,9 +30,6 @@ from launch_action.unforeseen import unforeseen
 if TYPE_CHECKING:
     from launch_action.wiring import Workplace
 
-if TYPE_CHECKING:
-    from launch_action.wiring import Workplace
-
 _DESCRIPTION = "Turn a commit into a job: a versioned, runnable blueprint with a container image."
 # As `cat` ends in `cat | head`.
 _NOBODY_READS = 128 + signal.SIGPIPE
@@ -43,7 +40,8 @@ _COMMANDS: Mapping[Command, str] = {
 }
 
 
-_NAMES = (*_COMMANDS, "job", "cleanup", "action", "doctor")
+_DISCOVER = "print the jobs of launch.yaml that changed, as a matrix of a workflow"
+_NAMES = (*_COMMANDS, "job", "cleanup", "action", "discover", "doctor")
 _SPELLINGS = (*_NAMES, *(f"--{known.name}" for known in INPUTS))
 
 
@@ -76,6 +74,11 @@ def parser(asked: str) -> argparse.ArgumentParser:
     add_job_commands(commands, _add_job_options)
     add_cleanup(commands, _add_cleanup_options if asked == "cleanup" else None)
     commands.add_parser("action", help="the GitHub Actions entry point")
+    discover = commands.add_parser("discover", help=_DISCOVER, description=_DISCOVER)
+    if asked == "discover":
+        from launch_action.discover_cli import add_options
+
+        add_options(discover, _add_option)
     doctor = commands.add_parser("doctor", help="what is found here, and what is missing")
     doctor.add_argument("--json", action="store_true", help="one JSON document on standard output")
     return top
@@ -205,6 +208,10 @@ def _command(arguments: Sequence[str], outcome: Outcome) -> int:
             from launch_action.action import run_action
 
             return run_action()
+        case "discover":
+            from launch_action.discover_cli import discovered_lines
+
+            return _told(chosen, partial(discovered_lines, _given(chosen)))
         case "doctor":
             from launch_action.doctor import examine
 

@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from launch_action.core.aliases import default_aliases
 from launch_action.core.checkout import Checkout
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError, LaunchError
@@ -22,7 +23,9 @@ from launch_action.core.launch_file import (
     with_given,
 )
 from launch_action.core.plan import planned_name
+from launch_action.core.store import LATEST
 from launch_action.git.root_files import root_files
+from launch_action.looking import place_situation
 from launch_action.sources import open_checkout
 from launch_action.wiring import Workplace
 
@@ -68,7 +71,7 @@ def open_listed(
             yield None
             return
         jobs = chosen_jobs(file, keys)
-        inputs = tuple(allowed(job_inputs(place, file, job, given)) for job in jobs)
+        inputs = tuple(allowed(job_inputs(place, file, job, given, checkout)) for job in jobs)
         yield Listed(file, checkout, jobs, inputs, _names(file, checkout, jobs, inputs))
 
 
@@ -87,17 +90,27 @@ def read_listed(checkout: Checkout) -> LaunchFile | None:
     return read_launch_file(root_files(checkout, NAMES, SIZE_LIMIT))
 
 
-def job_inputs(place: Workplace, file: LaunchFile, job: ListedJob, given: Given) -> Inputs:
+def job_inputs(
+    place: Workplace, file: LaunchFile, job: ListedJob, given: Given, checkout: Checkout
+) -> Inputs:
     """The inputs of a job of the file: what is given wins, the file's own repository is last.
 
-    Where an outsider may have written the file, it says nothing of where anything goes.
+    Where an outsider may have written the file, it says nothing of where anything goes. Its aliases
+    are more names of what `latest` names: a pull request's or a branch's file moves none.
     """
     own = {name: value for name, value in given.items() if name not in _CHOICES and value}
     values = with_given(job.values, own)
+    if "alias" in job.values and "alias" not in own and not _is_latest(place, checkout):
+        del values["alias"]
     image = str(values.get("image") or ("" if place.untrusted else file.image))
     if image:
         values["image"] = job.repository(image.strip())
     return read_inputs(values, place.environment)
+
+
+def _is_latest(place: Workplace, checkout: Checkout) -> bool:
+    found = place_situation(place)
+    return bool(found.event_tag) or LATEST in default_aliases(checkout, found, ())
 
 
 def _names(

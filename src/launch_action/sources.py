@@ -139,7 +139,7 @@ def open_checkout(place: Workplace, build_context: str) -> Iterator[Checkout]:
         yield place.checkout
         return
     if inputs.uri:
-        with _fetched(place, inputs.uri, inputs.git_hash, build_context) as found:
+        with fetched_checkout(place, inputs.uri, inputs.git_hash, build_context) as found:
             yield found
         return
     ref = inputs.git_hash or _pull_request_head(place)
@@ -153,7 +153,7 @@ def open_checkout(place: Workplace, build_context: str) -> Iterator[Checkout]:
         yield checkout
         return
     here = inspect(place.directory)  # `actions/checkout` fetches the merge alone
-    with _fetched(place, here.remote, ref, build_context) as found:
+    with fetched_checkout(place, here.remote, ref, build_context) as found:
         yield replace(found, branch=here.branch, default_branch=here.default_branch)
 
 
@@ -215,7 +215,10 @@ def git_access(place: Workplace, remote: str) -> Access:
 
 
 @contextmanager
-def _fetched(place: Workplace, uri: str, ref: str, build_context: str) -> Iterator[Checkout]:
+def fetched_checkout(
+    place: Workplace, uri: str, ref: str, build_context: str = ""
+) -> Iterator[Checkout]:
+    """A checkout of a remote's commit, there inside the block. Raises InputError, SourceError."""
     from launch_action.core.git_address import parse_git_address
     from launch_action.git.fetch import Wanted, fetched
 

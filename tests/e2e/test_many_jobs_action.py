@@ -159,3 +159,23 @@ def test_without_trust_the_file_says_nothing_of_where_anything_goes(
     assert registry.address not in result.outputs["job"]
     assert result.outputs["run-status"] == "skipped"
     assert own.outputs["job"].startswith(f"{registry.address}/{elsewhere}/train@")
+
+
+def test_a_step_says_which_jobs_changed_for_a_matrix(
+    flow: Workflow, registry: LocalRegistry, repository: str
+) -> None:
+    before = flow.commit
+    flow.work.commit({"jobs/evaluate/main.py": f"{SCRIPT}# changed\n"})
+    ref = {"GITHUB_REF": "refs/heads/main", "GITHUB_REF_NAME": "main"}
+
+    result = good(flow.step("push", ref, {"mode": "discover"}, {"before": before}))
+    nothing = good(flow.step("push", ref, {"mode": "discover"}, {"before": flow.commit}))
+    one = good(flow.push(job=result.outputs["job"]))
+
+    assert json.loads(result.outputs["metadata"]) == {"include": [{"job": "Evaluate"}]}
+    assert result.outputs["job"] == "Evaluate"
+    assert "1 of 2 jobs changed" in result.summary
+    assert json.loads(nothing.outputs["metadata"]) == {"include": []}
+    assert nothing.outputs["job"] == ""
+    assert one.outputs["job"].startswith(f"{flow.image}/evaluate@")
+    assert registry.tags(f"{repository}/train") == []

@@ -49,7 +49,7 @@ class Input:
 INPUTS: tuple[Input, ...] = (
     Input("mode", "What to do; `auto` decides from the event: a pull request is a preview, a tag a release.",
           "choice", default="auto", commands=("action",),
-          choices=("auto", "preview", "release", "update", "launch", "build", "cleanup")),
+          choices=("auto", "preview", "release", "update", "launch", "build", "cleanup", "discover")),
     Input("job", "On the command line the existing job version to run, and build nothing; in the action "
           "the jobs of launch.yaml to take, by their keys; default all of them.",
           flags=("-j",), commands=("launch", "action"), metavar="JOB"),

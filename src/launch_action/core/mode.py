@@ -9,7 +9,9 @@ from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError
 from launch_action.core.inputs import BY_NAME, Inputs
 
-Mode = Literal["preview", "release", "update", "launch", "build", "cleanup"]
+Mode = Literal["preview", "release", "update", "launch", "build", "cleanup", "discover"]
+# Which have no job to run.
+_WITHOUT_RUN = ("cleanup", "discover")
 
 _BY_REF = frozenset({"push", "release", "repository_dispatch", "workflow_call"})
 _PULL_REQUEST = frozenset({"pull_request", "pull_request_target"})
@@ -74,7 +76,7 @@ def decide(event: EventFacts, inputs: Inputs) -> Decision:
     mode, reason = _asked(event, inputs)
     trusted = not event.outside or (event.rights and inputs.allow_untrusted)
     if trusted:
-        run = mode == "launch" if inputs.run is None else inputs.run and mode != "cleanup"
+        run = mode == "launch" if inputs.run is None else inputs.run and mode not in _WITHOUT_RUN
         return Decision(mode=mode, reason=reason, trusted=True, push=inputs.push, run=run)
     whose = "a fork" if event.fork else "Dependabot"
     ours = "this repository's own code is built, " if event.rights else ""
@@ -82,7 +84,7 @@ def decide(event: EventFacts, inputs: Inputs) -> Decision:
         reason = f"{reason}, of {whose}: nothing was pushed, and nothing is removed"
     else:
         _refuse_foreign(event)
-        mode = "build"
+        mode = "discover" if mode == "discover" else "build"
         reason = f"{reason}, of {whose}: {ours}nothing is pushed or run, and no secret is used"
     push = False if inputs.image else None
     return Decision(mode=mode, reason=reason, trusted=False, push=push, run=False)

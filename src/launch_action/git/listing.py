@@ -52,9 +52,14 @@ def list_paths(repository: Repository, commit: str, paths: Iterable[str]) -> lis
     return _entries(git(repository, "ls-tree", "-z", "--full-tree", commit, "--", *paths))
 
 
+def list_names(repository: Repository, tree: str) -> list[TreeEntry]:
+    """Every file below a tree, sorted as by `list_tree`; sizes are not looked up."""
+    return _entries(git(repository, "ls-tree", "-r", "-z", "--full-tree", tree))
+
+
 def _list_partial_tree(repository: Repository, tree: str) -> list[TreeEntry]:
     """Asking a partial clone for a size would fetch, or fail: first learn what is missing."""
-    entries = _entries(git(repository, "ls-tree", "-r", "-z", "--full-tree", tree))
+    entries = list_names(repository, tree)
     options = ("--objects", "--no-object-names", "--no-walk", "--missing=print")
     known = git(repository, "rev-list", *options, tree)
     missing = {text(line[1:]) for line in known.split() if line.startswith(b"?")}

@@ -155,6 +155,25 @@ def load_context(environment: Mapping[str, str]) -> GitHubContext:
 
     Raises InputError when the payload is there but is not a JSON object.
     """
+    return read_context(environment, _payload(environment))
+
+
+def compared_commit(environment: Mapping[str, str]) -> str:
+    """The commit that the event's own is a change of; empty where the event does not say.
+
+    Of a pull request the base branch's, of a merge queue the one before the group, of a push the
+    one before it, but for a branch or tag that is new. Raises InputError.
+    """
+    event = _Event(_payload(environment))
+    named = (
+        event.text("pull_request", "base", "sha"),
+        event.text("merge_group", "base_sha"),
+        event.text("before"),
+    )
+    return next((one for one in named if _COMMIT.fullmatch(one) and one.strip("0")), "")
+
+
+def _payload(environment: Mapping[str, str]) -> Mapping[str, Any]:
     path = environment.get("GITHUB_EVENT_PATH", "")
     try:
         content = Path(path).read_bytes() if path else b"{}"
@@ -165,7 +184,7 @@ def load_context(environment: Mapping[str, str]) -> GitHubContext:
             f"the event payload {path!r} cannot be read: {error.strerror}",
             hint="GITHUB_EVENT_PATH is set by the runner; do not change it",
         ) from error
-    return read_context(environment, parse_payload(content, path))
+    return parse_payload(content, path)
 
 
 def parse_payload(content: bytes, path: str) -> Mapping[str, Any]:
