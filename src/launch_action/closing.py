@@ -18,6 +18,7 @@ from launch_action.core.sweep import Policy
 from launch_action.github.api import GitHubApi
 from launch_action.github.commands import WorkflowCommands
 from launch_action.github.environment import GitHubContext
+from launch_action.many_jobs import listed_repositories
 from launch_action.stored_jobs import local_stores
 from launch_action.wiring import Workplace
 
@@ -104,12 +105,19 @@ class _Closing:
                 self.failed.append(error)
 
     def _repositories(self, number: int | None) -> list[Content]:
-        """Where previews were pushed to: what `image` says, and below it what the comment says."""
+        """Where previews were pushed to: what `image` says, and below it what the comment says.
+
+        And where the jobs are that the checkout's launch file lists.
+        """
         place = self.place
+        named = {Repository.parse(one) for one in listed_repositories(place)}
         if not place.inputs.image:
-            return list(local_stores(place))
+            found: list[Content] = [
+                place.registries.open(one, writable=True) for one in sorted(named)
+            ]
+            return found or list(local_stores(place))
         image = Repository.parse(place.inputs.image.lower())
-        named = {image}
+        named.add(image)
         if number is not None and self._speaks:
             with self._forgiving("its jobs are looked for in the image repository alone"):
                 named |= {one for one in self._said(number) if _is_below(one, image)}

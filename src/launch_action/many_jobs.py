@@ -27,7 +27,7 @@ from launch_action.core.store import LATEST
 from launch_action.git.root_files import root_files
 from launch_action.looking import place_situation
 from launch_action.sources import open_checkout
-from launch_action.wiring import Workplace
+from launch_action.wiring import Workplace, names_no_job
 
 # What a step or a command line gives, by the name of the input; nothing empty is among it.
 Given = Mapping[str, str | Sequence[str]]
@@ -83,6 +83,22 @@ def _check_source(place: Workplace, keys: Sequence[str]) -> None:
                 "another source",
                 hint=f"leave one of the two out; with {name!r} give the job's own options",
             )
+
+
+def listed_repositories(place: Workplace) -> tuple[str, ...]:
+    """Where the jobs that the checkout's launch file lists are pushed; none where it lists none.
+
+    A step that only cleans up need not have a checkout.
+    """
+    if not names_no_job(place.inputs):
+        return ()
+    try:
+        with open_checkout(place, "") as checkout:
+            file = read_listed(checkout)
+    except LaunchError:
+        return ()
+    image = place.inputs.image or (file.image if file and not place.untrusted else "")
+    return tuple(job.repository(image.lower()) for job in file.jobs) if file and image else ()
 
 
 def read_listed(checkout: Checkout) -> LaunchFile | None:

@@ -179,3 +179,32 @@ def test_a_step_says_which_jobs_changed_for_a_matrix(
     assert nothing.outputs["job"] == ""
     assert one.outputs["job"].startswith(f"{flow.image}/evaluate@")
     assert registry.tags(f"{repository}/train") == []
+
+
+def test_a_closed_pull_request_takes_its_alias_from_every_job(
+    flow: Workflow, registry: LocalRegistry, repository: str
+) -> None:
+    good(flow.pull(7))
+    before = {key: registry.tags(f"{repository}/{key}") for key in ("train", "evaluate")}
+
+    good(flow.pull(7, "closed"))
+
+    for key, tags in before.items():
+        assert "pr-7" in tags
+        # Where a registry cannot delete a tag, a tombstone stays, which no command sees.
+        listed = flow.program("job", "list", f"{flow.image}/{key}", "--json")
+        assert "pr-7" not in listed.out
+
+
+def test_the_aliases_of_the_file_go_with_latest_alone(
+    flow: Workflow, registry: LocalRegistry, repository: str
+) -> None:
+    flow.work.commit({"launch.yaml": FILE.replace("defaults:", "defaults:\n  alias: stable")})
+
+    preview = good(flow.pull(7))
+    after_preview = registry.tags(f"{repository}/train")
+    update = good(flow.push())
+
+    assert "stable" not in preview.outputs["tags"].split()
+    assert "stable" not in after_preview
+    assert "stable" in update.outputs["tags"].split()

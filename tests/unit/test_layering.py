@@ -22,7 +22,8 @@ SHELL = (
     "cleanup_cli", "closing",
     "comparing", "leg_rows", "previews", "preview_board", "row_notes", "reporting", "run_records",
     "queueing", "queue_item", "queue_wait",
-    "many_jobs", "many_builds", "many_launches", "many_flow", "discovering", "discover_cli", "discover_step", "unforeseen",
+    "many_jobs", "many_builds", "many_launches", "many_flow", "discovering",
+    "discover_cli", "discover_step", "unforeseen",
 )  # fmt: skip
 # What core may not import: each is a way to touch the world.
 EFFECTS = {
