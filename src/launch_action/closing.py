@@ -66,6 +66,12 @@ class _Closing:
             return found
 
         self._each(self._repositories(number), close)
+        if self.place.inputs.deployment and self._speaks:
+            from launch_action.github.deployment import Deployments
+
+            with self._forgiving("its deployments stay as they are"), self._api() as api:
+                ended = Deployments(api, self.event.run_url).deactivate(number)
+                self.place.reporter.info(f"deployments made inactive: {ended}")
 
     def branch(self, branch: str) -> None:
         """The alias of a deleted branch. A deleted tag's stays: it is a release's."""

@@ -27,10 +27,12 @@ JOB = "train"
 
 
 @pytest.fixture
-def github(github_api: GitHubServer) -> Repository:
-    """The repository that the events are of, in the GitHub of the test."""
+def github(github_api: GitHubServer, scene: Scene) -> Repository:
+    """The repository that the events are of, in the GitHub of the test, with its pull request."""
     assert github_api.token == TOKEN
-    return github_api.repository(REPOSITORY)
+    repository = github_api.repository(REPOSITORY)
+    github_api.state.pull(repository, NUMBER, scene.commits.head)
+    return repository
 
 
 @pytest.fixture
@@ -84,6 +86,34 @@ def test_the_same_commit_again_is_the_same_deployment(
 
     (number,) = github.deployments
     assert github.states_of(number) == ["queued", "in_progress", "success"] * 2
+
+
+def test_a_closed_pull_request_has_no_active_deployment(
+    scene: Scene, github_api: GitHubServer, github: Repository, inputs: dict[str, str]
+) -> None:
+    for name in ("train", "eval"):
+        assert run(scene, github_api, inputs | {"job-name": name}).code == 0
+        inputs = inputs | {"image": f"{inputs['image']}-2"}
+
+    result = run(scene, github_api, inputs, events.closed)
+
+    assert result.code == 0, result.raw
+    assert "deployments made inactive: 2" in result.log.text
+    assert [github.state_of(number) for number in github.deployments] == ["inactive"] * 2
+    assert warnings(result) == []
+
+
+def test_a_closed_pull_request_without_the_permission_is_cleaned_all_the_same(
+    scene: Scene, github_api: GitHubServer, github: Repository, inputs: dict[str, str]
+) -> None:
+    assert run(scene, github_api, inputs).code == 0
+    github_api.allow(contents="read", pull_requests="write", deployments="read")
+
+    result = run(scene, github_api, inputs, events.closed)
+
+    assert result.code == 0, result.raw
+    (warning,) = warnings(result)
+    assert "deployments stay as they are; add `deployments: write`" in warning
 
 
 def test_what_fails_is_a_failure(

@@ -11,15 +11,15 @@ import pytest
 HEAVY = {
     "ast", "asyncio", "concurrent.futures", "dataclasses", "docker", "github",
     "importlib.metadata", "inspect", "logging", "packaging", "random", "requests", "rich",
-    "shutil", "tempfile", "tomllib",
-    "urllib.request", "urllib3", "wandb", "yaml", "zipfile",
+    "shutil", "tempfile", "tomllib", "urllib.request",
+    "urllib3", "wandb", "yaml", "zipfile",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "module",
     [
-        "cli", "launching", "oci.registries", "oci.docker_config",
+        "action", "cli", "launching", "oci.registries", "oci.docker_config",
         "github.comments", "github.check_runs", "github.deployment_report", "github.pulls",
         "github.releases",
     ],
