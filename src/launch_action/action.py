@@ -161,7 +161,20 @@ def _listeners(
         StepSummary(commands, rows, page),
         Annotations(commands, _directory(place)),
         *told_elsewhere(place, event, decision, rows),
+        *_release_page(place, event, decision),
     ]
+
+
+def _release_page(place: Workplace, event: GitHubContext, decision: Decision) -> list[Listener]:
+    """Who tells the page of a tag's GitHub Release, where GitHub can be spoken to."""
+    token = place.inputs.github_token
+    if decision.mode != "release" or not token or not event.repository:
+        return []
+    from launch_action.github.api import GitHubApi
+    from launch_action.release_page import ReleasePage
+
+    api = GitHubApi(event.repository, token=token, api_url=event.api_url)
+    return [ReleasePage(api, event.tag, place.reporter)]
 
 
 def _clean(

@@ -12,7 +12,7 @@ from launch_action.core.launch import Announce, image_digest
 from launch_action.core.plan import LaunchPlan
 from launch_action.core.ports import Content
 from launch_action.core.promotion import objection
-from launch_action.core.reference import Tag
+from launch_action.core.reference import Repository, Tag
 from launch_action.core.release_aliases import Release, moving_aliases, own_aliases, read_release
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobVersion
@@ -44,7 +44,31 @@ def release(
     named = name_release(JobStore(job.content), job.version, tag, _names(job, key), place)
     aliases = tuple(dict.fromkeys((*known, *named)))
     announce({"tags": [str(alias) for alias in aliases]})
+    told = {"aliases": [str(alias) for alias in named], "sboms": bills(job)}
+    announce({"metadata": {"release": told}})
     return registered(replace(job, aliases=aliases), what, place, announce)
+
+
+def bills(job: StoredJob) -> list[dict[str, str]]:
+    """Where the bills of materials of a version are, with the platform of each; of a registry.
+
+    The address is that of a blob, for which a registry may want a login.
+    """
+    if not job.registry:
+        return []
+    from launch_action.core.attestation import PREDICATE_TYPE, REFERENCE_DIGEST, SPDX
+
+    named = Repository.parse(job.content.name)
+    address = f"https://{named.registry}/v2/{named.path}/blobs"
+    images = {str(image.digest): str(image.platform) for image in job.version.images}
+    found = []
+    for entry in job.version.attestations:
+        manifest = job.content.get_manifest(entry.digest)
+        platform = images.get(entry.annotations.get(REFERENCE_DIGEST, ""), "")
+        for layer in manifest.layers() if manifest else ():
+            if layer.annotations.get(PREDICATE_TYPE) == SPDX:
+                found.append({"platform": platform, "url": f"{address}/{layer.digest}"})
+    return found
 
 
 def name_release(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import io
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.github_api import GitHubServer, refused
+from support.github_runner import StepResult
 from support.registry import Logins, Running, running
 from support.services import push_layout
 from support.versions import put
@@ -192,3 +196,84 @@ def test_releases_at_one_time_leave_the_newest_with_the_aliases(flow: Workflow) 
         store = JobStore(content_of(flow.image))
         for alias in (*tags, "v1.2", "v1", "latest"):
             store.remove_alias(Tag(alias), f"{alias}-again")
+
+
+# ---------------------------------------------------------------------------- the page
+
+
+@pytest.fixture
+def github(flow: Workflow, github_api: GitHubServer) -> GitHubServer:
+    flow.also["GITHUB_API_URL"] = github_api.url
+    return github_api
+
+
+def test_the_page_of_the_release_names_image_and_job(flow: Workflow, github: GitHubServer) -> None:
+    notes = "# What is new\r\n\r\n* faster\r\n"
+    made = github.state.release(github.repository(), "v1.0.0", notes)
+
+    released = good(flow.tag("v1.0.0"))
+
+    body = made["body"]
+    assert body.startswith(notes)
+    shown = html.unescape(body)
+    assert released.outputs["job"] in shown
+    assert f"docker pull {released.outputs['image']}" in body
+    assert f"launch-action run {flow.image}:v1.0.0" in body
+    sbom = f"/v2/{flow.image.partition('/')[2]}/blobs/sha256:"
+    assert sbom in shown
+    # Again: the same text, which is not even sent.
+    changes = github.count("PATCH")
+    good(flow.tag("v1.0.0"))
+    assert made["body"] == body
+    assert github.count("PATCH") == changes
+
+
+def test_another_job_of_the_same_release_does_not_lose_its_section(
+    flow: Workflow, github: GitHubServer
+) -> None:
+    made = github.state.release(github.repository(), "v1.0.0", "notes")
+    legs = {"one": f"{flow.image}-one", "two": f"{flow.image}-two"}
+    steps: list[StepResult] = []
+    good(flow.push())  # makes the environment that both steps use
+
+    def release(name: str) -> None:
+        runner = replace(flow, root=flow.root / name, inputs=flow.inputs | {"image": legs[name]})
+        steps.append(runner.tag("v1.0.0", **{"job-name": name}))
+
+    threads = [threading.Thread(target=release, args=(name,)) for name in legs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [step.code for step in steps] == [0, 0], steps
+    assert made["body"].startswith("notes")
+    assert all(step.outputs["job"] in html.unescape(made["body"]) for step in steps)
+
+
+def test_without_a_page_nothing_is_made(flow: Workflow, github: GitHubServer) -> None:
+    step = good(flow.tag("v1.0.0"))
+
+    assert "has no GitHub Release" in step.raw
+    assert github.count("POST") == github.count("PATCH") == 0
+    assert not github.repository().releases
+
+
+@pytest.mark.parametrize("fault", ["permission", "server", "long"])
+def test_a_page_that_cannot_be_written_is_a_warning(
+    fault: str, flow: Workflow, github: GitHubServer
+) -> None:
+    body = "x" * 124_900 if fault == "long" else "notes"
+    made = github.state.release(github.repository(), "v1.0.0", body)
+    if fault == "permission":
+        github.allow(contents="read")
+    if fault == "server":
+        github.fail(refused(500, "Server Error"), "PATCH", times=20)
+
+    step = good(flow.tag("v1.0.0"))
+
+    (warning,) = [text for text in step.log.of("warning") if "release" in text]
+    words = {"permission": "contents: write", "server": "500", "long": "125000"}
+    assert words[fault] in warning
+    assert made["body"] == body
+    assert named(flow)["v1.0.0"]

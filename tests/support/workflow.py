@@ -30,7 +30,6 @@ class Workflow:
     image: str
     cache: Path
     also: dict[str, str] = field(default_factory=dict)
-    draft: int = 0
 
     def push(self, **inputs: str) -> StepResult:
         """The step of a push to the default branch, at what is checked out."""
