@@ -32,7 +32,7 @@ LABEL org.opencontainers.image.title="launch-action" \
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends \
       ca-certificates docker-buildx docker-cli git git-lfs openssh-client \
- && rm -rf /var/lib/apt/lists/* \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt \
  # Whoever the program becomes may write here; mount logins as /home/launch/.docker.
  && install --directory --mode=0777 /home/launch
 COPY --from=build /opt/venv /opt/venv
