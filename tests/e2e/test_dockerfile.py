@@ -208,3 +208,24 @@ def test_the_command_line_is_there_for_other_ci(step: Step) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["job_name"] == "job-https___github.com_acme_mono-train.py"
     assert step.owners() == {OWNER}
+
+
+def test_the_example_runs_a_job_beside_its_own_container(step: Step) -> None:
+    data = step.root / "data" / "launch-action"
+    data.mkdir(parents=True)
+    os.chown(data, OWNER, OWNER)  # as if the workspace's owner had started the script
+    given = {
+        "LAUNCH_ACTION": step.image, "DOCKER_CONFIG": str(step.root / "logins"),
+        "XDG_DATA_HOME": str(data.parent),
+    }  # fmt: skip
+    limits = json.dumps({"local-container": {"volume": "./data:/data:ro"}})
+    done = subprocess.run(
+        [ROOT / "examples" / "docker-run", "--entry-point", "python train.py", "--python=3.11",
+         f"--base-image={step.base}", "--resource=local-container", "--resource-args", limits],
+        cwd=step.root / "workspace", env=os.environ | given,
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "data: 1 2 3" in done.stdout
+    assert "succeeded" in done.stdout

@@ -56,7 +56,9 @@ def command_lines() -> list[Any]:
     found = []
     for path in OTHERS:
         text = path.read_text("utf-8").replace("\\\n", " ")
-        for line in re.findall(r"launch-action((?: (?:build|launch|cleanup|run|discover))\b.*)", text):
+        for line in re.findall(
+            r"launch-action((?: (?:build|launch|cleanup|run|discover))\b.*)", text
+        ):
             found.append(pytest.param(line, id=f"{path.stem}:{line.strip()[:40]}"))
     return found
 

@@ -1,0 +1,3 @@
+"""Stands for an evaluation."""
+
+print("evaluated")
