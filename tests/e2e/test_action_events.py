@@ -107,19 +107,53 @@ def test_an_event_becomes_a_job_with_its_aliases(
     assert result.summary
 
 
-REMOVED = (
-    events.closed, events.merged, events.labeled_when_closed, events.branch_pushed_away,
-    events.branch_deleted, events.tag_deleted,
-)  # fmt: skip
+def old_branch(commits: Commits) -> Event:
+    return events.branch(commits, "old")
 
 
-@pytest.mark.parametrize("event", REMOVED, ids=lambda event: event.__name__)
+def old_tag(commits: Commits) -> Event:
+    return events.tag(commits, "v1")
+
+
+@pytest.mark.parametrize(
+    ("before", "event", "alias"),
+    [
+        (events.opened, events.closed, PREVIEW),
+        (events.opened, events.merged, PREVIEW),
+        (events.opened, events.labeled_when_closed, PREVIEW),
+        (old_branch, events.branch_pushed_away, "old"),
+        (old_branch, events.branch_deleted, "old"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
 def test_the_end_of_something_is_cleaned_up_after(
-    event: Callable[[Commits], Event], scene: Scene, inputs: dict[str, str]
+    before: Callable[[Commits], Event],
+    event: Callable[[Commits], Event],
+    alias: str,
+    scene: Scene,
+    inputs: dict[str, str],
+    registry: LocalRegistry,
+    repository: str,
 ) -> None:
-    result = scene.at(event).run(inputs)
+    succeeded(scene.at(before).run(inputs))
+    assert alias in registry.tags(repository)
+
+    result = succeeded(scene.at(event).run(inputs))
 
     assert first_line(result).startswith("mode cleanup: "), result.log.text
+    assert alias not in registry.tags(repository)
+    assert result.summary
+
+
+def test_the_aliases_of_a_deleted_tag_stay_with_what_was_released(
+    scene: Scene, inputs: dict[str, str], registry: LocalRegistry, repository: str
+) -> None:
+    succeeded(scene.at(old_tag).run(inputs))
+
+    result = succeeded(scene.at(events.tag_deleted).run(inputs))
+
+    assert first_line(result) == "mode cleanup: delete, tag 'v1' deleted"
+    assert "v1" in registry.tags(repository)
 
 
 def test_what_a_fork_closes_removes_nothing(scene: Scene, inputs: dict[str, str]) -> None:
