@@ -55,7 +55,9 @@ def record_job(place: Workplace, announce: Announce, *, run: bool) -> StoredJob:
 
 def build_recorded(reference: str, place: Workplace, outcome: Outcome) -> int:
     """Build a recorded job from its source; its aliases move to the version that is written."""
-    what = to_register(place)
+    # What is from W&B is there already, and goes back in another form only where that is asked for.
+    asked = place.inputs.wandb_register or not is_at_wandb(reference, place)
+    what = to_register(place) if asked else "off"
     with _look_again(reference, place) as (there, looked):
         job = carry_out(there, looked, outcome.announce)
     registered(job, what, place, outcome.announce)

@@ -1,7 +1,9 @@
-"""Jobs that the real programs of W&B make, read here."""
+"""The real programs of W&B and ours: each reads and runs the jobs that the other made."""
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ import pytest
 from support.git_remotes import GitServer, http_server
 from support.program import Ended, Machine, succeeded
 from support.registry import Running, running
-from support.repositories import git
+from support.repositories import git, make_repository
 from support.services import push_layout
 from support.wandb_api.server import WandbServer, serve
 
@@ -145,3 +147,143 @@ def test_the_automatic_jobs_of_runs(programs: Programs, served: GitServer, tmp_p
     assert "input    lr number" in shown.out
     assert programs.ran(f"wandb:acme/demo/{of_git}") == "train.py"
     assert programs.ran(f"wandb:acme/demo/{of_code}") == "train.py"
+
+
+# Ours, read by theirs.
+
+# A docker that keeps what it is told, and the build context that it is given.
+DOCKER = """\
+#!/bin/sh
+printf '%s\\n' -- "$@" >> "$DOCKER_LOG/commands"
+case "$1 $2" in
+"image inspect") exit 1 ;;
+esac
+if test "$1" = build || test "$2" = build; then
+    for last; do :; done
+    cp "$last/Dockerfile.wandb" "$DOCKER_LOG/"
+    (cd "$last" && find . -type f | sort) > "$DOCKER_LOG/context"
+fi
+"""
+
+
+@dataclass
+class Launched:
+    """What `wandb launch` did with its docker."""
+
+    said: str
+    folder: Path
+
+    @property
+    def run(self) -> list[str]:
+        """The command line of the container."""
+        commands = (self.folder / "commands").read_text().split("--\n")
+        return next(one.splitlines() for one in commands if one.startswith("run\n"))
+
+    def variable(self, name: str) -> str:
+        return next(w.removeprefix(f"{name}=") for w in self.run if w.startswith(f"{name}="))
+
+
+def launched(programs: Programs, job: str, folder: Path, **environment: str) -> Launched:
+    """Start a job by `wandb launch`, as far as to docker's command line."""
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin/docker").write_text(DOCKER)
+    (folder / "bin/docker").chmod(0o755)
+    path = f"{folder / 'bin'}:{os.environ['PATH']}"
+    said = programs.theirs(
+        str(WANDB), "launch", "-j", job, "-p", "demo", "-e", "acme", "-r", "local-container",
+        "-c", '{"overrides": {"run_config": {"lr": 0.5}}}', cwd=folder,
+        PATH=path, DOCKER_LOG=str(folder), **environment,
+    )  # fmt: skip
+    return Launched(said, folder)
+
+
+def built(programs: Programs, *arguments: str, cwd: Path) -> str:
+    """Build and register a job; its version at W&B."""
+    also = {**programs.machine.also, "WANDB_PROJECT": "demo", "WANDB_ENTITY": "acme"}
+    ended = succeeded(
+        replace(programs.machine, also=also).run(
+            *arguments, "--python", "3.11", "--base-image", programs.base, "--json", cwd=cwd
+        )
+    )
+    assert "W&B has acme/demo/" in ended.err, ended.err
+    lines = [line for line in ended.err.splitlines() if line.startswith("W&B has ")]
+    return lines[-1].removeprefix("W&B has ")
+
+
+@pytest.mark.network
+def test_our_git_job_is_described_listed_and_launched(programs: Programs, tmp_path: Path) -> None:
+    work = make_repository(tmp_path / "checkout")  # of https://github.com/acme/mono.git
+    work.commit({"jobs/hello.py": "print(1)\n", "requirements.txt": "tomli==2.0.1\n"})
+    bare = tmp_path / "served/mono.git"
+    bare.parent.mkdir()
+    git(tmp_path, "clone", "--quiet", "--mirror", str(work.path), str(bare))
+    job = built(programs, "build", "-E", "python jobs/hello.py", "--no-check-remote", cwd=work.path)
+
+    listed = programs.theirs(str(WANDB), "job", "list", "-p", "demo", "-e", "acme", cwd=tmp_path)
+    described = programs.theirs(str(WANDB), "job", "describe", job, cwd=tmp_path)
+    with http_server(tmp_path / "served") as server:
+        found = launched(
+            programs, job, tmp_path / "launched", GIT_CONFIG_COUNT="1",
+            GIT_CONFIG_KEY_0=f"url.{server.url('')}.insteadOf",
+            GIT_CONFIG_VALUE_0="https://github.com/acme/",
+        )  # fmt: skip
+
+    name = job.removeprefix("acme/demo/").partition(":")[0]
+    assert f"{name} -- versions" in listed
+    assert "source_type: repo" in described
+    assert "_launch_action" not in described
+    assert found.run[-1] == "jobs/hello.py"
+    assert found.run[found.run.index("--entrypoint") + 1] == "python"
+    assert found.variable("WANDB_CONFIG") == '{"lr": 0.5}'
+    assert json.loads(found.variable("WANDB_ARTIFACTS")) == {"_wandb_job": job}
+    assert "./src/jobs/hello.py" in (found.folder / "context").read_text()
+    assert "FROM python:3.11" in (found.folder / "Dockerfile.wandb").read_text()
+
+
+@pytest.mark.network
+def test_our_code_job_is_launched_with_its_code(programs: Programs, tmp_path: Path) -> None:
+    (tmp_path / "quick/pkg").mkdir(parents=True)
+    (tmp_path / "quick/main.py").write_text("print(1)\n")
+    (tmp_path / "quick/pkg/x.txt").write_text("x")
+    job = built(programs, "build", "-u", "quick", "-E", "python main.py --fast", cwd=tmp_path)
+
+    found = launched(programs, job, tmp_path / "launched")
+
+    assert found.run[-2:] == ["main.py", "--fast"]
+    context = (found.folder / "context").read_text().splitlines()
+    assert {"./src/main.py", "./src/pkg/x.txt"} <= set(context)
+
+
+@pytest.mark.registry
+def test_our_image_job_is_launched_by_digest(
+    programs: Programs, tmp_path: Path, python_base_layout: Path
+) -> None:
+    also = {**programs.machine.also, "WANDB_PROJECT": "demo", "WANDB_ENTITY": "acme"}
+    machine = replace(programs.machine, also=also)
+    with running(tmp_path / "registry") as registry:
+        image = _pushed(registry, python_base_layout)
+        made = succeeded(machine.run("job", "create", "image", image, cwd=tmp_path))
+    job = next(line for line in made.err.splitlines() if line.startswith("W&B has "))
+
+    found = launched(programs, job.removeprefix("W&B has "), tmp_path / "launched")
+
+    assert found.run[-1].startswith(f"{image.removesuffix(':main')}@sha256:")
+    assert found.variable("WANDB_DOCKER") == found.run[-1]
+
+
+@pytest.mark.network
+def test_what_is_from_w_and_b_does_not_go_back_there_unasked(
+    programs: Programs, tmp_path: Path
+) -> None:
+    (tmp_path / "quick").mkdir()
+    (tmp_path / "quick/main.py").write_text("print(1)\n")
+    job = built(programs, "build", "-u", "quick", "-E", "python main.py", cwd=tmp_path)
+    also = {**programs.machine.also, "WANDB_PROJECT": "demo", "WANDB_ENTITY": "acme"}
+    known = replace(programs, machine=replace(programs.machine, also=also))
+
+    again = known.ours("build", f"wandb:{job}", "--base-image", programs.base)
+    ran = known.ours("run", f"wandb:{job}", "-r", "local-process")
+
+    name = job.rpartition(":")[0]
+    assert len(programs.wandb.versions(name)) == 1
+    assert "W&B has acme" not in again.err + ran.err
