@@ -106,7 +106,7 @@ def test_a_job_sees_what_it_is_given_and_nothing_of_ours(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITHUB_TOKEN", "secret of ours")
-    bench.run(
+    result = bench.run(
         {},
         "env",
         config={"lr": 0.1},
@@ -123,6 +123,9 @@ def test_a_job_sees_what_it_is_given_and_nothing_of_ours(
         "TOKEN": "of the caller",
         "LAUNCH_OUTPUT_DIR": bench.outputs_seen,
         "PYTHONUNBUFFERED": "1",
+        # By the path that it has when the job has ended.
+        "WANDB_DATA_DIR": f"{result.output_directory}/wandb-data",
+        "WANDB_SYMLINK": "false",
         "WANDB_CONFIG": '{"lr": 0.1}',
         "WANDB_DIR": bench.outputs_seen,
         "WANDB_JOB_NAME": "job-x",
