@@ -208,6 +208,9 @@ def run_queued(
     opened = open_queue(place)
     job = _fitting(jobs, opened)
     asked = _completed(opened.asked, job, schema, place, running)
+    for warning in check_queue(asked, opened.queue):
+        if warning not in opened.warnings:  # of the entry point, which is known by now
+            place.reporter.warning(warning)
     item = QueueItem(
         queue=opened.queue,
         spec=run_spec(asked, job),
