@@ -1,4 +1,4 @@
-"""A commit that is launched into a queue: refused before it is built, or pushed, registered, sent."""
+"""A commit launched into a queue: refused before it is built, or pushed, registered and sent."""
 
 from __future__ import annotations
 
