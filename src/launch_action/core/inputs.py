@@ -94,7 +94,7 @@ INPUTS: tuple[Input, ...] = (
     Input("build-context", "Directory of the repository that the image is built from; default its root.",
           flags=("-b",), metavar="DIR"),
     Input("base-image", "Image to build on: a reference, `oci:DIR`, or `deb:SUITE`; "
-          "default `docker.io/library/python:X.Y-slim`.", metavar="IMAGE"),
+          "default `docker.io/library/python:X.Y-slim`.", flags=("-B",), metavar="IMAGE"),
     Input("python", "Python version `X.Y`; default what the project says, else 3.12.",
           flags=("--runtime",), metavar="VERSION"),
     Input("requirements", "File that declares the dependencies, in the build context; default the first of "
