@@ -124,7 +124,7 @@ def test_a_dry_run_shows_the_queue_and_makes_nothing(bench: Bench) -> None:
 
 
 def test_a_commit_is_sent_as_its_image_once_for_a_workflow(bench: Bench) -> None:
-    found = bench.send("--set-var", "gpus=2", GITHUB_RUN_ID="7")
+    found = bench.send("--set-var", "gpus=2", "--description", "what it does", GITHUB_RUN_ID="7")
     again = bench.send("--set-var", "gpus=2", GITHUB_RUN_ID="7", GITHUB_RUN_ATTEMPT="2")
     bench.work.commit({"README": "another"})
     other = bench.send("--set-var", "gpus=2", GITHUB_RUN_ID="7")
@@ -140,6 +140,7 @@ def test_a_commit_is_sent_as_its_image_once_for_a_workflow(bench: Bench) -> None
     }
     assert found["image"].startswith(f"{bench.image}@sha256:")
     assert sorted(bench.wandb.collections("acme/demo")) == ["train", "train-image"]
+    assert bench.wandb.versions("acme/demo/train-image")[0]["description"] == "what it does"
 
 
 def test_processes_get_the_blueprint(bench: Bench) -> None:
