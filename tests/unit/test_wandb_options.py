@@ -1,4 +1,4 @@
-"""The page of W&B's options: the installed SDK's are all on it, and the tests that it names exist."""
+"""The page of W&B's options: all of the SDK's are on it, and the tests that it names exist."""
 
 from __future__ import annotations
 
