@@ -377,10 +377,14 @@ class Said:
         return None
 
 
-def told(server: GitHubServer, said: Said, name: str = "pull_request") -> Listeners:
+def told(
+    server: GitHubServer, said: Said, name: str = "pull_request", patience: float = 60
+) -> Listeners:
     reporter = Report(said)
     rows = LegRows(Moment(job="build"), reporter, lambda text: text.replace("s3cret", "***"))
-    report = DeploymentReport(client(server), event(server, name), "preview", reporter, rows.row)
+    report = DeploymentReport(
+        client(server), event(server, name), "preview", reporter, rows.row, patience
+    )
     return Listeners([rows, report], reporter)
 
 
@@ -545,6 +549,18 @@ def test_an_interruption_does_not_wait_for_an_api_that_hangs(github_api: GitHubS
 
     assert time.monotonic() - began < 7
     assert ["ReadTimeout" in warning for warning in said.warnings] == [True]
+
+
+def test_a_slow_github_is_not_waited_for_without_end(github_api: GitHubServer) -> None:
+    said = Said()
+    listeners = told(github_api, said, patience=1)
+    github_api.fail(Fault("slow", seconds=0.6), times=9)
+    listeners.begin([leg()])
+    listeners.end(leg(), values(), None)
+    listeners.close()
+
+    (warning,) = said.warnings
+    assert warning.startswith("GitHub took more than 1 s")
 
 
 def wait_for(server: GitHubServer, path: str, times: int) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support import github_events as events
-from support.action_scene import Scene
+from support.action_scene import Scene, git
 from support.github_api import Fault, GitHubServer, refused
 from support.github_events import Event
 from support.github_payloads import NUMBER, REPOSITORY, Commits
@@ -24,6 +24,12 @@ pytest_plugins = ["support.action_fixtures"]
 pytestmark = [pytest.mark.network, pytest.mark.registry]
 
 JOB = "train"
+LAUNCH = """\
+jobs:
+  train: {entry-point: python jobs/train.py}
+  evaluate: {entry-point: python jobs/train.py --check, job-name: evaluate}
+  broken: {entry-point: python train.py, build-context: gone}
+"""
 
 
 @pytest.fixture
@@ -86,6 +92,30 @@ def test_the_same_commit_again_is_the_same_deployment(
 
     (number,) = github.deployments
     assert github.states_of(number) == ["queued", "in_progress", "success"] * 2
+
+
+def test_each_job_of_a_launch_file_has_a_deployment(
+    scene: Scene, github_api: GitHubServer, github: Repository, inputs: dict[str, str]
+) -> None:
+    del inputs["entry-point"], inputs["job-name"]
+    (scene.workspace / "launch.yaml").write_text(LAUNCH)
+    git(scene.workspace, "checkout", "--quiet", "fix")
+    git(scene.workspace, "add", ".")
+    git(scene.workspace, "commit", "--quiet", "--message=jobs")
+    commit = git(scene.workspace, "rev-parse", "HEAD")
+    at = Scene(scene.runner, Commits(commit, commit, scene.commits.base))
+
+    result = run(at, github_api, inputs)
+
+    assert result.code == 3, result.raw
+    made = {one["payload"]["job"]: number for number, one in github.deployments.items()}
+    assert {name: github.state_of(number) for name, number in made.items()} == {
+        "train": "success",
+        "evaluate": "success",
+        "broken": "failure",
+    }
+    assert len({one["payload"]["leg"] for one in github.deployments.values()}) == 3
+    assert warnings(result) == []
 
 
 def test_a_closed_pull_request_has_no_active_deployment(

@@ -16,6 +16,8 @@ from launch_action.github.deployment import Deployment, Deployments, State
 from launch_action.github.environment import GitHubContext
 from launch_action.github.pulls import PullRequests
 
+# Seconds for all that is left to be told at the end, of a GitHub that answers slowly.
+PATIENCE = 90.0
 # Seconds for an answer, and for all that is left to be told, after an interruption.
 _ANSWER = 2
 _LAST = 4.0
@@ -43,6 +45,7 @@ class DeploymentReport:
         environment: str,
         reporter: Reporter,
         row_of: Callable[[Leg], Row],
+        patience: float = PATIENCE,
     ) -> None:
         self._api = api
         self._event = event
@@ -50,6 +53,7 @@ class DeploymentReport:
         self._environment = environment
         self._reporter = reporter
         self._row_of = row_of
+        self._patience = patience
         self._note = ""
         self._deployments = Deployments(api, event.run_url)
         self._background = Background("deployment")
@@ -85,7 +89,12 @@ class DeploymentReport:
 
     def close(self) -> None:
         """Wait until all is told. Raises LaunchError where it cannot be."""
-        self._background.close(_LAST if self._interrupted else None)
+        done = self._background.close(_LAST if self._interrupted else self._patience)
+        if not done and not self._interrupted:
+            raise ServiceError(
+                f"GitHub took more than {self._patience:.0f} s to be told of the deployments",
+                hint="they may stay as they are; see https://www.githubstatus.com",
+            )
         if self._note:
             self._reporter.info(self._note)
 
