@@ -213,16 +213,18 @@ def _recorded(
     announce: Announce,
 ) -> Mapping[str, RecordedArtifact]:
     """Record the artifacts; those that are there, by their roles."""
+    from launch_action.wandb.recorded import recorded_before
     from launch_action.wandb.recording import record_artifacts
 
+    before = recorded_before(place.wandb, asked, folder)
     found: dict[str, RecordedArtifact] = {}
     try:
-        for one in record_artifacts(place.wandb, asked, folder):
+        for one in before or record_artifacts(place.wandb, asked, folder):
             if isinstance(one, str):
                 place.reporter.warning(one)
                 continue
             found[one.role] = one
-            place.reporter.info(f"W&B has {one.name}")
+            place.reporter.info(f"W&B has {one.name}{', as it is' if before else ''}")
             announce({"metadata": {"wandb": _document(found)}})
     except ServiceError as error:
         raise _incompletely(job, asked, found, error) from error

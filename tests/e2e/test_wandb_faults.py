@@ -32,20 +32,35 @@ def here(machine: Machine, server: WandbServer, work: Work) -> Registrar:
 
 def committed(server: WandbServer) -> list[int]:
     """The versions that are there, by their numbers."""
+    if "hello" not in server.collections(PROJECT):
+        return []
     return [v["versionIndex"] for v in server.versions(NAME) if v["state"] == "COMMITTED"]
+
+
+REFUSALS = (
+    ("UpsertBucket", 401, "does not take the key"),
+    ("UpsertBucket", 403, "refuses this to the key"),
+    ("UpsertBucket", 429, "is asked too often"),
+    ("CreateArtifact", 409, "conflict"),
+)
+
+
+def test_what_w_b_refuses_is_told(here: Registrar, server: WandbServer) -> None:
+    for match, status, words in REFUSALS:
+        server.mend()
+        server.fail(match, status)
+        ended = failed(here.create(), 8)
+        assert words in ended.error
+        assert "W&B has nothing of it and lacks 'hello'" in ended.error
+    assert committed(server) == []
 
 
 @pytest.mark.parametrize(
     ("match", "status", "words"),
     [
-        ("UpsertBucket", 401, "does not take the key"),
-        ("UpsertBucket", 403, "refuses this to the key"),
-        ("UpsertBucket", 429, "is asked too often"),
         ("UpsertBucket", 503, "has a fault"),
-        ("CreateArtifact", 409, "conflict"),
         ("PUT /upload/.*", 500, "has a fault"),
         ("CommitArtifact", 500, "has a fault"),
-        ("CommitArtifact", 0, "cannot be reached"),
     ],
 )
 def test_what_is_stored_stays_and_running_again_completes(
@@ -92,7 +107,7 @@ def test_an_entity_that_is_none(here: Registrar, server: WandbServer) -> None:
 
 def test_a_commit_whose_answer_is_lost(here: Registrar, server: WandbServer) -> None:
     server.fail("CommitArtifact", 0, after=True)
-    failed(here.create(), 8)
+    assert "cannot be reached" in failed(here.create(), 8).error
     assert committed(server) == [0]
 
     server.mend()
@@ -125,7 +140,7 @@ def test_the_run_that_recorded_it_is_no_reason_to_fail(
     assert committed(server) == [0]
 
 
-@pytest.mark.parametrize("match", ["UpsertBucket", "PUT /upload/.*", "CommitArtifact"])
+@pytest.mark.parametrize("match", ["PUT /upload/.*", "CommitArtifact"])
 def test_killed_in_the_middle(here: Registrar, server: WandbServer, work: Work, match: str) -> None:
     fault = server.fail(match, 500, wait=3.0)
     machine = Machine(here.machine.root, here.machine.cache, {**server.environment, **IMPATIENT})

@@ -95,6 +95,10 @@ def test_the_same_content_is_no_new_version_and_its_aliases_move(
     here: Registrar, server: WandbServer, work: Work
 ) -> None:
     succeeded(here.create())
+    server.asked.clear()
+    succeeded(here.create())
+    # A question is enough: no run is made for it, and the SDK is not started.
+    assert server.operations == ["ArtifactMembershipByName"]
     again = succeeded(here.create("-a", "prod", "--description", "said later")).document
     assert again["metadata"]["wandb"]["job"] == f"{PROJECT}/hello:v0"
     (version,) = server.versions(f"{PROJECT}/hello")
@@ -135,8 +139,10 @@ def test_a_code_job_names_its_code_there(
     (code / ".launchignore").write_text(".env\n")
     create = ("job", "create", "code", str(code), "-E", "python main.py", "-p", "demo", "--json")
     made = succeeded(here.run(*create, "-e", "acme")).document
+    server.asked.clear()
     again = succeeded(here.run(*create, "-e", "acme")).document
 
+    assert server.operations == ["ArtifactMembershipByName"] * 2
     assert made["metadata"]["wandb"] == again["metadata"]["wandb"]
     assert made["metadata"]["wandb"]["code"] == f"{PROJECT}/code-my_code_main.py:v0"
     # No ghosts: W&B's own tool leaves a pending `job-my_job_main.py` besides.

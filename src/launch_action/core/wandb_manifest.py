@@ -49,7 +49,7 @@ def read_manifest(data: bytes, digest: str, algorithm: str, where: str) -> tuple
             f"{where} has digests of the kind {algorithm!r}, which is not read",
             hint=f"create it again by an SDK that writes {_MD5}",
         )
-    found = _digest(contents)
+    found = manifest_digest({path: str(one["digest"]) for path, one in contents.items()})
     if found != digest:
         raise _refused(f"the list of files of {where} has the digest {found}, not {digest!r}")
     _refuse_double([file.path for file in files], where)
@@ -109,11 +109,15 @@ def _refuse_double(paths: Iterable[str], where: str) -> None:
             raise _refused(f"{where}: {above!r} is a file and a directory at once")
 
 
-def _digest(contents: Mapping[str, Any]) -> str:
+def manifest_digest(digests: Mapping[str, str]) -> str:
+    """The digest of an artifact with these files: the MD5 of each in base64, by path.
+
+    >>> manifest_digest({})
+    '64e7c61456b10382e2f3b571ac24b659'
+    """
     found = hashlib.md5(_HEADER, usedforsecurity=False)
-    for path in sorted(contents):
-        line = f"{path}:{contents[path]['digest']}\n"
-        found.update(line.encode("utf-8", "surrogatepass"))
+    for path in sorted(digests):
+        found.update(f"{path}:{digests[path]}\n".encode("utf-8", "surrogatepass"))
     return found.hexdigest()
 
 

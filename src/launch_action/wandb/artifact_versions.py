@@ -78,14 +78,9 @@ def find_version(server: Server, reference: ArtifactReference, kind: str) -> Art
 
     Raises StoreError with the nearest names where there is none, or none of this kind.
     """
-    name = f"{reference.name}:{reference.alias}"
-    variables = {"entity": reference.entity, "project": reference.project, "name": name}
-    project = server.ask(MEMBERSHIP, variables).get("project")
-    found = project.get("artifactCollectionMembership") if isinstance(project, dict) else None
-    if not found or not found.get("artifact"):
-        raise _unknown(server, reference, kind, project is not None)
-    aliases = tuple(str(one["alias"]) for one in found.get("aliases") or ())
-    version = _version(found["artifact"], aliases)
+    version, project = _asked(server, reference)
+    if version is None:
+        raise _unknown(server, reference, kind, project)
     if version.kind != kind:
         raise StoreError(
             f"{str(reference)!r} at W&B is no {kind}, but an artifact of type {version.kind!r}",
@@ -93,6 +88,23 @@ def find_version(server: Server, reference: ArtifactReference, kind: str) -> Art
         )
     # A linked artifact is found in a collection that is not its own: it is read where it is.
     return version
+
+
+def asked_version(server: Server, reference: ArtifactReference) -> ArtifactVersion | None:
+    """A version by alias or number; None where there is none."""
+    return _asked(server, reference)[0]
+
+
+def _asked(server: Server, reference: ArtifactReference) -> tuple[ArtifactVersion | None, bool]:
+    """A version, and whether its project is there."""
+    name = f"{reference.name}:{reference.alias}"
+    variables = {"entity": reference.entity, "project": reference.project, "name": name}
+    project = server.ask(MEMBERSHIP, variables).get("project")
+    found = project.get("artifactCollectionMembership") if isinstance(project, dict) else None
+    if not found or not found.get("artifact"):
+        return None, project is not None
+    aliases = tuple(str(one["alias"]) for one in found.get("aliases") or ())
+    return _version(found["artifact"], aliases), True
 
 
 def version_of(server: Server, identifier: str) -> ArtifactVersion:

@@ -44,6 +44,8 @@ def main() -> None:
         _record(request, folder, tell)
     except Exception as error:  # whatever the SDK raises is what the parent tells
         message = " ".join(str(error).split()).replace(request["key"], "***")
+        # wandb-core says the last fault twice.
+        message = message.partition(" while retrying: Post")[0]
         tell({"error": {"kind": _kind(error, message), "message": message[:600]}})
         return
     tell({"done": True})
@@ -113,9 +115,6 @@ def _described(artifact: Any, one: Mapping[str, Any], run: Any) -> dict[str, str
         "entity": run.entity,
         "project": run.project,
         "name": artifact.qualified_name,
-        "version": artifact.version,
-        "url": artifact.url or "",
-        "digest": artifact.digest,
     }
 
 

@@ -7,12 +7,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from launch_action import process
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import ServiceError
 from launch_action.core.registration import CODE_ID, WandbArtifact
+from launch_action.core.wandb_reference import ArtifactReference
 from launch_action.wandb.account import Account
 
 EXTRA = "launch-action[wandb]"
@@ -105,7 +106,7 @@ def _told(account: Account, done: process.Finished) -> Iterator[RecordedArtifact
         said = json.loads(line)
         match said:
             case {"recorded": found}:
-                yield RecordedArtifact(found["role"], found["name"], _page(account, found))
+                yield _recorded(account, found)
             case {"left": left}:
                 yield (
                     f"the run that recorded it could not be deleted at W&B: {left['run']} "
@@ -124,11 +125,17 @@ def _told(account: Account, done: process.Finished) -> Iterator[RecordedArtifact
         )
 
 
-def _page(account: Account, found: Mapping[str, Any]) -> str:
-    name, _, version = str(found["name"]).rpartition("/")[2].partition(":")
+def artifact_page(account: Account, version: ArtifactReference, kind: str) -> str:
+    """The page of an artifact's version."""
+    place = f"{version.entity}/{version.project}/artifacts/{kind}/{version.name}/{version.alias}"
+    return f"{account.app_url}/{quote(place)}"
+
+
+def _recorded(account: Account, found: Mapping[str, str]) -> RecordedArtifact:
+    name, _, version = found["name"].rpartition("/")[2].partition(":")
+    named = ArtifactReference(found["entity"], found["project"], name, version)
     kind = "code" if found["role"] == "code" else "job"
-    where = f"{found['entity']}/{found['project']}/artifacts/{kind}/{name}/{version}"
-    return f"{account.app_url}/{where}"
+    return RecordedArtifact(found["role"], str(named), artifact_page(account, named, kind))
 
 
 def _refused(account: Account, kind: str, message: str) -> ServiceError:
