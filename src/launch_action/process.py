@@ -102,6 +102,8 @@ def run(
                     out, err = _stoppable(child, stdin, timeout, stop)
                 else:
                     out, err = child.communicate(stdin, timeout)
+            if leads and _over:
+                _end_group(child.pid)
         except BaseException:
             _end(child, _GRACE)
             if leads:
@@ -154,10 +156,10 @@ def _waited_for(child: subprocess.Popen[bytes]) -> Iterator[None]:
 
 def _tell(child: subprocess.Popen[bytes]) -> None:
     """Tell a program to end, and those that it has started where it leads a group of its own."""
-    child.terminate()
     with suppress(ProcessLookupError):
         if child.returncode is None and os.getpgid(child.pid) == child.pid:
             os.killpg(child.pid, signal.SIGTERM)
+    child.terminate()
 
 
 @contextmanager
