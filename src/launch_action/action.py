@@ -126,14 +126,18 @@ def _run_listed(flow: Flow, given: Given) -> int | None:
             listed = stack.enter_context(
                 open_listed(flow.place, given, _keys(flow.place), narrowed)
             )
-        if listed is None:
-            return None
-        from launch_action.many_flow import run_listed
+            if listed is None:
+                return None
+            from launch_action.many_builds import how_many
+            from launch_action.many_flow import run_listed
+            from launch_action.many_launches import prepare_runs
 
+            most = how_many(flow.place.inputs.parallel)
+            prepare_runs(flow.place, run=flow.decision.run)
         triples = zip(listed.jobs, listed.inputs, listed.names, strict=True)
         legs = [Leg(job.key, inputs, name) for job, inputs, name in triples]
         place = replace(flow.place, checkout=listed.checkout)
-        return run_listed(replace(flow, place=place), legs, listed.file.name)
+        return run_listed(replace(flow, place=place), legs, listed.file.name, most)
 
 
 def _keys(place: Workplace) -> tuple[str, ...]:

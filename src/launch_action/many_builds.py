@@ -20,6 +20,7 @@ from launch_action.core.errors import (
     SourceError,
     StoreError,
 )
+from launch_action.core.gate import GateError
 from launch_action.core.launch import Announce
 from launch_action.core.outputs import described
 from launch_action.core.reference import Repository
@@ -27,14 +28,14 @@ from launch_action.core.store import JobStore
 from launch_action.oci.layout import LayoutContent
 from launch_action.report import Report
 from launch_action.unforeseen import unforeseen
-from launch_action.wiring import StoredJob, Workplace
-from launch_action.workers import Begun, Ended, Event, Heard, Message, Tell, workers
+from launch_action.wiring import Running, StoredJob, Workplace
+from launch_action.workers import WAITS, Begun, Ended, Event, Heard, Message, Tell, workers
 
 _MOST = 4
 _KINDS = {
     kind.code: kind
     for kind in (InputError, SourceError, BuildError, RegistryError, StoreError, RunError,
-                 ServiceError)
+                 ServiceError, GateError)
 }  # fmt: skip
 
 # Builds and records the job of a place, which has this number.
@@ -43,11 +44,15 @@ Record = Callable[[int, Workplace, Announce], StoredJob]
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A version that a build left: in the repository `name`, or in the layout at `directory`."""
+    """A version that a build left: in the repository `name`, or in the layout at `directory`.
+
+    `code` is the exit code of its run where it was sent to a queue; None: it is run from here.
+    """
 
     name: str
     directory: str
     version: str
+    code: int | None = None
 
     def open(self, place: Workplace) -> StoredJob:
         """The version in its store. Raises StoreError and RegistryError."""
@@ -78,15 +83,19 @@ class Audience(Protocol):
 
 @contextmanager
 def builds(
-    places: Sequence[Workplace], record: Record, most: int
+    places: Sequence[Workplace], record: Record, most: int, *, run: bool
 ) -> Iterator[Callable[[Audience], None]]:
     """What records the job of every place, at most so many at a time, when it is called.
 
-    `record` gets the number of the place besides. One that fails stops none of the others. When
+    `run`: what has a queue is sent there at once, and followed beside the others' builds; who waits
+    for a queue takes no room. One that fails stops none of the others. When
     the block is left early, all are ended, and have cleaned up. No thread may be running when it is
     entered.
     """
-    tasks = [partial(_build, number, place, record) for number, place in enumerate(places)]
+    tasks = [
+        partial(_build, number, place, record, queued=run and bool(place.inputs.queue))
+        for number, place in enumerate(places)
+    ]
     with workers(tasks, most) as events:
         yield partial(_listen, events)
 
@@ -131,11 +140,16 @@ def how_many(asked: str) -> int:
     return int(asked)
 
 
-def _build(number: int, place: Workplace, record: Record, tell: Tell) -> None:
+def _build(number: int, place: Workplace, record: Record, tell: Tell, *, queued: bool) -> None:
     """What a worker does: all that it has to say goes through `tell`."""
     place = replace(place, reporter=Report(_Telling(tell)))
+
+    def announce(found: Mapping[str, Any]) -> None:
+        tell({"known": dict(found)})
+
     try:
-        job = record(number, place, lambda found: tell({"known": dict(found)}))
+        job = record(number, place, announce)
+        code = _queue(job, place, announce, tell) if queued else None
     except Exception as error:
         found = error if isinstance(error, LaunchError) else unforeseen(error)
         tell({"error": described(found), "context": found.context})
@@ -143,7 +157,19 @@ def _build(number: int, place: Workplace, record: Record, tell: Tell) -> None:
     content = job.content
     directory = str(content.directory) if isinstance(content, LayoutContent) else ""
     recorded = {"name": content.name, "directory": directory, "version": str(job.version.digest)}
-    tell({"recorded": recorded})
+    tell({"recorded": {**recorded, "code": code}})
+
+
+def _queue(job: StoredJob, place: Workplace, announce: Announce, tell: Tell) -> int:
+    """Send a job to its queue and wait for its end, if it is waited for; the exit code."""
+    from launch_action.launching import run_stored
+
+    def log(output: bytes) -> None:
+        for line in output.decode("utf-8", "replace").splitlines():
+            place.reporter.info(line)
+
+    tell(WAITS)
+    return run_stored(job, place, Running(announce, log))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from launch_action.core.outputs import Outcome, output_text
 from launch_action.flow import Flow, recorded
 from launch_action.job_log import job_log, write
 from launch_action.launching import run_stored
-from launch_action.many_builds import Recorded, builds, how_many
-from launch_action.many_launches import of_job, prepare_runs
+from launch_action.many_builds import Recorded, builds
+from launch_action.many_launches import of_job
 from launch_action.wiring import Running
 
 
@@ -45,14 +45,15 @@ class _Progress:
         self.flow.listeners.end(self.leg, self.outcome.values, self.error)
 
 
-def run_listed(flow: Flow, legs: Sequence[Leg], file: str) -> int:
-    """Work on every leg; the exit code is that of the first that did not go well, in their order.
+def run_listed(flow: Flow, legs: Sequence[Leg], file: str, most: int) -> int:
+    """Work on every leg, at most so many builds at a time.
+
+    The exit code is that of the first that did not go well, in their order.
 
     Raises the LaunchError of that leg where it has one, after all listeners were told of all.
     """
     all_progress = [_Progress(flow, leg) for leg in legs]
     run = flow.decision.run
-    prepare_runs(flow.place, run=run)
     places = [replace(flow.place, inputs=leg.inputs) for leg in legs]
     with ExitStack() as stack:
         # Before anybody who is told starts a thread.
@@ -62,7 +63,8 @@ def run_listed(flow: Flow, legs: Sequence[Leg], file: str) -> int:
                 lambda number, place, announce: recorded(
                     flow, legs[number], place, announce, run=run
                 ),
-                how_many(flow.place.inputs.parallel),
+                most,
+                run=run,
             )
         )
         flow.listeners.begin(legs)
@@ -70,7 +72,7 @@ def run_listed(flow: Flow, legs: Sequence[Leg], file: str) -> int:
             with stack.pop_all():  # interrupted, the builds have ended when anybody is told
                 build_all(_Step(flow, all_progress))
             for one in all_progress:
-                if one.version and run:
+                if one.version and not one.ended:
                     _run(flow, one, one.version)
         finally:
             _close(flow, all_progress, file)
@@ -146,6 +148,9 @@ class _Step:
             progress.version = result
             if not self.flow.decision.run:
                 progress.announce({"run_status": "skipped"})
+                progress.end()
+            elif result.code is not None:
+                progress.code = result.code
                 progress.end()
             return
         progress.end(result)

@@ -94,6 +94,7 @@ def build_jobs(jobs: Sequence[Launching], place: Workplace, *, run: bool) -> Non
         [job.place for job in jobs],
         lambda _, there, announce: build(there, announce, run=run),
         how_many(place.inputs.parallel),
+        run=run,
     ) as build_all:
         build_all(_Terminal(jobs, place.reporter, width))
 
@@ -104,6 +105,9 @@ def run_one(job: Launching, log: Log, *, run: bool) -> None:
         return
     if not run:
         job.outcome.announce({"run_status": "skipped"})
+        return
+    if job.recorded.code is not None:
+        job.code = job.recorded.code
         return
     job.place.reporter.info(f"[{job.key}]")
     try:

@@ -23,6 +23,8 @@ from launch_action.core.dataclass import dataclass
 Message = Mapping[str, Any]
 Tell = Callable[[Message], None]
 Task = Callable[[Tell], None]
+# What a task tells that from now on only waits for others: another may begin beside it.
+WAITS: Message = {"waits": True}
 
 # Seconds that an interrupted worker has to clean up, and that the foreman has for all of them.
 _GRACE, _LONGER = 10.0, 12.0
@@ -36,6 +38,7 @@ class _Worker:
     pid: int
     pipe: int
     unread: bytes = b""
+    waits: bool = False  # for others, so that it takes no room
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,9 @@ def _fill(
     working: dict[int, _Worker], waiting: Iterator[tuple[int, Task]], most: int, tell: Tell
 ) -> bool:
     """Begin what there is room for; False when nothing is left."""
-    while len(working) < most and (task := next(waiting, None)):
+    while sum(not one.waits for one in working.values()) < most:
+        if (task := next(waiting, None)) is None:
+            break
         tell({"begun": [task[0], None]})
         one = _fork(task[1], task[0])
         working[one.pipe] = one
@@ -140,7 +145,10 @@ def _read(working: dict[int, _Worker], pipe: int, tell: Tell) -> None:
     worker = working[pipe]
     chunk = os.read(pipe, _CHUNK)
     for message in _lines(worker, chunk):
-        tell({"heard": [worker.place, message]})
+        if message == WAITS:
+            worker.waits = True
+        else:
+            tell({"heard": [worker.place, message]})
     if not chunk:
         del working[pipe]
         tell({"ended": [worker.place, _sweep(worker)]})

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from support.program import Ended, Machine, failed, succeeded
 from support.repositories import Work, make_repository
 from support.services import LocalRegistry
 from support.versions import check_complete
+from support.wandb_api.server import serve
+from support.wandb_queue import Hand, make_queue, queued
 
 from launch_action.core.outputs import OUTPUTS
 from launch_action.oci.layout import LayoutContent
@@ -296,6 +299,37 @@ def test_what_is_wrong_with_the_file_is_told_before_anything_is_built(
 
 
 SLOW = 'requires = ["setuptools"]\nbuild-backend = "slow"\nbackend-path = ["."]\n'
+
+
+def test_queued_runs_are_followed_beside_one_another(
+    machine: Machine, repository: Work, python_base: str, registry: LocalRegistry, tmp_path: Path
+) -> None:
+    repository.commit(listing("a", "b", b="fail-if: loss > 1"))
+    image = f"{registry.address}/many/queued"
+    with serve(tmp_path / "wandb") as wandb:
+        make_queue(wandb, "gpu")
+        login = {"WANDB_BASE_URL": wandb.url, "WANDB_API_KEY": wandb.key, "WANDB_ENTITY": "acme"}
+        user = replace(machine, also=login)
+        arguments = (
+            "launch", "--base-image", python_base, "--python", "3.11", "--image", image, "--json",
+            "--queue", "gpu", "--project", "demo", "--parallel", "1",
+        )  # fmt: skip
+        with user.started(*arguments, cwd=repository.path) as child:
+            # One build at a time: the second begins while the first one's run is waited for.
+            wait_for(lambda: len(queued(wandb, "gpu")) == 2 or child.poll() is not None)
+            hand = Hand(wandb, "gpu")
+            for item in filter(None, (hand.pop(), hand.pop())):
+                hand.claim(item)
+                hand.run(item, "finished", summary={"loss": 2})
+            out, err = child.communicate(timeout=60)
+
+    assert child.returncode == 1, err.decode()
+    a, b = json.loads(out)["metadata"]["jobs"]
+    assert (a["run_status"], b["run_status"]) == ("succeeded", "succeeded")
+    assert a["metrics"] == {"loss": 2}
+    assert a["run_url"] != b["run_url"]
+    assert "error" not in a
+    assert b["error"]["code"] == "gate"
 
 
 def children(pid: int) -> list[int]:
