@@ -52,7 +52,7 @@ def first_row(leg: Leg, moment: Moment) -> Row:
 def next_row(row: Row, leg: Leg, values: Values, at: int, state: State = "building") -> Row:
     """The row with what is known by now; what was compared stays."""
     metadata: Mapping[str, Any] = values["metadata"] or {}
-    running = values["run_status"] == "running"
+    running = values["run_status"] not in (None, "skipped")
     return replace(
         row,
         at=max(at, row.at + 1),

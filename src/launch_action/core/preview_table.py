@@ -109,9 +109,11 @@ def headline(rows: Sequence[Row], of: str = "") -> str:
         return f"{_ICONS[rows[0].state]} {of}{escape(rows[0].title)}"
     bad = sum(row.state in BAD for row in rows)
     ended = sum(row.state in FINAL for row in rows)
+    left = len(rows) - ended
     if bad:
-        return f"❌ {of}{bad} of {len(rows)} jobs failed"
-    if ended < len(rows):
+        more = f", {left} not done" if left else ""
+        return f"❌ {of}{bad} of {len(rows)} jobs failed{more}"
+    if left:
         return f"🟡 {of}{ended} of {len(rows)} jobs done"
     return f"✅ {of}{len(rows)} jobs" if rows else f"⚪ {of}no jobs"
 
@@ -128,12 +130,18 @@ def number(value: Scalar) -> str:
 
 
 def _job(row: Row, page: Page) -> str:
-    word = _WORDS.get(row.state, row.state)
-    stand = linked(word, page.run_of(row))
+    stand = linked(_word(row), page.run_of(row))
     commit = page.commit(row.commit)
-    return f"{_ICONS[row.state]}{_NBSP}<b>{escape(row.title, 80)}</b><br>" + f"{_NBSP}· ".join(
-        part for part in (stand, commit) if part
+    return (
+        f"{_ICONS[row.state]}{_NBSP}<b>{escape(row.title, 80)}</b><br>"
+        + f"{_NBSP}·{_NBSP}".join(part for part in (stand, commit) if part)
     )
+
+
+def _word(row: Row) -> str:
+    """How it stands with a row; `built` where its run is yet to begin."""
+    built = row.state == "building" and row.build_seconds is not None
+    return "built" if built else _WORDS.get(row.state, row.state)
 
 
 def _image(row: Row) -> str:
