@@ -66,6 +66,12 @@ class _Closing:
             return found
 
         self._each(self._repositories(number), close)
+        if self.place.inputs.comment and self._speaks and not self.failed:
+            from launch_action.preview_board import mark_removed
+            from launch_action.reporting import page_of
+
+            with self._forgiving("its comment stays as it is"), self._api() as api:
+                mark_removed(api, number, page_of(self.event))
         if self.place.inputs.deployment and self._speaks:
             from launch_action.github.deployment import Deployments
 

@@ -7,7 +7,10 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -189,6 +192,66 @@ def test_the_comment_follows_the_job_and_the_next_push_edits_it(
     assert row(github).run == 7002
     assert row(github).reused == "image reused"
     assert len(github.bodies(NUMBER)) == 1
+
+
+def test_a_closed_pull_request_s_comment_says_that_the_preview_is_removed(
+    scene: Scene,
+    github_api: GitHubServer,
+    github: Repository,
+    inputs: dict[str, str],
+    registry: LocalRegistry,
+    repository: str,
+) -> None:
+    quick = inputs | {"run": "false"}
+    succeeded(run(scene, github_api, quick, run_id=7001))
+    assert "Preview removed" not in github.bodies(NUMBER)[0]
+    succeeded(run(scene, github_api, quick, events.merged, run_id=7002))
+
+    (body,) = github.bodies(NUMBER)
+    assert "Preview removed" in body
+    assert "launch-action run" not in body
+    assert f"pr-{NUMBER}" not in registry.tags(repository)
+    assert row_tags(tuple(registry.tags(repository)), NUMBER) == ()
+
+    succeeded(run(scene, github_api, quick, events.reopened, run_id=7003))
+    assert row(github).run == 7003
+    assert "✅ Preview" in github.bodies(NUMBER)[0]
+
+
+def test_a_cancelled_step_says_so_in_time(
+    scene: Scene, github_api: GitHubServer, github: Repository, inputs: dict[str, str]
+) -> None:
+    ended = threading.Thread(target=terminate_when_running, args=(github, scene))
+    ended.start()
+    result = run(scene, github_api, inputs | {"entry-point": "sleep 60"})
+    ended.join()
+
+    assert result.code == 143, result.raw
+    assert row(github).state == "cancelled"
+    assert "🚫" in result.summary
+
+
+def terminate_when_running(github: Repository, scene: Scene) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        bodies = github.bodies(NUMBER)
+        if bodies and read_report(bodies[0]).rows[0].state == "running":
+            break
+        time.sleep(0.05)
+    listed = subprocess.run(
+        ["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    for line in listed.splitlines():
+        pid, _, words = line.strip().partition(" ")
+        if "launch-action" in words and is_of(Path(f"/proc/{pid}/environ"), scene.runner.root):
+            os.kill(int(pid), signal.SIGTERM)
+
+
+def is_of(environment: Path, runner: Path) -> bool:
+    try:
+        return str(runner).encode() in environment.read_bytes()
+    except OSError:
+        return False
 
 
 def test_a_job_that_cannot_be_built_says_why(
