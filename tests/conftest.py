@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
-from support import github_description, services
+from support import github_description, services, webhook_schema
 from support import newer_engine as newer
 from support.newer_engine import Engine
 from support.services import LocalRegistry
@@ -32,6 +32,7 @@ PROBES = {
     "network": services.missing_network,
     "newer_engine": newer.missing,
     "github_description": github_description.missing,
+    "github_webhooks": webhook_schema.missing,
 }
 
 
@@ -104,6 +105,12 @@ def python_base(registry: LocalRegistry, python_base_layout: Path) -> str:
     name = f"{registry.address}/{services.BASE}"
     services.push_layout(python_base_layout, name)
     return name
+
+
+@pytest.fixture(scope="session")
+def github_webhooks() -> None:
+    """GitHub's published schema of its events is there."""
+    demand("github_webhooks")
 
 
 @pytest.fixture

@@ -9,14 +9,7 @@ from support import webhook_schema
 from support.github_events import EVERY, Event
 from support.github_payloads import Commits
 
-pytestmark = pytest.mark.network
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _schema() -> None:
-    reason = webhook_schema.missing()
-    if reason:
-        pytest.skip(reason)
+pytestmark = pytest.mark.usefixtures("github_webhooks")
 
 
 @pytest.mark.parametrize("make", EVERY, ids=lambda make: make.__name__)
