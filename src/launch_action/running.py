@@ -18,7 +18,7 @@ from launch_action.core.run import JobImage, LayerRef, LayerRole, Runner, RunPla
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobVersion
 from launch_action.run_plan import RunTarget, run_plan, run_target
-from launch_action.wandb_running import caller, run_page, with_account
+from launch_action.wandb_running import caller, run_outputs, with_account
 from launch_action.wiring import Running, StoredJob, Workplace
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run_job(job: StoredJob, place: Workplace, running: Running) -> RunResult | N
     except BaseException:
         running.announce({"run_status": "cancelled"})
         raise
-    running.announce({"run_url": run_page(plan, result, place)})
+    running.announce(run_outputs(plan, result, place))
     _announce_result(result, running.announce)
     return result
 

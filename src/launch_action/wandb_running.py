@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import LaunchError
 from launch_action.core.job import GitSource, JobDocument
+from launch_action.core.metrics import scalars
 from launch_action.core.names import safe_name
 from launch_action.core.run import RunPlan, RunResult
 from launch_action.wiring import StoredJob, Workplace
 
 # What the SDK calls the project of a run that names none.
 _NO_PROJECT = "uncategorized"
-# The record of the run is one of the first in its log.
-_FIRST_RECORDS = 100
+# The record of the run is one of the first in its log, and its configuration follows soon.
+_FIRST_RECORDS = 1000
+_SECRET = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class LocalRun:
-    """What the SDK left of the run on this machine; `entity` is empty where the run names none."""
+    """What the SDK left of the run on this machine; `entity` is empty where the run names none.
+
+    `config` are the scalars of its configuration.
+    """
 
     directory: Path
     offline: bool
     entity: str
     project: str
+    config: Mapping[str, Any]
 
 
 def with_account(plan: RunPlan, job: StoredJob, document: JobDocument, place: Workplace) -> RunPlan:
@@ -63,22 +71,29 @@ def caller(place: Workplace) -> Mapping[str, str]:
     return found
 
 
-def run_page(plan: RunPlan, result: RunResult, place: Workplace) -> str | None:
-    """The page of the run at W&B, None where it has none; what becomes of it is told.
+def run_outputs(plan: RunPlan, result: RunResult, place: Workplace) -> dict[str, Any]:
+    """What is to be announced of the run at W&B: its page, and as metadata its configuration.
 
-    A job that never calls `wandb.init` has no run there: that is told, and no failure of it.
+    What becomes of it is told. A job that never calls `wandb.init` has no run there: that is told,
+    and no failure of it.
     """
     account = place.wandb
     found = local_run(Path(result.output_directory), result.run_id)
     if found is None:
         if account.key and _gets_key(plan):
             place.reporter.info("the job did not call wandb.init: W&B has no run of it")
-        return None
+        return {"run_url": None}
     if found.offline:
         place.reporter.info(
             f"W&B's run is offline, in {str(found.directory)!r}: `wandb sync` sends it from there"
         )
-        return None
+    known = {"directory": str(found.directory), "offline": found.offline, "config": found.config}
+    page = None if found.offline else _page(found, result.run_id, place)
+    return {"run_url": page, "metadata": {"wandb_run": known}}
+
+
+def _page(found: LocalRun, run_id: str, place: Workplace) -> str | None:
+    account = place.wandb
     try:
         # The job has ended: nobody waits for long to be told where its page is.
         entity = found.entity or account.entity
@@ -86,7 +101,7 @@ def run_page(plan: RunPlan, result: RunResult, place: Workplace) -> str | None:
     except LaunchError as error:
         place.reporter.warning(f"the page of the run is not known: {error.message}")
         return None
-    return account.run_url(entity, found.project or _NO_PROJECT, result.run_id) if entity else None
+    return account.run_url(entity, found.project or _NO_PROJECT, run_id) if entity else None
 
 
 def local_run(outputs: Path, run_id: str) -> LocalRun | None:
@@ -96,13 +111,28 @@ def local_run(outputs: Path, run_id: str) -> LocalRun | None:
 
     for directory in sorted((outputs / "wandb").glob(f"*run-*-{run_id}"), reverse=True):
         log = directory / f"run-{run_id}.wandb"
-        if log.is_symlink() or not log.is_file():
+        try:
+            if log.is_symlink() or not log.is_file():
+                continue
+            with log.open("rb") as file:
+                facts = read_facts(islice(records(file), _FIRST_RECORDS))
+        except OSError:  # the job may do with its files what it likes
             continue
-        with log.open("rb") as file:
-            facts = read_facts(islice(records(file), _FIRST_RECORDS))
         offline = directory.name.startswith("offline-")
-        return LocalRun(directory, offline, facts.entity, facts.project)
+        return LocalRun(directory, offline, facts.entity, facts.project, _shown(facts.config))
     return None
+
+
+def _shown(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The scalars of a configuration, nested or not, and nothing that is called as a secret is."""
+    found = scalars(config, [])
+    return {name: _hidden(name, value) for name, value in found.items()}
+
+
+def _hidden(name: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return {inner: _hidden(inner, one) for inner, one in value.items()}
+    return "***" if _SECRET.search(name) and isinstance(value, str) else value
 
 
 def _repository_name(document: JobDocument) -> str:

@@ -28,7 +28,7 @@ TRAIN = """\
 import pathlib, sys, wandb
 if "never" in sys.argv:
     sys.exit(0)
-with wandb.init(config={"lr": 1.0, "kept": "yes"}) as run:
+with wandb.init(config={"lr": 1.0, "kept": "yes", "hf_token": "x"}) as run:
     run.log({"metric": 0.5})
     pathlib.Path("weights.txt").write_text("w")
     model = wandb.Artifact("model", "model")
@@ -121,6 +121,10 @@ def test_an_offline_run_is_kept_read_and_sent_later(
 
     assert ended.document["metrics"] == {"metric": 0.5}
     assert ended.document["run_url"] is None
+    assert ended.document["metadata"]["wandb_run"] == {
+        "directory": str(directory), "offline": True,
+        "config": {"lr": 0.25, "kept": "yes", "hf_token": "***"},
+    }  # fmt: skip
     assert "`wandb sync` sends it" in ended.err
     assert str(directory) in ended.err
     assert f"attached {run_id} 0.25 0" in ended.err
@@ -195,6 +199,26 @@ def test_a_job_at_w_and_b_is_the_input_of_its_runs(
     assert version["used"] == [run["id"]]
     assert ended.document["metrics"] == {"lr": 0.25}
     assert "debug-core" not in ended.err
+
+
+def test_a_launched_job_is_recorded_and_the_input_of_its_run(
+    job: Job, wandb: WandbServer, python_base_layout: Path
+) -> None:
+    folder = job.directory / "launched"
+    folder.mkdir()
+    (folder / "main.py").write_text(MANAGED)
+    (folder / "requirements.txt").write_text(f"wandb=={VERSION}\n")
+    login = {"WANDB_BASE_URL": wandb.url, "WANDB_API_KEY": wandb.key}
+    ended = succeeded(replace(job.machine, also=login).run(
+        "launch", "-u", str(folder), "-E", "python main.py", "-J", "x", "-p", "launched",
+        "-e", "acme", "-r", "local-process", "--python", "3.11", "--resolve-date", "latest",
+        "--base-image", f"oci:{python_base_layout}", "--json", cwd=job.directory,
+    ))  # fmt: skip
+
+    (run,) = wandb.runs("acme/launched")
+    (version,) = wandb.versions("acme/launched/x")
+    assert run["name"] == ended.document["run_id"]
+    assert version["used"] == [run["id"]]
 
 
 def test_a_job_without_a_run_at_w_and_b_says_so_and_is_no_failure(
