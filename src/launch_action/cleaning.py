@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from launch_action.core.aliases import branch_alias
-from launch_action.core.dataclass import dataclass
+from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import InputError, LaunchError, ServiceError
+from launch_action.core.notes import ROW_NOTE, note_text, row_of
 from launch_action.core.ports import Collecting, Content
 from launch_action.core.reference import Repository, Tag
 from launch_action.core.release_aliases import LATEST, read_release
-from launch_action.core.removal import Doomed, Removal, survey
-from launch_action.core.sweep import Policy, Sweep, parse_age, plan_sweep
+from launch_action.core.removal import Doomed, Removal, Tagged, remove_notes, survey
+from launch_action.core.sweep import Policy, Sweep, parse_age, plan_sweep, stale_rows
 from launch_action.stored_jobs import for_registry, local_stores, open_store, registry_reference
 from launch_action.wiring import Workplace
 
@@ -74,14 +76,30 @@ def clean(content: Content, wanted: Cleanup) -> Document:
     if not wanted.dry_run:
         removal.finish(tagged)
     named = [(one.tag, one.version) for one in tagged if one.version]
-    plan = plan_sweep(named, wanted.policy)
+    stamps = {one.tag: at for one in tagged if (at := _stamp(one)) is not None}
+    policy = replace(wanted.policy, stamps=tuple((row_of(t) or 0, at) for t, at in stamps.items()))
+    plan = plan_sweep(named, policy)
     if wanted.dry_run:
         return _document(content, plan.versions, [tag for tag, _ in plan.aliases], plan)
     gone = removal.versions(plan.versions)
     removed = [tag for tag, version in plan.aliases if removal.alias(tag, version.digest)]
+    left = {tag for tag, _ in named} - {*removed, *(tag for one in gone for tag in one.aliases)}
+    remove_notes(content, stale_rows(stamps, left, policy))
     if isinstance(content, Collecting) and (gone or removed):
         content.collect()
     return _document(content, gone, removed, plan)
+
+
+def _stamp(tagged: Tagged) -> int | None:
+    """When the row of a preview was written that is kept under a tag, in seconds since 1970."""
+    if row_of(tagged.tag) is None:
+        return None
+    text = note_text(tagged.manifest, ROW_NOTE)
+    try:
+        at = json.loads(text)["at"] if text else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        at = None
+    return at // 1000 if type(at) is int else 0
 
 
 def remove_branch(content: Content, branch: str) -> Tag | None:

@@ -10,10 +10,8 @@ from launch_action.cleaning import Cleanup, age_policy, clean, open_pulls, remov
 from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import InputError, LaunchError, ServiceError
 from launch_action.core.markdown import code, table
-from launch_action.core.notes import row_tags
 from launch_action.core.ports import Content
 from launch_action.core.reference import Repository, Tag
-from launch_action.core.removal import remove_notes
 from launch_action.core.sweep import Policy
 from launch_action.github.api import GitHubApi
 from launch_action.github.commands import WorkflowCommands
@@ -57,27 +55,11 @@ class _Closing:
     failed: list[LaunchError] = field(default_factory=list)
 
     def pull_request(self, number: int) -> None:
-        """Everything that previews of a pull request have left in stores."""
+        """Everything that previews of a pull request have left, in stores and at GitHub."""
         policy = Policy(now=self.place.started, gone=frozenset({Tag(f"pr-{number}")}))
 
-        def close(content: Content) -> Document:
-            found = clean(content, Cleanup(policy))
-            remove_notes(content, row_tags(content.tags(), number))
-            return found
-
-        self._each(self._repositories(number), close)
-        if self.place.inputs.comment and self._speaks and not self.failed:
-            from launch_action.preview_board import mark_removed
-            from launch_action.reporting import page_of
-
-            with self._forgiving("its comment stays as it is"), self._api() as api:
-                mark_removed(api, number, page_of(self.event))
-        if self.place.inputs.deployment and self._speaks:
-            from launch_action.github.deployment import Deployments
-
-            with self._forgiving("its deployments stay as they are"), self._api() as api:
-                ended = Deployments(api, self.event.run_url).deactivate(number)
-                self.place.reporter.info(f"deployments made inactive: {ended}")
+        self._each(self._repositories(number), lambda content: clean(content, Cleanup(policy)))
+        self._at_github(number)
 
     def branch(self, branch: str) -> None:
         """The alias of a deleted branch. A deleted tag's stays: it is a release's."""
@@ -145,6 +127,23 @@ class _Closing:
                 for row in read_report(comment.body).rows:
                     if row.store:
                         yield Repository.parse(row.store)
+
+    def _at_github(self, number: int) -> None:
+        """Have the deployments and the comment say that it is over."""
+        inputs = self.place.inputs
+        if inputs.deployment and self._speaks:
+            from launch_action.github.deployment import Deployments
+
+            with self._forgiving("the deployments stay as they are"), self._api() as api:
+                count = Deployments(api, self.event.run_url).deactivate(number)
+                self.place.reporter.info(f"deployments made inactive: {count}")
+        # What says that it is removed is true.
+        if inputs.comment and self._speaks and not self.failed:
+            from launch_action.preview_board import mark_removed
+            from launch_action.reporting import page_of
+
+            with self._forgiving("the comment stays as it is"), self._api() as api:
+                mark_removed(api, number, page_of(self.event))
 
     @property
     def _speaks(self) -> bool:

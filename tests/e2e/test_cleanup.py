@@ -6,12 +6,14 @@ import json
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from support.github_api import GitHubServer
 from support.program import Ended, Machine, failed, succeeded
 from support.registry import Logins, Running, running
+from support.registry_proxy import Fault, proxy_to
 from support.repositories import Work
 from support.services import push_layout
 from support.versions import check_complete
@@ -19,6 +21,7 @@ from support.workflow import Workflow, good, workflow
 
 from launch_action.core.ports import Content
 from launch_action.core.reference import Repository
+from launch_action.core.removal import Removal
 from launch_action.core.store import JobStore
 from launch_action.core.tombstone import is_tombstone
 from launch_action.core.version import hidden
@@ -219,7 +222,7 @@ def flow(
 
 def named(flow: Workflow) -> dict[str, str]:
     """What every alias names; all of it is whole."""
-    content = Registries(Logins()).open(Repository.parse(flow.image), writable=True)
+    content = opened(flow)
     check_complete(content)
     found = JobStore(content).versions()
     return {str(tag): str(version.digest) for version, tags in found for tag in tags}
@@ -300,3 +303,115 @@ def test_an_open_pull_request_is_not_cleaned_up(flow: Workflow) -> None:
     assert step.code == 2
     assert "#7 is open" in step.raw
     assert named(flow) == before
+
+
+# ---------------------------------------------------------------------------- at GitHub
+
+
+@pytest.fixture
+def github(flow: Workflow, github_api: GitHubServer) -> GitHubServer:
+    flow.also["GITHUB_API_URL"] = github_api.url
+    flow.inputs["deployment"] = "true"
+    flow.inputs["build-options"] = flow.inputs["build-options"].replace("comment=false", "")
+    github_api.state.pull(github_api.repository(), 7, flow.commit)
+    return github_api
+
+
+def test_comment_and_deployment_say_that_it_is_removed(
+    flow: Workflow, github: GitHubServer
+) -> None:
+    good(flow.pull(7))
+    repository = github.repository()
+    (deployment,) = repository.deployments
+    assert repository.state_of(deployment) == "success"
+    assert "report-pr-7-" in " ".join(tags(flow))
+
+    good(flow.pull(7, "closed"))
+
+    assert repository.state_of(deployment) == "inactive"
+    (body,) = repository.bodies(7)
+    assert "removed" in body
+    assert named(flow) == {}
+    assert [tag for tag in tags(flow) if not hidden(tag)] == [] or not deletes(flow)
+
+    # Opened again it is there again.
+    good(flow.pull(7, "reopened"))
+    assert "pr-7" in named(flow)
+
+
+def tags(flow: Workflow) -> list[str]:
+    return list(opened(flow).tags())
+
+
+def deletes(flow: Workflow) -> bool:
+    return Removal(opened(flow), "probe").deletes()
+
+
+def opened(flow: Workflow) -> Content:
+    return Registries(Logins()).open(Repository.parse(flow.image), writable=True)
+
+
+def test_what_github_refuses_is_a_warning(flow: Workflow, github: GitHubServer) -> None:
+    good(flow.pull(7))
+    github.allow(contents="read", pull_requests="read", deployments="read")
+
+    step = good(flow.pull(7, "closed"))
+
+    assert named(flow) == {}
+    warnings = " ".join(step.log.of("warning"))
+    assert "deployments: write" in warnings
+    assert "pull-requests: write" in warnings or "issues: write" in warnings
+
+
+def test_a_store_that_cannot_be_cleaned_fails_the_step_and_github_is_told(
+    flow: Workflow, github: GitHubServer
+) -> None:
+    good(flow.pull(7))
+    (deployment,) = github.repository().deployments
+    with proxy_to(flow.image.partition("/")[0]) as proxy:
+        proxy.faults.append(Fault("status", "GET", "/tags/list", times=99, status=403))
+        image = f"{proxy.address}/{flow.image.partition('/')[2]}"
+
+        step = flow.pull(7, "closed", image=image)
+
+    assert step.code == 5, step.raw
+    assert len(step.log.of("error")) == 1
+    assert github.repository().state_of(deployment) == "inactive"
+    assert "pr-7" in named(flow)
+    good(flow.pull(7, "closed"))
+    assert named(flow) == {}
+
+
+def test_jobs_below_the_image_that_the_comment_names_are_cleaned(
+    flow: Workflow, github: GitHubServer
+) -> None:
+    """As of a launch.yaml: the step that cleans up needs no checkout of it."""
+    below = replace(flow, image=f"{flow.image}/eval")
+    good(flow.pull(7, image=below.image))
+    assert set(named(below)) == {"pr-7", f"sha-{flow.commit}"}
+
+    good(flow.pull(7, "closed"))
+
+    assert named(below) == {}
+
+
+def test_a_sweep_leaves_the_previews_of_open_pull_requests(
+    flow: Workflow, github: GitHubServer
+) -> None:
+    previewed = good(flow.pull(7)).outputs["job-digest"]
+    flow.work.commit({"train.py": "print(2)\n"})
+    good(flow.pull(8))
+    options = f"{flow.inputs['build-options']}\nolder-than=0s\nkeep=0"
+    asked = {"mode": "cleanup", "build-options": options}
+
+    good(flow.step("schedule", {}, asked))
+    assert named(flow)["pr-7"] == previewed
+    assert "pr-8" not in named(flow)
+
+    # Its commit is old, and it was previewed just now: a row says so.
+    github.repository().pulls[7]["state"] = "closed"
+    options = options.replace("older-than=0s", "older-than=1d")
+    good(flow.step("schedule", {}, asked | {"build-options": options}))
+    assert named(flow)["pr-7"] == previewed
+    good(flow.step("schedule", {}, asked))
+    assert named(flow) == {}

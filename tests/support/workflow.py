@@ -110,8 +110,7 @@ def workflow(root: Path, image: str, base: str, cache: Path) -> Iterator[Workflo
     inputs = {
         "entry-point": "python train.py",
         "image": image,
-        "build-options": f"base-image={base}\npython=3.11\nresource=local-process",
-        "comment": "false",
+        "build-options": f"base-image={base}\npython=3.11\nresource=local-process\ncomment=false",
     }
     yield Workflow(root, work, inputs, image, cache)
 

@@ -12,7 +12,14 @@ from support.versions import recording
 
 from launch_action.core.errors import InputError
 from launch_action.core.reference import Tag
-from launch_action.core.sweep import Policy, Sweep, is_fleeting, parse_age, plan_sweep
+from launch_action.core.sweep import (
+    Policy,
+    Sweep,
+    is_fleeting,
+    parse_age,
+    plan_sweep,
+    stale_rows,
+)
 from launch_action.core.version import JobVersion, key_tag, make_version, read_version
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
@@ -153,3 +160,14 @@ def test_what_is_no_age_says_what_is(text: str) -> None:
     with pytest.raises(InputError, match="not an age") as caught:
         parse_age(text)
     assert "7d" in caught.value.hint
+
+
+def test_rows_of_previews_go_with_them() -> None:
+    tags = {number: Tag(f"report-pr-{number}-{'0' * 16}") for number in (1, 2, 3, 4)}
+    stamps = dict.fromkeys(tags.values(), WEEK.now - 30 * DAY) | {tags[4]: WEEK.now}
+    policy = replace_policy(open_pulls=frozenset({3}))
+
+    # The first has its preview still, the third is open, the fourth is young.
+    assert stale_rows(stamps, {Tag("pr-1")}, policy) == (tags[2],)
+    named = Policy(now=WEEK.now, gone=frozenset({Tag("pr-4")}))
+    assert stale_rows(stamps, set(), named) == (tags[4],)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,6 +42,12 @@ def row_tags(tags: tuple[str, ...], pull_request: int) -> tuple[Tag, ...]:
     return tuple(Tag(tag) for tag in tags if tag.startswith(f"report-pr-{pull_request}-"))
 
 
+def row_of(tag: str) -> int | None:
+    """The pull request whose row is kept under a tag; None for another tag."""
+    found = re.fullmatch(r"report-pr-([0-9]+)-[0-9a-f]{16}", tag)
+    return int(found[1]) if found else None
+
+
 def put_note(content: Content, tag: Tag, kind: str, text: str) -> None:
     """Keep a text of at most `LIMIT` bytes. Raises what the content raises."""
     annotations = {_KIND: kind, _TEXT: text}
@@ -54,7 +61,11 @@ def put_note(content: Content, tag: Tag, kind: str, text: str) -> None:
 
 def read_note(content: Content, tag: Tag, kind: str) -> str | None:
     """The text that is kept there; None for none. Raises what the content raises."""
-    found = content.get_manifest(tag)
+    return note_text(content.get_manifest(tag), kind)
+
+
+def note_text(found: Manifest | None, kind: str) -> str | None:
+    """The text of a manifest that is a note of this kind; None for any other."""
     annotations: Mapping[str, Any] = found.annotations() if found else {}
     if annotations.get(_KIND) != kind:
         return None

@@ -7,11 +7,12 @@ store's own tags. Every other alias, of a branch, a release or a person, keeps i
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError
+from launch_action.core.notes import row_of
 from launch_action.core.reference import Tag
 from launch_action.core.removal import Doomed
 from launch_action.core.version import JobVersion, hidden
@@ -79,6 +80,21 @@ def plan_sweep(tagged: Iterable[tuple[Tag, JobVersion]], policy: Policy) -> Swee
         else:
             doomed.append(Doomed(version, visible))
     return Sweep(tuple(aliases), tuple(doomed), len(shown) - len(doomed))
+
+
+def stale_rows(stamps: Mapping[Tag, int], left: Collection[Tag], policy: Policy) -> tuple[Tag, ...]:
+    """The rows of reports whose preview is no more: named to go, or old; `left` are all aliases.
+
+    `stamps` says of each row's tag when it was written, in seconds since 1970.
+    """
+    found = []
+    for tag, at in stamps.items():
+        number = row_of(tag)
+        alias = f"pr-{number}"
+        old = policy.older_than is not None and at < policy.now - policy.older_than
+        if alias in policy.gone or (old and alias not in left and number not in policy.open_pulls):
+            found.append(tag)
+    return tuple(found)
 
 
 def parse_age(text: str) -> int:
