@@ -8,7 +8,7 @@ from typing import Any
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import LaunchError
 from launch_action.core.fitting import fitted, fitting
-from launch_action.core.markdown import code, escape, folded, size, table
+from launch_action.core.markdown import code, escape, folded, link, size, table
 from launch_action.core.preview_row import BAD, Row
 from launch_action.core.preview_table import (
     Page,
@@ -79,8 +79,16 @@ def _facts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Base image", code(base)),
         ("Cache", _word(values["cache_hit"], "hit: nothing was built", "miss")),
         ("Pushed", _word(values["pushed"], "yes", "no")),
+        ("W&B", _registered(metadata.get("wandb") or {})),
         ("Transferred", _traffic(metadata)),
     ]
+
+
+def _registered(found: Mapping[str, Any]) -> str:
+    """The job's names at W&B, with their pages."""
+    pairs = (("job", "url"), ("image_job", "image_url"))
+    names = [link(found[name], found.get(url) or "") for name, url in pairs if found.get(name)]
+    return ", ".join(names)
 
 
 def _builder(metadata: Mapping[str, Any]) -> str:
