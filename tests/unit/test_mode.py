@@ -193,3 +193,26 @@ def test_a_run_is_made_in_launch_mode_or_where_it_is_asked_for(
     facts: dict[str, Any] = {"pull_request": 1} if mode == "preview" else {"branch": "main"}
 
     assert decided(Inputs(mode=mode, run=run), name="push", **facts).run is runs
+
+
+@pytest.mark.parametrize(
+    ("mode", "run", "runs"),
+    [
+        ("preview", None, True),
+        ("update", None, True),
+        ("launch", None, True),
+        ("build", None, False),
+        ("release", None, False),
+        ("preview", False, False),
+        ("release", True, True),
+    ],
+)
+def test_a_queue_is_run_through_where_something_new_is_made(
+    mode: str, run: bool | None, runs: bool
+) -> None:
+    facts: dict[str, Any] = {
+        "preview": {"pull_request": 7},
+        "release": {"tag": "v1"},
+    }.get(mode, {"branch": "main"})
+
+    assert decided(Inputs(mode=mode, run=run, queue="gpu"), name="push", **facts).run is runs

@@ -89,8 +89,8 @@ INPUTS: tuple[Input, ...] = (
           commands=_CONTENT, metavar="DIR"),
     Input("push", "Push to the image repository: `true`, `false`, or `auto` (when `image` is given).",
           "tristate", default="auto"),
-    Input("run", "Run the job version after it was built: `true`, `false`, or `auto` (in launch mode).",
-          "tristate", default="auto", commands=("action",)),
+    Input("run", "Run the job version after it was built: `true`, `false`, or `auto` (in launch mode, and for "
+          "previews and updates with a queue).", "tristate", default="auto", commands=("action",)),
     Input("build-context", "Directory of the repository that the image is built from; default its root.",
           flags=("-b",), metavar="DIR"),
     Input("base-image", "Image to build on: a reference, `oci:DIR`, or `deb:SUITE`; "

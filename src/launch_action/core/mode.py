@@ -76,7 +76,7 @@ def decide(event: EventFacts, inputs: Inputs) -> Decision:
     mode, reason = _asked(event, inputs)
     trusted = not event.outside or (event.rights and inputs.allow_untrusted)
     if trusted:
-        run = mode == "launch" if inputs.run is None else inputs.run and mode not in _WITHOUT_RUN
+        run = _runs(mode, inputs)
         return Decision(mode=mode, reason=reason, trusted=True, push=inputs.push, run=run)
     whose = "a fork" if event.fork else "Dependabot"
     ours = "this repository's own code is built, " if event.rights else ""
@@ -88,6 +88,13 @@ def decide(event: EventFacts, inputs: Inputs) -> Decision:
         reason = f"{reason}, of {whose}: {ours}nothing is pushed or run, and no secret is used"
     push = False if inputs.image else None
     return Decision(mode=mode, reason=reason, trusted=False, push=push, run=False)
+
+
+def _runs(mode: Mode, inputs: Inputs) -> bool:
+    """Whether the job is run: as asked; else in launch mode, and where a queue is named for it."""
+    if inputs.run is not None:
+        return inputs.run and mode not in _WITHOUT_RUN
+    return mode == "launch" or (bool(inputs.queue) and mode in ("preview", "update"))
 
 
 def _asked(event: EventFacts, inputs: Inputs) -> tuple[Mode, str]:
