@@ -210,9 +210,7 @@ def test_a_run_is_made_in_launch_mode_or_where_it_is_asked_for(
 def test_a_queue_is_run_through_where_something_new_is_made(
     mode: str, run: bool | None, runs: bool
 ) -> None:
-    facts: dict[str, Any] = {
-        "preview": {"pull_request": 7},
-        "release": {"tag": "v1"},
-    }.get(mode, {"branch": "main"})
+    subjects: dict[str, dict[str, Any]] = {"preview": {"pull_request": 7}, "release": {"tag": "v1"}}
+    facts = subjects.get(mode, {"branch": "main"})
 
     assert decided(Inputs(mode=mode, run=run, queue="gpu"), name="push", **facts).run is runs
