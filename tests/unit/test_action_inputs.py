@@ -98,5 +98,5 @@ def test_an_event_with_trust_keeps_everything() -> None:
     push = EventFacts(name="push", branch="main")
 
     assert allowed(inputs, decide(push, inputs)) == Inputs(
-        image="ghcr.io/acme/train", run=False, **SECRETS
-    )
+        image="ghcr.io/acme/train", run=True, **SECRETS
+    )  # it names a queue, through which an update is run
