@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from launch_action.core.at_once import at_once
 from launch_action.core.errors import StoreError
 from launch_action.core.wandb_manifest import ManifestFile, read_manifest
 from launch_action.core.wandb_reference import ArtifactReference
@@ -89,14 +90,18 @@ def read_file(server: Server, file: ManifestFile, url: str, limit: int, where: s
 
 def download(
     server: Server,
-    files: Iterable[ManifestFile],
+    files: Sequence[ManifestFile],
     addresses: Mapping[str, str],
     root: Path,
     where: str,
     advance: Callable[[int], None],
 ) -> None:
-    """Write the files below an empty directory. Raises StoreError for one that is another."""
-    for file in files:
+    """Write the files below an empty directory, several at a time.
+
+    Raises StoreError for one that is not what its list says.
+    """
+
+    def one(file: ManifestFile) -> None:
         target = root.joinpath(*PurePosixPath(file.path).parts)
         target.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -107,6 +112,8 @@ def download(
             for chunk in _checked(chunks, file, where):
                 out.write(chunk)
                 advance(len(chunk))
+
+    at_once(one, files)
 
 
 def address_of(path: str, addresses: Mapping[str, str], where: str) -> str:

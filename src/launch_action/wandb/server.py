@@ -144,9 +144,13 @@ class Server:
 
     def _connected(self) -> Session:
         if self._session is None:
+            from http.cookiejar import DefaultCookiePolicy
+
             import requests
 
             self._session = requests.Session()
+            # Kept for nobody: several threads use it, and several hosts.
+            self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
             # Else a netrc file's login would be sent wherever it has one for.
             self._session.trust_env = False
             bundle = (self._environment.get(name) for name in _BUNDLES)
