@@ -242,8 +242,9 @@ def _told(
 
 
 def _without_arguments(environment: Mapping[str, str]) -> list[str]:
-    """In a workflow's step (`uses: docker://...`) it is the action; a person wants to be helped."""
-    return ["action" if environment.get("GITHUB_ACTIONS") == "true" else "--help"]
+    """A workflow's step starts our image so (`uses: docker://...`); else a command is missing."""
+    step = environment.get("LAUNCH_ACTION_IMAGE") and environment.get("GITHUB_ACTIONS") == "true"
+    return ["action"] if step else []
 
 
 def _own(arguments: Sequence[str]) -> Sequence[str]:

@@ -264,7 +264,7 @@ MISTAKES = [
     (("--config", "{"), "--config"),
     (("--config", '{"overrides": [1]}'), "overrides"),
     (("--config", '{"overrides": {"run_config": 5}}'), "run_config"),
-    (("--resource", "kubernetes"), "input 'resource' cannot be 'kubernetes'"),
+    (("--resource", "kubernetes"), "kubernetes is reached through a W&B Launch queue"),
     (("--python", "2.7"), "'2.7'"),
     (("--python", "three"), "'three'"),
     (("--platform", "windows/amd64"), "windows/amd64"),
