@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.github_runner import Log, key_values, read_log
+from support.runner_commands import Log, key_values, read_log
 
 from launch_action.core.errors import InputError
 from launch_action.github.commands import (

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 from support import services
-from support.github_runner import key_values
 from support.repositories import git
+from support.runner_commands import key_values
 from support.services import LocalRegistry
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from support.github_runner import container_inputs, read_log
+from support.github_runner import container_inputs
+from support.runner_commands import read_log
 
 from launch_action.action import allowed
 from launch_action.action_inputs import action_values, read_action_inputs

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.github_runner import Command, read_log
+from support.runner_commands import Command, read_log
 
 from launch_action.annotations import Annotations, annotate
 from launch_action.core.errors import BuildError, Interrupted
