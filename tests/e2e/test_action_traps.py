@@ -253,6 +253,32 @@ def test_a_failure_stands_at_the_file_and_line_at_fault(
     assert command.properties["title"] == "launch-action: build"
 
 
+@pytest.mark.engine
+def test_a_dockerfile_that_fails_is_annotated_at_its_line(
+    scene: Scene, inputs: dict[str, str], python_base: str
+) -> None:
+    text = f"FROM {python_base}\n# a comment\nRUN echo ::error::forged && exit 3\n"
+    runner = committed(scene, Dockerfile=text)
+
+    result = runner.run(inputs | {"dockerfile": "Dockerfile"})
+
+    assert failed(result, 4).startswith("Dockerfile:3: ")
+    (command,) = [one for one in result.log.commands if one.name == "error"]
+    assert (command.properties["file"], command.properties["line"]) == ("Dockerfile", "3")
+
+
+def test_a_launch_file_that_is_wrong_is_annotated_at_its_line(scene: Scene) -> None:
+    runner = committed(scene, launch_dot_yaml="jobs:\n  train:\n    entrypoint: x\n")
+
+    result = runner.run({})
+
+    (command,) = [one for one in result.log.commands if one.name == "error"]
+    assert result.code == 2, result.raw
+    assert command.data.startswith("launch.yaml:")
+    assert command.properties["file"] == "launch.yaml"
+    assert command.properties["line"] == "3"
+
+
 def test_debug_logging_says_more(scene: Scene, inputs: dict[str, str]) -> None:
     runner = scene.at(events.branch)
 

@@ -409,6 +409,7 @@ def test_a_step_that_fails_is_told_with_its_line(
     checkout.commit({"Dockerfile": f"FROM {python_base}\nRUN echo no way; exit 3\n"})
     ended = run_failing(machine, checkout, 4, "--dockerfile", "Dockerfile")
 
+    assert ended.error.startswith("Dockerfile:2: ")
     assert "echo no way" in ended.error
     assert "no way" in ended.err
 

@@ -8,7 +8,7 @@ import tarfile
 import pytest
 from support.bases import File, layer
 
-from launch_action.builders.buildkit.checks import Finding, failure, read_findings
+from launch_action.builders.buildkit.checks import Finding, failure, read_findings, stopped_at
 from launch_action.builders.buildkit.client import Redactor, docker_environment
 from launch_action.builders.buildkit.configuration import with_logins
 from launch_action.builders.buildkit.generated import render_dockerfile
@@ -145,6 +145,43 @@ ERROR: failed to build: failed to solve: process "/bin/sh -c exit 3" did not com
         'jobs/Dockerfile.wandb:2: process "/bin/sh -c exit 3" did not complete'
     )
     assert failure("", "") == "the generated Dockerfile: the build failed"
+
+
+_TEXT = """\
+# syntax=docker/dockerfile:1
+FROM python:3.12
+RUN apt-get update \\
+ && apt-get install --yes \\
+    # why
+    nothing
+COPY data /data
+RUN --mount=type=cache,target=/c pip install nothing
+"""
+
+
+@pytest.mark.parametrize(
+    ("reason", "line"),
+    [
+        ("dockerfile parse error line 7: unknown instruction: COPPY", 7),
+        ("dockerfile parse error on line 7: unknown instruction: COPPY", 7),
+        (
+            "executor failed running [/bin/sh -c apt-get update  && apt-get install --yes "
+            "    nothing]: exit code: 100",
+            3,
+        ),
+        ('process "/bin/sh -c pip install nothing" did not complete successfully: exit code: 1', 8),
+        ('failed to compute cache key: "/data" not found: not found', 7),
+        ('failed to calculate checksum of ref x::y: "/data": not found', 7),
+        ("executor failed running [/bin/sh -c other]: exit code: 1", 0),
+        ("no space left on device", 0),
+        ("", 0),
+    ],
+)
+def test_the_engine_s_reason_is_found_in_the_dockerfile(reason: str, line: int) -> None:
+    wanted = f"jobs/Dockerfile:{line}" if line else "jobs/Dockerfile"
+
+    assert stopped_at(reason, _TEXT, "jobs/Dockerfile") == wanted
+    assert stopped_at(reason, _TEXT, "") == "the generated Dockerfile"
 
 
 # ---- the client ----------------------------------------------------------------------------------

@@ -67,23 +67,29 @@ def instructions(text: str) -> Iterator[Instruction]:
 
     A comment between joined lines is dropped, as in Docker.
     """
+    return (one for _, one in numbered_instructions(text))
+
+
+def numbered_instructions(text: str) -> Iterator[tuple[int, Instruction]]:
+    """Each instruction with the line that it begins at, from 1."""
     # Only these end a line there: a form feed in a comment begins no instruction.
     lines = re.split(r"\r?\n", text.removeprefix("\ufeff"))
     joint = re.compile(rf"{re.escape(_escape(lines))}[ \t]*\Z")
     at = 0
     while at < len(lines):
-        logical = ""
+        logical, first = "", 0
         while at < len(lines):
             line, at = lines[at], at + 1
             if line.lstrip().startswith("#") or (logical and not line.strip()):
                 continue
+            first = first or at
             logical += joint.sub("", line)
             if not joint.search(line):
                 break
         found = _WORD.fullmatch(logical)
         if found:
             name = found[1].upper()
-            yield Instruction(name, found[2].strip())
+            yield first, Instruction(name, found[2].strip())
             at = _after_heredocs(lines, at, found[2]) if name in _WITH_HEREDOCS else at
 
 

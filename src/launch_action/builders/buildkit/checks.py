@@ -12,8 +12,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from launch_action.core.dataclass import dataclass
+from launch_action.core.dockerfile import numbered_instructions
 
 _PLACE = re.compile(r"^(?:ERROR: )?(\S+):(\d+)$", re.MULTILINE)
+# How the engine's BuildKit names what failed; the second form of a command is the newer one.
+_TOLD_LINE = re.compile(r"parse error (?:on )?line (\d+)")
+_COMMAND = re.compile(r"/bin/sh -c (.+?)(?:\]: exit code|\" did not complete)", re.DOTALL)
+_MISSING = re.compile(r'"/([^"]+)"(?:: |.*)not found')
 _REASON = re.compile(r"^ERROR: (?:failed to build: )?(?:failed to solve: )?(.+)$", re.MULTILINE)
 
 
@@ -41,6 +46,31 @@ def _findings(warnings: list[dict[str, Any]]) -> Iterator[Finding]:
         detail = warning.get("detail") or warning.get("description") or ""
         url = f" ({warning['url']})" if warning.get("url") else ""
         yield Finding(f"{name}: {detail}{url}", int(ranges[0]["start"]["line"]))
+
+
+def stopped_at(reason: str, text: str, dockerfile: str) -> str:
+    """Dockerfile and line at which a build stopped, as an error's message begins with them.
+
+    The engine alone tells the command and not its line, which is looked for in the `text`.
+    """
+    if not dockerfile:
+        return "the generated Dockerfile"
+    line = _line_of(reason, text)
+    return f"{dockerfile}:{line}" if line else dockerfile
+
+
+def _line_of(reason: str, text: str) -> int:
+    told = _TOLD_LINE.search(reason)
+    if told:
+        return int(told[1])
+    command, missing = _COMMAND.search(reason), _MISSING.search(reason)
+    for line, one in numbered_instructions(text):
+        rest = " ".join(one.rest.split())
+        if command and one.name == "RUN" and " ".join(command[1].split()) in rest:
+            return line
+        if missing and one.name in ("COPY", "ADD") and missing[1] in rest:
+            return line
+    return 0
 
 
 def failure(said: str, dockerfile: str) -> str:

@@ -56,8 +56,13 @@ def build_in_engine(
     query: Mapping[str, str | list[str]],
     context: IO[bytes],
     say: Callable[[str], None],
+    place: Callable[[str], str],
 ) -> str:
-    """Send the tar and follow the build; the image's id. Raises BuildError."""
+    """Send the tar and follow the build; the image's id.
+
+    Raises BuildError, whose message begins with the `place` of a reason in the Dockerfile.
+    """
+
     from docker.errors import DockerException
     from requests import RequestException
 
@@ -72,13 +77,13 @@ def build_in_engine(
             timeout=None,
         ) as answer:
             if answer.status_code != 200:
-                raise _failed(str(answer.json().get("message", answer.reason)), "")
+                raise _failed(str(answer.json().get("message", answer.reason)), "", place)
             for message, lines in _messages(answer.iter_lines()):
                 for line in lines:
                     last = f"{last}\n{line}"[-4000:]
                     say(line)
                 if error := message.get("error"):
-                    raise _failed(str(error), last)
+                    raise _failed(str(error), last, place)
                 if message.get("id") == "moby.image.id":
                     image = str(message["aux"]["ID"])
     except (DockerException, RequestException, ValueError, OSError) as error:
@@ -88,7 +93,7 @@ def build_in_engine(
             context=last,
         ) from error
     if not image:
-        raise _failed("the engine tells no image", last)
+        raise _failed("the engine tells no image", last, place)
     return image
 
 
@@ -129,10 +134,10 @@ def _messages(lines: Iterator[bytes]) -> Iterator[tuple[dict[str, Any], list[str
             yield message, [one for one in text.splitlines() if one.strip()]
 
 
-def _failed(reason: str, last: str) -> BuildError:
+def _failed(reason: str, last: str, place: Callable[[str], str]) -> BuildError:
     first = (reason.splitlines() or ["no reason given"])[0]
     return BuildError(
-        f"the Dockerfile cannot be built: {first}",
+        f"{place(reason)}: {first}",
         hint="see the step's output above; `docker build` fails the same way",
         context="\n".join(last.splitlines()[-20:]),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from launch_action.builders.buildkit.bases import DockerfileBase
+from launch_action.builders.buildkit.checks import stopped_at
 from launch_action.builders.buildkit.context import write_tar
 from launch_action.builders.buildkit.engine import build_in_engine, engine_query, removed_after
 from launch_action.builders.buildkit.generated import PROJECT, WHEELS
@@ -58,7 +59,10 @@ def _build(engine: DockerClient, work: Work) -> str:
         write_tar(work.context, work.plan.files, also, out, prefix=prefix)
     with place.open("rb") as packed:
         query = engine_query(work.plan, path, work.repository)
-        return build_in_engine(engine, query, packed, work.docker.say)
+        text = work.text.decode("utf-8", "replace")
+        return build_in_engine(
+            engine, query, packed, work.docker.say, lambda why: stopped_at(why, text, work.place)
+        )
 
 
 def _bring(engine: DockerClient, base: DockerfileBase, work: Work) -> None:
