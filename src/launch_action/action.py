@@ -10,7 +10,7 @@ from typing import assert_never
 
 from launch_action.action_inputs import Given, read_action_inputs
 from launch_action.annotations import Annotations, annotate, annotated
-from launch_action.core.dataclass import replace
+from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import InputError, Interrupted, LaunchError, SourceError
 from launch_action.core.inputs import Inputs
 from launch_action.core.legs import Leg, Listener, Listeners
@@ -96,48 +96,59 @@ def _act(
             with annotated(commands, _directory(place)), _summarised(commands):
                 return discover_step(commands, place, given, _keys(place))
         case "preview" | "release" | "update" | "launch" | "build":
-            told = Listeners(_listeners(commands, place, event, decision), place.reporter)
-            return _run(Flow(place, event, decision, commands, told), given)
+            return _run(_Step(commands, event, decision), place, given)
         case _:
             assert_never(decision.mode)
 
 
-def _run(flow: Flow, given: Given) -> int:
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What is known of the step before its jobs are."""
+
+    commands: WorkflowCommands
+    event: GitHubContext
+    decision: Decision
+
+    def flow(self, place: Workplace) -> Flow:
+        """What its legs have in common."""
+        told = _listeners(self.commands, place, self.event, self.decision)
+        listeners = Listeners(told, place.reporter)
+        return Flow(place, self.event, self.decision, self.commands, listeners)
+
+
+def _run(step: _Step, place: Workplace, given: Given) -> int:
     """Work on the jobs of this step: those of a launch file, or the one of the inputs."""
-    inputs = flow.place.inputs
+    inputs = place.inputs
     if inputs.job or names_no_job(inputs):
-        code = _run_listed(flow, given)
+        code = _run_listed(step, place, given)
         if code is not None:
             return code
-    return run_legs(flow, (Leg("", inputs, inputs.job_name),))
+    return run_legs(step.flow(place), (Leg("", inputs, inputs.job_name),))
 
 
-def _run_listed(flow: Flow, given: Given) -> int | None:
+def _run_listed(step: _Step, place: Workplace, given: Given) -> int | None:
     """Work on the jobs of the launch file; None where there is none."""
     from launch_action.many_jobs import open_listed
 
-    verbose = flow.place.inputs.verbose
-
     def narrowed(inputs: Inputs) -> Inputs:
-        return replace(allowed(inputs, flow.decision), verbose=verbose)
+        return replace(allowed(inputs, step.decision), verbose=place.inputs.verbose)
 
     with ExitStack() as stack:
-        with annotated(flow.commands, _directory(flow.place)), _summarised(flow.commands):
-            listed = stack.enter_context(
-                open_listed(flow.place, given, _keys(flow.place), narrowed)
-            )
+        with annotated(step.commands, _directory(place)), _summarised(step.commands):
+            listed = stack.enter_context(open_listed(place, given, _keys(place), narrowed))
             if listed is None:
                 return None
             from launch_action.many_builds import how_many
             from launch_action.many_flow import run_listed
             from launch_action.many_launches import prepare_runs
 
-            most = how_many(flow.place.inputs.parallel)
-            prepare_runs(flow.place, run=flow.decision.run)
+            most = how_many(place.inputs.parallel)
+            prepare_runs(place, run=step.decision.run)
         triples = zip(listed.jobs, listed.inputs, listed.names, strict=True)
         legs = [Leg(job.key, inputs, name) for job, inputs, name in triples]
-        place = replace(flow.place, checkout=listed.checkout)
-        return run_listed(replace(flow, place=place), legs, listed.file.name, most)
+        inputs = replace(place.inputs, image=place.inputs.image or listed.image)
+        flow = step.flow(replace(place, checkout=listed.checkout, inputs=inputs))
+        return run_listed(flow, legs, listed.file.name, most)
 
 
 def _keys(place: Workplace) -> tuple[str, ...]:

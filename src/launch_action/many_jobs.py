@@ -37,13 +37,17 @@ _CHOICES = ("only", "job", "mode")
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The chosen jobs of a launch file, in its order, each with its inputs and its name."""
+    """The chosen jobs of a launch file, in its order, each with its inputs and its name.
+
+    `image` is the repository that the file names, empty where it may not say.
+    """
 
     file: LaunchFile
     checkout: Checkout
     jobs: tuple[ListedJob, ...]
     inputs: tuple[Inputs, ...]
     names: tuple[str, ...]
+    image: str = ""
 
 
 @contextmanager
@@ -72,7 +76,8 @@ def open_listed(
             return
         jobs = chosen_jobs(file, keys)
         inputs = tuple(allowed(job_inputs(place, file, job, given, checkout)) for job in jobs)
-        yield Listed(file, checkout, jobs, inputs, _names(file, checkout, jobs, inputs))
+        names = _names(file, checkout, jobs, inputs)
+        yield Listed(file, checkout, jobs, inputs, names, _image(place, file))
 
 
 def _check_source(place: Workplace, keys: Sequence[str]) -> None:
@@ -97,7 +102,7 @@ def listed_repositories(place: Workplace) -> tuple[str, ...]:
             file = read_listed(checkout)
     except LaunchError:
         return ()
-    image = place.inputs.image or (file.image if file and not place.untrusted else "")
+    image = place.inputs.image or (_image(place, file) if file else "")
     return tuple(job.repository(image.lower()) for job in file.jobs) if file and image else ()
 
 
@@ -118,10 +123,14 @@ def job_inputs(
     values = with_given(job.values, own)
     if "alias" in job.values and "alias" not in own and not _is_latest(place, checkout):
         del values["alias"]
-    image = str(values.get("image") or ("" if place.untrusted else file.image))
+    image = str(values.get("image") or _image(place, file))
     if image:
         values["image"] = job.repository(image.strip())
     return read_inputs(values, place.environment)
+
+
+def _image(place: Workplace, file: LaunchFile) -> str:
+    return "" if place.untrusted else file.image
 
 
 def _is_latest(place: Workplace, checkout: Checkout) -> bool:

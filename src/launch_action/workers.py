@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from select import select
+from types import FrameType
 from typing import IO, Any, NoReturn
 
 from launch_action.core.dataclass import dataclass
@@ -30,6 +31,9 @@ WAITS: Message = {"waits": True}
 _GRACE, _LONGER = 10.0, 12.0
 _CHUNK = 64 * 1024
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Ends of our pipes that a process to be forked must not hold: whoever waits at the other end for
+# this one's death would wait for that of the new one too.
+_not_for_others: set[int] = set()
 
 
 @dataclass(slots=True)
@@ -82,8 +86,10 @@ def workers(tasks: Sequence[Task], most: int) -> Iterator[Iterator[Event]]:
     are told to end, and waited for.
     """
     waiting, go = os.pipe()
-    one = _fork(lambda tell: _lead(waiting, go, tasks, most, tell), 0)
+    _not_for_others.add(go)
+    one = _fork(lambda tell: _lead(waiting, tasks, most, tell), 0)
     os.close(waiting)
+    _not_for_others.discard(go)  # nothing else is forked from here
     try:
         with os.fdopen(go, "wb", buffering=0) as start:
             yield _events(one, start, len(tasks))
@@ -108,10 +114,11 @@ def _events(foreman: _Worker, start: IO[bytes], tasks: int) -> Iterator[Event]:
         yield Ended(task, -signal.SIGKILL)
 
 
-def _lead(waiting: int, go: int, tasks: Sequence[Task], most: int, tell: Tell) -> None:
+def _lead(waiting: int, tasks: Sequence[Task], most: int, tell: Tell) -> None:
     """What the foreman does, once it is told to begin."""
-    os.close(go)
-    if os.read(waiting, 1):
+    begin = os.read(waiting, 1)
+    os.close(waiting)
+    if begin:
         _run_all(tasks, most, tell)
 
 
@@ -163,6 +170,7 @@ def _lines(worker: _Worker, chunk: bytes) -> list[Any]:
 def _fork(task: Task, place: int) -> _Worker:
     """Fork. Signals wait until either process knows which of the two it is."""
     reading, writing = os.pipe()
+    _not_for_others.add(reading)
     sys.stdout.flush()
     sys.stderr.flush()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -180,7 +188,10 @@ def _work(task: Task, writing: int, blocked: set[signal.Signals | int]) -> NoRet
     try:
         # A group of its own: what a terminal sends to all reaches it once, by us.
         os.setpgid(0, 0)
+        _leave_pipes(writing)
         _leave_streams()
+        if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, _leave)  # by an exception, which cleans up
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         one_at_a_time = threading.Lock()
         task(lambda message: _tell(writing, message, one_at_a_time))
@@ -189,6 +200,17 @@ def _work(task: Task, writing: int, blocked: set[signal.Signals | int]) -> NoRet
         code = 128 + _telling(error) if not isinstance(error, Exception) else 1
     finally:
         os._exit(code)
+
+
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def _leave_pipes(own: int) -> None:
+    for pipe in _not_for_others:
+        os.close(pipe)
+    _not_for_others.clear()
+    _not_for_others.add(own)
 
 
 def _leave_streams() -> None:
@@ -234,4 +256,5 @@ def _sweep(worker: _Worker) -> int:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(worker.pid, signal.SIGKILL)
     os.close(worker.pipe)
+    _not_for_others.discard(worker.pipe)
     return os.waitstatus_to_exitcode(os.waitpid(worker.pid, 0)[1])

@@ -5,11 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support import github_events as events
+from support.action_scene import Scene, git
+from support.github_api import GitHubServer
+from support.github_payloads import NUMBER, REPOSITORY
 from support.services import LocalRegistry
 from support.workflow import Workflow, good, workflow
+
+from launch_action.core.preview_comment import read_report
 
 pytest_plugins = ["support.action_fixtures"]
 pytestmark = [pytest.mark.registry, pytest.mark.network]
@@ -208,3 +215,43 @@ def test_the_aliases_of_the_file_go_with_latest_alone(
     assert "stable" not in preview.outputs["tags"].split()
     assert "stable" not in after_preview
     assert "stable" in update.outputs["tags"].split()
+
+
+def test_one_comment_has_a_row_for_every_job(
+    scene: Scene,
+    github_api: GitHubServer,
+    registry: LocalRegistry,
+    repository: str,
+    python_base: str,
+) -> None:
+    folder = scene.workspace
+    git(folder, "checkout", "--quiet", "--force", "main")
+    image = f"{registry.address}/{repository}"
+    for name in ("train", "evaluate"):
+        (folder / "jobs" / name).mkdir()
+        (folder / "jobs" / name / "main.py").write_text(SCRIPT)
+    gone = "  gone: {build-context: jobs/gone}\n"
+    (folder / "launch.yaml").write_text(f"image: {image}\n{FILE}{gone}")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "--message=jobs")
+    commit = git(folder, "rev-parse", "HEAD")
+    github = github_api.repository(REPOSITORY)
+    github_api.state.pull(github, NUMBER, commit)
+    at = Scene(scene.runner, replace(scene.commits, head=commit, merge=commit))
+    runner = at.at(events.synchronize)
+    also = {**runner.also, "GITHUB_API_URL": github_api.url}
+
+    result = replace(runner, also=also).run({
+        "build-options": f"base-image={python_base}\npython=3.11\nresource=local-process",
+        "run": "true",
+    })  # fmt: skip
+
+    assert result.code == 3, result.raw
+    (body,) = github.bodies(NUMBER)
+    rows = {row.title: row for row in read_report(body).rows}
+    assert {key: row.state for key, row in rows.items()} == {
+        "train": "done", "Evaluate": "done", "gone": "failed",
+    }  # fmt: skip
+    assert rows["train"].store == f"{image}/train"
+    assert [(one.name, one.value) for one in rows["Evaluate"].metrics] == [("ok", 1)]
+    assert f"pr-{NUMBER}" in registry.tags(f"{repository}/evaluate")
