@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from launch_action.core.launch import Announce
     from launch_action.core.registration import Register, Registration, WandbArtifact
     from launch_action.core.version import JobFiles
+    from launch_action.wandb.account import Account
     from launch_action.wandb.recording import RecordedArtifact
 
 _OFFLINE = ("offline", "disabled", "dryrun")
@@ -38,10 +39,19 @@ def to_register(place: Workplace, *, pushed: bool | None = None) -> Register:
         return "off"
     if _is_offline(place):
         return "off"
+    _check_owners(account)
     what = _what(place)
     if what in ("image", "both") and not inputs.docker_image:
         _check_pushed(place, what, pushed)
     return what if _has_sdk(place) else "off"
+
+
+def _check_owners(account: Account) -> None:
+    from launch_action.core.wandb_reference import check_owner
+
+    check_owner("project", account.project)
+    if account.entity:
+        check_owner("entity", account.entity)
 
 
 def _is_asked(place: Workplace) -> bool:
@@ -193,6 +203,7 @@ def _unpack(job: StoredJob, files: JobFiles, target: Path, place: Workplace) -> 
         )
     with job.content.open_blob(files.code) as chunks:
         extract(BufferedReader(ChunkStream(chunks)), target)
+    _check_names(target)
     links = sorted(path for path in target.rglob("*") if path.is_symlink())
     for link in links:
         name = link.relative_to(target).as_posix()
@@ -203,6 +214,18 @@ def _unpack(job: StoredJob, files: JobFiles, target: Path, place: Workplace) -> 
             place.reporter.warning(f"W&B keeps no links: {name!r} is not in its code artifact")
         else:
             link.write_bytes(data)
+
+
+def _check_names(target: Path) -> None:
+    for path in target.rglob("*"):
+        try:
+            path.name.encode()
+        except UnicodeEncodeError as error:
+            name = path.relative_to(target).as_posix()
+            raise ServiceError(
+                f"W&B takes no file whose name is not UTF-8: {name!r}",
+                hint="rename it, or leave it out with .launchignore",
+            ) from error
 
 
 def _recorded(

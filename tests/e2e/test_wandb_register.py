@@ -385,6 +385,8 @@ def test_a_plan_registers_nothing(
     [
         pytest.param(("--wandb-register", "blueprint"), {"WANDB_API_KEY": ""}, "key", id="key"),
         pytest.param(("--wandb-register", "image"), {}, "not pushed", id="image"),
+        pytest.param(("-p", "a/b"), {}, "not a W&B project: 'a/b'", id="project"),
+        pytest.param(("-e", "a/b"), {}, "not a W&B entity: 'a/b'", id="entity"),
         pytest.param(
             ("--wandb-register", "blueprint"), {"WANDB_MODE": "offline"}, "offline", id="offline"
         ),

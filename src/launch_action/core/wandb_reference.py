@@ -55,9 +55,16 @@ def parse_job_reference(text: str, entity: str = "", project: str = "") -> Artif
                 f"the job's {part} at W&B is not known: {text!r}",
                 hint=f"{_HINT}, or give --{part}{other}",
             )
-        if not _OWNER.fullmatch(value):
-            raise InputError(f"not a W&B {part}: {value!r}", hint=_HINT)
+        check_owner(part, value)
     return found
+
+
+def check_owner(part: str, value: str) -> None:
+    """Raise InputError for the name of an `entity` or a `project` that W&B has none of."""
+    if not _OWNER.fullmatch(value):
+        raise InputError(
+            f"not a W&B {part}: {value!r}", hint=r"none has one of these: / \ # ? % : @"
+        )
 
 
 def parse_code_reference(text: str) -> ArtifactReference | str:

@@ -33,9 +33,9 @@ _FAULTS: Mapping[str, tuple[str, str]] = {
         "check --entity and --project",
     ),
     "limit": ("is asked too often", "run it again later"),
-    "network": ("cannot be reached", "is WANDB_BASE_URL right, and does this machine reach it?"),
+    "network": ("cannot be reached", "check WANDB_BASE_URL, and whether this machine reaches it"),
     "server": ("has a fault", "run it again later"),
-    "other": ("does not do it", "run it again with --verbose"),
+    "other": ("does not do it", "what it says may tell why, and whether another try helps"),
 }
 
 
