@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -171,6 +172,8 @@ def test_an_image_job_is_recorded_by_digest_and_run(
     put_artifact(at.wandb, "acme/demo/job-image", files)
 
     ended = at.run("run", "acme/demo/job-image", "-r", "local-container", "--json")
+    pulled = f"{registry.address}/acme/python@{image_digest(ended)}"
+    subprocess.run(["docker", "image", "rm", "-f", pulled], check=True, capture_output=True)
     built = at.run("build", "acme/demo/job-image")
     process = at.run("run", "acme/demo/job-image", "-r", "local-process")
 
@@ -179,6 +182,11 @@ def test_an_image_job_is_recorded_by_digest_and_run(
     assert ended.document["job"].startswith("job-image@sha256:")
     assert "nothing to build" in failed(built, 2).error
     assert "runs in a container" in failed(process, 7).error
+
+
+def image_digest(ended: Ended) -> str:
+    """The digest that a warning names."""
+    return "sha256:" + ended.err.partition("/acme/python@sha256:")[2][:64]
 
 
 def test_what_is_not_there_gets_the_nearest_names(at: AtWandb) -> None:
