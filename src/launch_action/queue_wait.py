@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -35,7 +36,9 @@ class Patience:
     `first` grows to `most` between two questions while nothing changes. `fault` is for a server
     that is down or busy, `refusal` for one that answers with an error, such as for the key; `gone`
     for an item, or a run that was preempted, that nobody has put back. `release` is for a run that
-    begins while its item is taken off the queue, `hurry` the same when we are told to end.
+    begins while its item is taken off the queue, `hurry` the same when we are told to end. After
+    `waits` without an agent, and `begins` without a run, somebody should have a look. What an agent
+    keeps of an item that it failed comes after that is known, within `evidence`.
     """
 
     first: float = 1.0
@@ -45,6 +48,9 @@ class Patience:
     gone: float = 90.0
     release: float = 30.0
     hurry: float = 5.0
+    waits: float = 600.0
+    begins: float = 1800.0
+    evidence: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +176,7 @@ def _stopped(followed: Followed, run: RunFacts | None) -> bool:
 def _until_ended(followed: Followed, deadline: float | None) -> Seen | None:
     """What was seen last of a run that has ended; None when the time is over."""
     told: Stage | None = None
+    since = time.monotonic()
     lost = None
     for _ in _ticks(followed.patience, deadline):
         seen = _patiently(followed, deadline)
@@ -184,10 +191,26 @@ def _until_ended(followed: Followed, deadline: float | None) -> Seen | None:
         lost = None
         if stage != told:
             _tell(followed, stage, seen)
-            told = stage
+            told, since = stage, time.monotonic()
         if ended(stage):
             return seen
+        if _wonder(followed, stage, time.monotonic() - since):
+            since = math.inf
     return None
+
+
+def _wonder(followed: Followed, stage: Stage, seconds: float) -> bool:
+    """Whether it has stayed where it is for so long that this was told."""
+    patience, queue = followed.patience, followed.item.queue.name
+    match stage:
+        case "pending" if seconds > patience.waits:
+            text = f"no agent has taken it yet: is one at work for queue {queue!r}?"
+        case "claimed" if seconds > patience.begins:
+            text = "no run has begun since an agent took it: is that agent still there?"
+        case _:
+            return False
+    followed.reporter.warning(f"run {followed.run_id}: {text}")
+    return True
 
 
 def _ticks(patience: Patience, deadline: float | None) -> Iterator[None]:
@@ -272,7 +295,14 @@ def _tell_failure(followed: Followed, seen: Seen, log: Callable[[bytes], None]) 
 def _last_lines(followed: Followed, seen: Seen) -> tuple[str, ...]:
     if seen.run:
         return followed.queues.last_lines(followed.project, followed.run_id, _LINES)
-    return followed.queues.evidence(seen.item, _LINES) if seen.item else ()
+    if seen.item is None or not seen.item.files:
+        return ()
+    until = time.monotonic() + followed.patience.evidence
+    while not (found := followed.queues.evidence(seen.item, _LINES)):
+        if time.monotonic() >= until:
+            break
+        time.sleep(followed.patience.first)
+    return found
 
 
 @contextmanager

@@ -24,7 +24,9 @@ from launch_action.wandb.account import find_account
 from launch_action.wandb.queues import WandbQueues
 from launch_action.wandb.server import Server
 
-QUICK = Patience(first=0.02, most=0.05, fault=5.0, refusal=1.0, gone=0.3, release=0.3, hurry=0.3)
+QUICK = Patience(
+    first=0.02, most=0.05, fault=5.0, refusal=1.0, gone=0.3, release=0.3, hurry=0.3, evidence=0.3
+)
 SPEC: dict[str, Any] = {"job": "acme/demo/train:v0", "entity": TEAM, "project": "demo"}
 
 
@@ -231,6 +233,21 @@ def test_a_run_that_begins_while_its_item_is_taken_back_is_stopped(bench: Bench)
 
     assert bench.result.status == "timeout"
     assert bench.server.runs("acme/demo")[0]["stopped"]
+
+
+def test_what_stays_for_long_where_it_is_is_told_once(bench: Bench) -> None:
+    bench.followed = replace(bench.followed, patience=replace(QUICK, waits=0.1, begins=0.1))
+    thread = bench.start()
+    bench.saw("is one at work for queue 'gpu'?")
+    item = bench.hand.pop()
+    assert item
+    bench.saw("is that agent still there?")
+    time.sleep(0.3)
+    bench.hand.run(item, "finished")
+    thread.join(10)
+
+    assert bench.report.read_text().count("at work for") == 1
+    assert bench.report.read_text().count("still there?") == 1
 
 
 @pytest.mark.parametrize("how", [{"status": 500}, {"status": 429}, {"status": 503}, {"status": 0}])

@@ -90,6 +90,28 @@ def test_the_real_agent_takes_a_launched_job_and_runs_it(
     assert "ValueError: no data" in bad.err
 
 
+@pytest.mark.engine
+def test_what_the_real_agent_cannot_start_is_told_with_its_evidence(bench: Bench) -> None:
+    make_queue(bench.wandb, "box", "local-container")
+    put_artifact(
+        bench.wandb, "acme/demo/gone", job_files("image", {"image": "127.0.0.1:9/no/image:v1"})
+    )
+
+    with agent(bench.wandb, "box", bench.directory / "agent") as log:
+        ended = bench.machine.run(
+            "run", "wandb:acme/demo/gone", "-q", "box", "--json", "--timeout", "2m",
+            cwd=bench.directory,
+        )  # fmt: skip
+
+    assert ended.code == 1, f"{ended.err}\n{log.read_text()}"
+    assert ended.document["run_status"] == "failed"
+    assert (
+        "the agent says (agent): Failed to pull docker image 127.0.0.1:9/no/image:v1" in ended.err
+    )
+    assert "Traceback" in ended.err.partition("the agent says")[2]
+    assert queued(bench.wandb, "box")[0]["state"] == "FAILED"
+
+
 @dataclass(frozen=True)
 class Case:
     """The same request of both programs, after the name of the job."""
