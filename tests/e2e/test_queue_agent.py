@@ -73,7 +73,10 @@ def test_the_real_agent_takes_a_launched_job_and_runs_it(
     with agent(bench.wandb, "box", bench.directory / "agent") as log:
         good = bench.machine.run(*command, "--set", "lr=0.5", cwd=work.path, timeout=300)
         bad = bench.machine.run(*command, "--", "--fail", cwd=work.path)
-    subprocess.run(["docker", "image", "rm", "-f", str(good.document["image"])], check=False)
+    for ended in (good, bad):
+        subprocess.run(
+            ["docker", "image", "rm", "-f", str(ended.document["image"])], capture_output=True
+        )
 
     assert good.code == 0, f"{good.err}\n{log.read_text()}"
     assert good.document["run_status"] == "succeeded"
