@@ -141,10 +141,10 @@ Dockerfile:2
 --------------------
 ERROR: failed to build: failed to solve: process "/bin/sh -c exit 3" did not complete"""
 
-    assert failure(said, "jobs/Dockerfile.wandb") == (
+    assert failure(said, "", "jobs/Dockerfile.wandb") == (
         'jobs/Dockerfile.wandb:2: process "/bin/sh -c exit 3" did not complete'
     )
-    assert failure("", "") == "the generated Dockerfile: the build failed"
+    assert failure("", "", "") == "the generated Dockerfile: the build failed"
 
 
 _TEXT = """\
@@ -182,6 +182,12 @@ def test_the_engine_s_reason_is_found_in_the_dockerfile(reason: str, line: int) 
 
     assert stopped_at(reason, _TEXT, "jobs/Dockerfile") == wanted
     assert stopped_at(reason, _TEXT, "") == "the generated Dockerfile"
+
+
+def test_where_buildx_does_not_tell_a_line_it_is_looked_for() -> None:
+    said = "ERROR: failed to solve: executor failed running [/bin/sh -c exit 3]: exit code: 3"
+
+    assert failure(said, "FROM x\nRUN exit 3\n", "Dockerfile").startswith("Dockerfile:2: executor")
 
 
 # ---- the client ----------------------------------------------------------------------------------

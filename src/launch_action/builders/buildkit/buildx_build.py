@@ -151,7 +151,7 @@ def _build(work: Work, rung: Buildx, places: Places) -> None:
         code, said = work.docker.run(arguments, **variables)
         if code == 0:
             return
-        reason = failure(said, work.place)
+        reason = failure(said, work.text.decode("utf-8", "replace"), work.place)
         passing = _TRANSIENT.search(reason) and not _STEP.search(reason)
         if not passing or number == _TRIES:
             raise _failed(reason, said, places.output)

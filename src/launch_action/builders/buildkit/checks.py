@@ -73,10 +73,12 @@ def _line_of(reason: str, text: str) -> int:
     return 0
 
 
-def failure(said: str, dockerfile: str) -> str:
-    """One line on why a build failed, with the Dockerfile's line where that is told."""
+def failure(said: str, text: str, dockerfile: str) -> str:
+    """One line on why a build failed, with the line in the Dockerfile's text where it is found."""
     reasons = _REASON.findall(said)
-    place = _PLACE.search(said)
-    where = f"{dockerfile or 'the generated Dockerfile'}"
-    where += f":{place[2]}" if place else ""
-    return f"{where}: {reasons[-1] if reasons else 'the build failed'}"
+    reason = reasons[-1] if reasons else "the build failed"
+    told = _PLACE.search(said)
+    where = stopped_at(reason, text, dockerfile)
+    if told and dockerfile:
+        where = f"{dockerfile}:{told[2]}"
+    return f"{where}: {reason}"
