@@ -21,11 +21,37 @@ def thread_pool(name: str) -> Iterator[ThreadPoolExecutor]:
     """Threads of which none is left when the block is; what they did not begin is not done."""
     from concurrent.futures import ThreadPoolExecutor
 
-    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix=name)
+    ended: list[threading.Event] = []
+
+    def begin() -> None:
+        # Made in the thread, and set by what ends with it: a join that an interruption ends marks a
+        # thread that goes on as ended (Thread._wait_for_tstate_lock), and is of no use again.
+        local.mark = _Mark()
+        ended.append(local.mark.event)
+
+    local = threading.local()
+    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix=name, initializer=begin)
     try:
         yield pool
     finally:
-        pool.shutdown(cancel_futures=True)
+        try:
+            pool.shutdown(cancel_futures=True)
+        except BaseException:
+            # Interrupted: what a thread has half-written goes when the thread ends.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for event in ended:
+                event.wait()
+            raise
+
+
+class _Mark:
+    """Sets its event when nobody holds it any more."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+
+    def __del__(self) -> None:
+        self.event.set()
 
 
 @contextmanager
