@@ -413,6 +413,20 @@ def test_the_account_is_of_where_w_b_has_it(here: Registrar, server: WandbServer
     assert made["metadata"]["wandb"]["job"] == "me/fresh/hello:v0"
 
 
+def test_a_repository_does_not_choose_where_the_key_goes(
+    here: Registrar, server: WandbServer, work: Work
+) -> None:
+    work.write({"wandb/settings": f"[default]\nbase_url = {server.url}\nproject = demo\n"})
+    # Its own server is not reached from here, and not asked for long.
+    ended = here.run(*CREATE, "-e", "acme", WANDB_BASE_URL="", HTTPS_PROXY="http://127.0.0.1:9")
+    assert "api.wandb.ai" in failed(ended, 8).error
+    assert server.operations == []
+
+    _login(here, server)
+    succeeded(here.run(*CREATE, "-e", "acme", WANDB_BASE_URL="", WANDB_API_KEY=""))
+    assert server.collections(PROJECT) == ["hello"]
+
+
 def test_without_the_sdk(here: Registrar, server: WandbServer) -> None:
     """An error where it is counted on, a warning where a machine is only logged in."""
     code = "import sys; sys.modules['wandb'] = None; from launch_action.cli import main; main()"

@@ -19,7 +19,7 @@ HEAVY = {
 @pytest.mark.parametrize(
     "module",
     [
-        "action", "cli", "launching", "oci.registries", "oci.docker_config",
+        "action", "cli", "launching", "registering", "oci.registries", "oci.docker_config",
         "github.comments", "github.check_runs", "github.deployment_report", "github.pulls",
         "github.releases",
     ],

@@ -92,8 +92,13 @@ def find_account(
 
     Raises InputError for a settings file that cannot be read.
     """
-    settings = _settings(environment, directory)
-    url = environment.get("WANDB_BASE_URL") or settings.get("base_url") or DEFAULT_URL
+    user, own = _settings(environment, directory)
+    settings = user | own
+    url = environment.get("WANDB_BASE_URL") or user.get("base_url") or DEFAULT_URL
+    if "WANDB_BASE_URL" not in environment and not (key or environment.get("WANDB_API_KEY")):
+        # A directory may be anybody's, and must not choose where a key goes that is of no host:
+        # those of a netrc file are each of one.
+        url = own.get("base_url") or url
     found, place = (key, "--wandb-api-key") if key else _key(environment, url)
     return Account(
         url.rstrip("/"),
@@ -135,13 +140,16 @@ def _netrc_path(environment: Mapping[str, str]) -> Path | None:
     return next((path for path in places if path.is_file()), None)
 
 
-def _settings(environment: Mapping[str, str], directory: Path) -> dict[str, str]:
+def _settings(
+    environment: Mapping[str, str], directory: Path
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The settings of the user, and those of the directory."""
     home = Path(environment.get("HOME") or "/")
     configured = environment.get("WANDB_CONFIG_DIR")
     user = Path(configured).expanduser() if configured else home / ".config" / "wandb"
     root = Path(environment.get("WANDB_DIR") or directory)
     own = root / (".wandb" if (root / ".wandb").exists() else "wandb")
-    return _read(user / "settings") | _read(own / "settings")
+    return _read(user / "settings"), _read(own / "settings")
 
 
 def _read(path: Path) -> dict[str, str]:
