@@ -138,7 +138,7 @@ class Comparisons:
 
     def begin(self, leg: Leg) -> None:
         """Read what there is before the leg's own version is there."""
-        image = leg.inputs.image
+        image = leg.inputs.image.lower()
         if image:
             place = replace(self._place, inputs=leg.inputs)
             self._begun[leg.key] = _Beside(lambda: self._earlier(place, image))

@@ -57,7 +57,7 @@ class LegRows:
         moment = replace(self._moment, at=_now())
         for leg in legs:
             row = first_row(leg, moment)
-            self._keep(leg, replace(row, store=leg.inputs.image if self._stores else ""))
+            self._keep(leg, replace(row, store=leg.inputs.image.lower() if self._stores else ""))
 
     def start(self, leg: Leg) -> None:
         self._started[leg.key] = time.monotonic()
@@ -84,6 +84,7 @@ class LegRows:
     def _keep(self, leg: Leg, row: Row) -> None:
         shown = replace(
             row,
+            variant=self._hide(row.variant),
             error=self._hide(row.error),
             hint=self._hide(row.hint),
             reproduce=self._hide(row.reproduce),

@@ -16,6 +16,7 @@ from launch_action.job_log import job_log, write
 from launch_action.launching import run_stored
 from launch_action.many_builds import Recorded, builds
 from launch_action.many_launches import of_job
+from launch_action.report import Report
 from launch_action.wiring import Running
 
 
@@ -88,10 +89,17 @@ def _close(flow: Flow, all_progress: Sequence[_Progress], file: str) -> None:
 
 
 def _run(flow: Flow, progress: _Progress, version: Recorded) -> None:
-    place = replace(flow.place, inputs=progress.leg.inputs)
+    known = progress.outcome.values["metadata"] or {}
+    # What the build took, in a process of its own, is a part of what the leg takes.
+    reporter = Report(flow.commands, timings=dict(known.get("timings") or {}))
+    place = replace(flow.place, inputs=progress.leg.inputs, reporter=reporter)
     flow.commands.line(f"[{progress.leg.key}]")
     try:
         stored = version.open(place)
+        traffic = stored.content.traffic
+        traffic.requests += known.get("requests") or 0
+        traffic.sent += known.get("bytes_sent") or 0
+        traffic.received += known.get("bytes_received") or 0
         with job_log(flow.commands, place) as silent:
             progress.code = run_stored(stored, silent, Running(progress.announce, write))
     except LaunchError as error:

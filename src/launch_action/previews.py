@@ -24,7 +24,7 @@ from launch_action.leg_rows import LegRows
 
 # Seconds: what a comment may take at the end of a step, and where the step was interrupted.
 PATIENCE = 90.0
-HURRY = 6.0
+HURRY = 5.0
 _SHORTEST, _LONGEST = 1.0, 8.0
 _BEHIND = 3.0  # after which everybody sees a comment that was made
 _FAILURES = 4  # of GitHub's in turn
@@ -210,7 +210,7 @@ class PreviewComment:
         self._changed.set()
         if self._interrupted:
             self._rendering.hurry()
-        self._thread.join(self._patience + 2)
+        self._thread.join(self._patience + 1)
         if self._failed:
             raise self._failed[0]
         if not self._settled:

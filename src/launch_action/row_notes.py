@@ -44,7 +44,7 @@ class RowNotes:
 
     @property
     def _registry(self) -> str:
-        image = self._place.inputs.image
+        image = self._place.inputs.image.lower()
         return Repository.parse(image).registry if image else ""
 
     def _tag(self, row: Row) -> Tag:

@@ -93,6 +93,10 @@ def test_the_runs_follow_one_another_and_no_line_of_theirs_is_a_command(flow: Wo
     assert result.outputs["run-status"] == "succeeded"
     assert json.loads(result.outputs["metrics"]) == {"train": {"ok": 1}, "Evaluate": {"ok": 1}}
     assert len(set(result.outputs["run-id"].splitlines())) == 2
+    for job in json.loads(result.outputs["metadata"])["jobs"]:
+        # Of the build, in a process of its own, and of the run together.
+        assert {"build", "run"} <= set(job["metadata"]["timings"])
+        assert job["metadata"]["bytes_sent"] > 0
 
 
 def test_a_failing_job_stops_no_other_and_is_annotated(flow: Workflow) -> None:

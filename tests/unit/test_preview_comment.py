@@ -103,6 +103,19 @@ def test_rows_that_a_later_run_did_not_renew_are_folded_and_ended() -> None:
     assert "/actions/runs/3/attempts/1" in rest
 
 
+def test_legs_of_a_matrix_with_one_script_are_told_apart() -> None:
+    legs = [
+        replace(FULL, key=f"{n}", title="train.py", variant=text)
+        for n, text in enumerate(("lr=0.1", "lr=1", ""))
+    ]
+    text = shown(*legs, replace(FULL, key="x", title="other.py", variant="lr=1"))
+
+    assert "train.py (lr=0.1)" in text
+    assert "train.py (lr=1)" in text
+    assert "train.py (2)" in text
+    assert "other.py (" not in text
+
+
 def test_a_removed_preview_says_so_until_a_later_run() -> None:
     body = comment(FULL, removed=7)
 

@@ -70,6 +70,13 @@ def test_of_a_leg_the_latest_row_is_the_true_one() -> None:
     assert newest([later, again]) == newest([again, later]) == (later,)
 
 
+def test_a_leg_with_an_input_of_the_commit_takes_the_place_of_its_earlier_self() -> None:
+    earlier, now = replace(FULL, key="a", run=6), replace(FULL, key="b", run=7)
+    another = replace(FULL, key="c", run=7)
+
+    assert newest([now, earlier, another]) == (now, another)
+
+
 def test_of_a_row_and_its_short_form_the_full_one_stays() -> None:
     assert newest([FULL.brief(), FULL]) == newest([FULL, FULL.brief()]) == (FULL,)
 

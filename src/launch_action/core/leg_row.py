@@ -10,16 +10,13 @@ from typing import Any
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.entrypoint import parse_entrypoint, script_of
 from launch_action.core.errors import InputError, LaunchError
-from launch_action.core.inputs import Inputs
+from launch_action.core.inputs import INPUTS, Inputs
 from launch_action.core.legs import Leg, Values
 from launch_action.core.preview_row import BAD, Row, State, compared, with_error
 from launch_action.core.reproduction import reproduction
 
-# The inputs that tell apart what the legs of a matrix make; not those of how it is run.
-_IDENTITY = (
-    "image", "job_name", "entry_point", "build_context", "dockerfile", "target", "build_arg",
-    "uri", "docker_image", "python", "base_image", "platform", "requirements", "extras", "groups",
-)  # fmt: skip
+# Inputs that tell no legs apart: of the place, or what may be secret.
+_NOT_IDENTITY = frozenset({"env", "working-directory", "verbose", "comment"})
 _ENDS: dict[str, State] = {"failed": "failed", "timeout": "timeout", "cancelled": "cancelled"}
 _INTERRUPTED = 130
 
@@ -42,6 +39,7 @@ def first_row(leg: Leg, moment: Moment) -> Row:
     return Row(
         key=_key(leg, moment.job),
         title=_title(leg, {}),
+        variant=_variant(leg.inputs),
         job_name=leg.job_name,
         run=moment.run,
         attempt=moment.attempt,
@@ -83,8 +81,22 @@ def last_row(row: Row, leg: Leg, values: Values, error: LaunchError | None, at: 
 
 
 def _key(leg: Leg, job: str) -> str:
-    identity = [leg.key, job, *(getattr(leg.inputs, name) for name in _IDENTITY)]
-    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+    """What tells the leg apart from those of the same workflow, also the others of a matrix.
+
+    An edit of the workflow may make it another one: its last row is one of an earlier run then.
+    """
+    given = [
+        getattr(leg.inputs, known.field)
+        for known in INPUTS
+        if not known.secret and known.name not in _NOT_IDENTITY
+    ]
+    return hashlib.sha256(json.dumps([leg.key, job, given]).encode()).hexdigest()[:16]
+
+
+def _variant(inputs: Inputs) -> str:
+    """What people tell the legs of a matrix apart by, where their titles are the same."""
+    parts = (*inputs.set, *inputs.args, inputs.python, *inputs.platform, inputs.target, inputs.name)
+    return ", ".join(part for part in parts if part) or inputs.image.rpartition("/")[2]
 
 
 def _title(leg: Leg, metadata: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.fitting import fitted, fitting, length
 from launch_action.core.markdown import code, escape, folded, linked
-from launch_action.core.preview_row import BAD, FINAL, Row, dumped, newest, read_row
+from launch_action.core.preview_row import BAD, FINAL, Row, dumped, newest, read_row, told_apart
 from launch_action.core.preview_table import (
     Page,
     details,
@@ -52,7 +52,11 @@ class Report:
 
     def has(self, row: Row) -> bool:
         """Whether it says of a leg what this row says, or something later."""
-        return any(one.key == row.key and one.moment >= row.moment for one in self.rows)
+        return any(
+            (one.key == row.key and one.moment >= row.moment)
+            or (one.title == row.title and one.run > row.run)
+            for one in self.rows
+        )
 
     @property
     def is_removed(self) -> bool:
@@ -95,7 +99,7 @@ def render(report: Report, page: Page, mark: str) -> str:
 
 def _shown(rows: Sequence[Row], page: Page, room: int) -> str:
     latest = max((row.run for row in rows), default=0)
-    current = [row for row in rows if row.run == latest]
+    current = told_apart(row for row in rows if row.run == latest)
     earlier = [_ended(row) for row in rows if row.run != latest]
     table, left_out = fitting(current, page, _TABLE_LIMIT)
     blocks = (one for one in _blocks(current, earlier, page, table) if one)

@@ -59,16 +59,18 @@ class Base:
 class Row:
     """What is known of a leg. Texts are empty and the rest None where it is not known (yet).
 
-    `key` tells the legs of a workflow apart, `title` names the job for people. `run`, `attempt` and
-    `at` (milliseconds since 1970) say when: of two rows of a key the later one is true. `image` and
-    `job` are `repository@digest`, `size` the bytes of the image's layers. `changes` are those of
-    the installed packages against the base, `reused` says what was not built anew. `store` is the
-    repository in which the row is kept as well. Seconds are wall time.
+    `key` tells the legs of a workflow apart, `title` names the job for people, and `variant` the
+    leg where several have one title. `run`, `attempt` and `at` (milliseconds since 1970) say when:
+    of two rows of a key the later one is true. `image` and `job` are `repository@digest`, `size` the
+    bytes of the image's layers. `changes` are those of the installed packages against the base,
+    `reused` says what was not built anew. `store` is the repository in which the row is kept as
+    well. Seconds are wall time.
     """
 
     key: str
     title: str
     run: int
+    variant: str = ""
     attempt: int = 1
     at: int = 0
     state: State = "pending"
@@ -167,19 +169,38 @@ def read_row(found: Any) -> Row | None:
 
 
 _TEXTS = (
-    "title", "commit", "job_name", "job", "image", "reused", "run_status", "run_url", "error",
-    "hint", "store",
+    "title", "variant", "commit", "job_name", "job", "image", "reused", "run_status", "run_url",
+    "error", "hint", "store",
 )  # fmt: skip
 
 
 def newest(rows: Iterable[Row]) -> tuple[Row, ...]:
-    """Of every leg the latest row, ordered by title; of what was shortened the full one."""
+    """Of every leg the latest row, ordered by title; of what was shortened the full one.
+
+    A job whose leg has another key in a later run (an input that has the commit) is the later one.
+    """
     found: dict[str, Row] = {}
     for row in rows:
         known = found.get(row.key)
         if known is None or (known.moment, _told(known)) < (row.moment, _told(row)):
             found[row.key] = row
-    return tuple(sorted(found.values(), key=lambda row: (row.title, row.key)))
+    runs: dict[str, int] = {}
+    for row in found.values():
+        runs[row.title] = max(row.run, runs.get(row.title, 0))
+    kept = (row for row in found.values() if row.run == runs[row.title])
+    return tuple(sorted(kept, key=lambda row: (row.title, row.key)))
+
+
+def told_apart(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """The rows with titles that are not the same, as far as anything tells them apart."""
+    found = tuple(rows)
+    titles = [row.title for row in found]
+    return tuple(
+        replace(row, title=f"{row.title} ({row.variant or row.key[:6]})"[:_WORD])
+        if titles.count(row.title) > 1
+        else row
+        for row in found
+    )
 
 
 def with_error(row: Row, error: LaunchError | None) -> Row:

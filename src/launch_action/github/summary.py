@@ -9,7 +9,7 @@ from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import LaunchError
 from launch_action.core.fitting import fitted, fitting
 from launch_action.core.markdown import code, escape, folded, link, size, table
-from launch_action.core.preview_row import BAD, Row
+from launch_action.core.preview_row import BAD, Row, told_apart
 from launch_action.core.preview_table import (
     Page,
     details,
@@ -34,7 +34,8 @@ class Entry:
 
 def render(entries: Sequence[Entry], page: Page) -> str:
     """The summary as markdown, ending in a newline."""
-    rows = [entry.row for entry in entries]
+    rows = told_apart(entry.row for entry in entries)
+    entries = [replace(one, row=row) for one, row in zip(entries, rows, strict=True)]
     overview, left_out = fitting(rows, page, _TABLE_ROOM)
     alone = len(entries) == 1
     blocks = [
