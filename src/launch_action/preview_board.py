@@ -18,8 +18,8 @@ from launch_action.previews import Keeping, Posted, PreviewComment, Rendering
 from launch_action.row_notes import RowNotes
 from launch_action.wiring import Workplace
 
-# Seconds for an answer, where the step was interrupted.
-_HURRY = 3
+# Seconds for an answer, and where the step was interrupted.
+_ANSWER, _HURRY = 10, 3
 _GONE = (404, 410)
 
 
@@ -105,7 +105,9 @@ def preview_comment(
     mark, number = marker(workflow), event.pull_request
     token = place.inputs.github_token
     # It never waits to send again: what it would send is a comment of before the wait.
-    api = GitHubApi(event.repository, token=token, api_url=event.api_url, patience=0)
+    api = GitHubApi(
+        event.repository, token=token, api_url=event.api_url, timeout=_ANSWER, patience=0
+    )
     pushes = bool(place.inputs.image) and place.inputs.push is not False
     keeping: Keeping = (
         RowNotes(place, number, workflow) if pushes else RowChecks(api, event.head_sha, page, mark)

@@ -27,7 +27,7 @@ PATIENCE = 90.0
 HURRY = 5.0
 _SHORTEST, _LONGEST = 1.0, 8.0
 _BEHIND = 3.0  # after which everybody sees a comment that was made
-_FAILURES = 4  # of GitHub's in turn
+_FAILURES = 3  # of GitHub's in turn
 _ROOM = 200  # rows that a comment surely carries
 _PAUSE = 3.0  # between two renderings of what goes on
 

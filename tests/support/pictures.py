@@ -162,9 +162,10 @@ def main(style: str, out: str) -> None:
         services.push_layout(services.python_base_layout(), base)
         image = f"{registry.address}/acme/mono"
         with workflow(Path(folder), image, base, Path(folder, "tools")) as flow:
-            del flow.inputs["entry-point"], flow.inputs["comment"]
+            del flow.inputs["entry-point"]
             # The commits of tests are older than these packages.
-            flow.inputs["build-options"] += "\nresolve-date=latest"
+            options = flow.inputs["build-options"].replace("comment=false", "")
+            flow.inputs["build-options"] = f"{options}\nresolve-date=latest"
             flow.also |= {"GITHUB_API_URL": github.url, "GITHUB_WORKFLOW": "preview"}
             step = preview(flow, github)
         (comment,) = github.repository(NAME).bodies(NUMBER)

@@ -61,8 +61,8 @@ class Row:
 
     `key` tells the legs of a workflow apart, `title` names the job for people, and `variant` the
     leg where several have one title. `run`, `attempt` and `at` (milliseconds since 1970) say when:
-    of two rows of a key the later one is true. `image` and `job` are `repository@digest`, `size` the
-    bytes of the image's layers. `changes` are those of the installed packages against the base,
+    of two rows of a key the later one is true. `image` and `job` are `repository@digest`, `size` is
+    the bytes of the image's layers. `changes` are those of the installed packages against the base,
     `reused` says what was not built anew. `store` is the repository in which the row is kept as
     well. Seconds are wall time.
     """
