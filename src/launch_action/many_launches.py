@@ -62,12 +62,13 @@ def show_listed(listed: Listed, place: Workplace, outcome: Outcome, *, run: bool
 
 
 def listed_lines(values: Mapping[str, Any]) -> Iterator[str]:
-    """The results of all jobs for a person."""
+    """The results of all jobs of which there are any, for a person."""
     for document in values["metadata"]["jobs"]:
-        yield f"[{document['key']}]"
-        yield from result_lines(document)
+        lines = list(result_lines(document))
         if "error" in document:
-            yield f"error    {document['error']['message']}"
+            lines.append(f"error    {document['error']['message']}")
+        if lines:
+            yield from (f"[{document['key']}]", *lines)
 
 
 def places(listed: Listed, place: Workplace) -> list[Launching]:

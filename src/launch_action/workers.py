@@ -186,8 +186,9 @@ def _work(task: Task, writing: int, blocked: set[signal.Signals | int]) -> NoRet
     """All that a worker does. Nothing of the frames above, which are the other's, is unwound."""
     code = 1
     try:
-        # A group of its own: what a terminal sends to all reaches it once, by us.
-        os.setpgid(0, 0)
+        # A session of its own: what a terminal sends to all reaches it once, by us; and who would
+        # ask at the terminal fails at once, where several would ask and none is in front.
+        os.setsid()
         _leave_pipes(writing)
         _leave_streams()
         if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
