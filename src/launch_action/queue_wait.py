@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import LaunchError, ServiceError, UnansweredError
@@ -27,6 +28,8 @@ from launch_action.core.run import RunResult, RunStatus
 
 # Lines of the log of a run that failed.
 _LINES = 40
+# The most signals that come while we are about to end.
+_SIGNALS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,18 +314,35 @@ def given_up(followed: Followed, announce: Announce, *, stop: bool) -> Iterator[
 
     A further signal ends neither: the runner of a workflow kills us after 10 seconds anyway.
     """
+    # Not imported when it is needed: a second signal would come meanwhile.
+    from launch_action.runners.supervise import interruption
+
     try:
         yield
     except Exception:
         raise
     except BaseException:
-        from launch_action.runners.supervise import interruption
-
-        with interruption():
-            url = followed.queues.run_url(followed.project, followed.run_id)
-            if stop:
-                announce({"run_status": "cancelled"})
-                take_back(followed, followed.patience.hurry)
-            else:
-                followed.reporter.info(f"run {followed.run_id} goes on: {url}")
+        _shielded(lambda: _give_up(followed, announce, stop=stop), interruption)
         raise
+
+
+def _shielded(work: Callable[[], None], interruption: Callable[[], Any]) -> None:
+    """Do it although further signals come: also where one comes before they are kept back."""
+    for _ in range(_SIGNALS):
+        try:
+            with interruption():
+                work()
+                return
+        except Exception:
+            raise
+        except BaseException:  # noqa: S112  # a signal, which is what is kept back
+            continue
+
+
+def _give_up(followed: Followed, announce: Announce, *, stop: bool) -> None:
+    url = followed.queues.run_url(followed.project, followed.run_id)
+    if stop:
+        announce({"run_status": "cancelled"})
+        take_back(followed, followed.patience.hurry)
+    else:
+        followed.reporter.info(f"run {followed.run_id} goes on: {url}")

@@ -105,11 +105,11 @@ def queue_asked(place: Workplace) -> QueueAsked:
     config = read_config(inputs.config)
     check_document(config.document, where_given(inputs.config, "--config"))
     _check_key(place)
-    entity = inputs.entity or config.entity or account.default_entity()
+    entity = _option(place, "entity") or config.entity or account.default_entity()
     return QueueAsked(
         queue=inputs.queue,
         entity=entity,
-        project=inputs.project or config.project or account.project,
+        project=_option(place, "project") or config.project or account.project,
         document=config.document,
         run_config=merged(config.run_config, parse_settings(inputs.set)),
         args=(*config.args, *inputs.args),
@@ -120,6 +120,12 @@ def queue_asked(place: Workplace) -> QueueAsked:
         set_var=inputs.set_var,
         priority=PRIORITIES.get(inputs.priority),
     )
+
+
+def _option(place: Workplace, name: str) -> str:
+    """An option, and not what the environment says, over which the launch config wins in W&B."""
+    given = str(getattr(place.inputs, name))
+    return "" if given == place.environment.get(f"WANDB_{name.upper()}") else given
 
 
 def _check_key(place: Workplace) -> None:

@@ -167,6 +167,7 @@ def test_the_metrics_gate_holds_for_a_queued_run(bench: Bench) -> None:
         (("-q", "gpus"), 2, "'acme' has no queue 'gpus'", "did you mean gpu"),
         (("-q",), 2, "'acme' has no queue 'default'", "it has: gpu"),
         (("-q", "gpu", "-e", "nobody"), 2, "'nobody' has no queue 'gpu'", "make one"),
+        (("-q", "gpu", "-c", '{"entity": "nobody"}'), 2, "'nobody' has no queue 'gpu'", "make one"),
         (("-q", "gpu", "-v", "gpu=2"), 2, "no template variable 'gpu'", "did you mean 'gpus'"),
         (("-q", "gpu", "-v", "gpus=9"), 2, "'gpus' cannot be 9", "at most 8"),
         (("-q", "gpu", "-r", "sagemaker"), 2, "runs jobs on kubernetes, not on", "--resource"),

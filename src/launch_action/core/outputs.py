@@ -32,7 +32,10 @@ OUTPUTS = (
     Output("pushed", "Whether the job version is in a registry."),
     Output("cache_hit", "Whether an image of the same build key was there before."),
     Output("run_id", "Identifier of the run."),
-    Output("run_status", "How the run ended: succeeded, failed, timeout, cancelled or skipped."),
+    Output(
+        "run_status",
+        "How it ended: succeeded, failed, timeout, cancelled, skipped; or running.",
+    ),
     Output("run_exit_code", "Exit code of the job itself."),
     Output("run_url", "Page of the run."),
     Output("metrics", "Metrics that the run left, as a JSON object."),
