@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import assert_never
@@ -146,9 +146,26 @@ def _run_listed(step: _Step, place: Workplace, given: Given) -> int | None:
             prepare_runs(place, run=step.decision.run)
         triples = zip(listed.jobs, listed.inputs, listed.names, strict=True)
         legs = [Leg(job.key, inputs, name) for job, inputs, name in triples]
+        if step.decision.mode == "release":
+            legs = _of_tag(step, place, legs, [job.key for job in listed.file.jobs])
+            if not legs:
+                return 0
         inputs = replace(place.inputs, image=place.inputs.image or listed.image)
         flow = step.flow(replace(place, checkout=listed.checkout, inputs=inputs))
         return run_listed(flow, legs, listed.file.name, most)
+
+
+def _of_tag(step: _Step, place: Workplace, legs: list[Leg], keys: Sequence[str]) -> list[Leg]:
+    """Those of the legs that the tag releases: `train/v1.2.3` is of the job `train` alone."""
+    from launch_action.core.release_aliases import released_keys
+
+    released = released_keys(step.event.tag, keys)
+    for leg in legs:
+        if leg.key not in released:
+            place.reporter.info(
+                f"tag {step.event.tag!r} is of job {released[0]!r}: {leg.key!r} is not released"
+            )
+    return [leg for leg in legs if leg.key in released]
 
 
 def _keys(place: Workplace) -> tuple[str, ...]:

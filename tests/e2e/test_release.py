@@ -158,6 +158,34 @@ def test_a_patch_of_an_old_line_moves_no_newer_alias(flow: Workflow) -> None:
     assert digests(flow, "latest") == {newest}
 
 
+FILE = """\
+defaults: {entry-point: python train.py}
+jobs:
+  train: {build-context: jobs/train}
+  evaluate: {build-context: jobs/evaluate}
+"""
+
+
+def test_a_tag_with_the_key_of_a_job_releases_that_job_alone(flow: Workflow) -> None:
+    scripts = {f"jobs/{key}/train.py": f"print({key!r})\n" for key in ("train", "evaluate")}
+    flow.work.commit({"launch.yaml": FILE, **scripts})
+    del flow.inputs["entry-point"]
+
+    one = good(flow.tag("evaluate/v1.0.0"))
+
+    assert set(named(replace(flow, image=f"{flow.image}/evaluate"))) == {
+        f"sha-{flow.commit}", "evaluate-v1.0.0", "v1.0.0", "v1.0", "v1", "latest"
+    }  # fmt: skip
+    assert named(replace(flow, image=f"{flow.image}/train")) == {}
+    assert "'train' is not released" in one.raw
+    # Of a leg that is another job's there is nothing to do.
+    assert good(flow.tag("evaluate/v1.0.0", job="train")).outputs["job"] == ""
+
+    good(flow.tag("v1.1.0"))
+    for key in ("evaluate", "train"):
+        assert "v1.1.0" in named(replace(flow, image=f"{flow.image}/{key}"))
+
+
 def test_a_tag_that_was_moved_is_told(flow: Workflow) -> None:
     before = good(flow.tag("v1.0.0")).outputs["job-digest"]
     flow.work.commit({"train.py": "print(2)\n"})

@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 
 from launch_action.core.aliases import branch_alias, tag_alias, wandb_aliases
 from launch_action.core.reference import Tag
-from launch_action.core.release_aliases import moving_aliases, own_aliases, read_release
+from launch_action.core.release_aliases import (
+    moving_aliases,
+    own_aliases,
+    read_release,
+    released_keys,
+)
 
 JOB = ("train",)
 
@@ -170,3 +175,18 @@ def test_no_branch_takes_the_alias_of_a_release(branch: str, alias: str) -> None
 
 def test_wandb_counts_versions_by_the_names_of_majors() -> None:
     assert wandb_aliases([Tag("v1.2"), Tag("v1")]) == ("v1.2", "tag-v1")
+
+
+@pytest.mark.parametrize(
+    ("tag", "keys"),
+    [
+        ("v1.2.3", ("train", "Eval-Set")),
+        ("train/v1.2.3", ("train",)),
+        ("eval-set-1.2.3", ("Eval-Set",)),
+        ("docs/v1", ("train", "Eval-Set")),
+        ("release-1.2.3", ("train", "Eval-Set")),
+        ("train", ("train", "Eval-Set")),
+    ],
+)
+def test_a_prefix_that_is_a_key_releases_that_job(tag: str, keys: tuple[str, ...]) -> None:
+    assert released_keys(tag, ["train", "Eval-Set"]) == keys

@@ -78,6 +78,17 @@ def read_release(tag: str) -> Release:
     return _read(tag_alias(tag))
 
 
+def released_keys(tag: str, keys: Iterable[str]) -> tuple[str, ...]:
+    """The jobs of a launch file that a tag releases: the one that its prefix names, else all.
+
+    >>> released_keys("train/v1.2.3", ["train", "evaluate"])
+    ('train',)
+    """
+    known, prefix = tuple(keys), read_release(tag).prefix.lower()
+    named = tuple(key for key in known if prefix and alias_tag(key).lower() == prefix)
+    return named or known
+
+
 def own_aliases(release: Release, names: Collection[str] = ()) -> tuple[Tag, ...]:
     """The aliases that are this release's alone: the tag; without a prefix that says the job.
 
