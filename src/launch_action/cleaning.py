@@ -62,8 +62,9 @@ def clean_all(names: Sequence[str], place: Workplace, wanted: Cleanup) -> Docume
         try:
             found.append(clean(content, wanted))
         except LaunchError as error:
-            place.reporter.warning(f"{content.name} is not cleaned: {error.message}")
             failed.append(error)
+    for error in failed[1:]:
+        place.reporter.warning(f"not cleaned either: {error.message}; {error.hint}")
     if failed:
         raise failed[0]
     return {"dry_run": wanted.dry_run, "repositories": found}

@@ -40,6 +40,8 @@ def clean_up(commands: WorkflowCommands, place: Workplace, event: GitHubContext)
             )
     finally:
         _tell(commands, closing.done)
+    for error in closing.failed[1:]:
+        place.reporter.warning(f"not cleaned either: {error.message}; {error.hint}")
     if closing.failed:
         raise closing.failed[0]
     return 0
@@ -95,7 +97,6 @@ class _Closing:
             try:
                 self.done.append(work(content))
             except LaunchError as error:
-                self.place.reporter.warning(f"{content.name} is not cleaned: {error.message}")
                 self.failed.append(error)
 
     def _repositories(self, number: int | None) -> list[Content]:

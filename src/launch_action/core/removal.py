@@ -90,7 +90,8 @@ class Removal:
         if digest and found.descriptor.digest != digest:
             return False
         if not self._content.delete_tag(tag):
-            self._content.delete_manifest(self._bury(tag))
+            self._put_blob((EMPTY, b"{}"))
+            self._content.delete_manifest(self._put_tombstone(tag))
         return True
 
     def versions(self, doomed: Sequence[Doomed]) -> tuple[Doomed, ...]:
@@ -126,6 +127,9 @@ class Removal:
     def _batch(self, doomed: Sequence[Doomed]) -> list[Doomed]:
         marked = self.deletes()
         if marked:
+            self._put_blob(
+                (EMPTY, b"{}")
+            )  # once: docker-registry loses it where several do at once
             at_once(lambda one: self._mark(one.version), doomed)
         tagged = survey(self._content)
         free = [one for one in doomed if set(_aliases(tagged, one.version)) <= set(one.aliases)]
@@ -188,15 +192,11 @@ class Removal:
         if found and is_tombstone(found) and not self._content.delete_tag(tag):
             self._content.delete_manifest(found.descriptor.digest)
 
-    def _bury(self, tag: Tag) -> Digest:
-        """Move a tag to a tombstone of its own; its digest."""
-        return self._put_tombstone(tag)
-
     def _put_tombstone(self, tag: Tag, of: str = "") -> Digest:
+        """Move a tag to a tombstone of its own, whose blob is there; its digest."""
         self._tombstones += 1
         nonce = f"{self._nonce}-{tag}-{self._tombstones}"
         made = make_tombstone(nonce, of)
-        self._put_blob((EMPTY, b"{}"))
         try:
             self._content.put_manifest(made, tag)
         except RegistryError as error:
