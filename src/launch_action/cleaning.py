@@ -63,8 +63,8 @@ def clean_all(names: Sequence[str], place: Workplace, wanted: Cleanup) -> Docume
             found.append(clean(content, wanted))
         except LaunchError as error:
             failed.append(error)
-    for error in failed[1:]:
-        place.reporter.warning(f"not cleaned either: {error.message}; {error.hint}")
+    for other in failed[1:]:
+        place.reporter.warning(f"not cleaned either: {other.message}; {other.hint}")
     if failed:
         raise failed[0]
     return {"dry_run": wanted.dry_run, "repositories": found}
