@@ -70,4 +70,11 @@ def _from_json(text: str) -> dict[str, str]:
             "LAUNCH_INPUTS is not an object of texts",
             hint="it is set by action.yml: toJSON(inputs)",
         )
+    try:
+        "".join((*document, *document.values())).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"LAUNCH_INPUTS holds what is no character: {error.object[error.start]!r}",
+            hint="leave it out",
+        ) from error
     return {name.lower(): value for name, value in document.items()}

@@ -30,6 +30,20 @@ def test_the_runner_s_spelling_of_a_name_is_of_no_matter() -> None:
     assert action_values({"LAUNCH_INPUTS": '{"Entry-Point": "x"}'}) == {"entry-point": "x"}
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "LAUNCH_INPUTS is not JSON"),
+        ('{"mode": 1}', "LAUNCH_INPUTS is not an object of texts"),
+        ('{"image": "\\ud800"}', r"no character: '\\ud800'"),
+        ('{"\\udfff": ""}', r"no character: '\\udfff'"),
+    ],
+)
+def test_what_is_no_document_of_texts_is_our_error(text: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        action_values({"LAUNCH_INPUTS": text})
+
+
 def test_an_empty_input_is_none_in_either() -> None:
     empty = dict.fromkeys(NAMES, "")
 

@@ -159,18 +159,39 @@ def test_rivals_are_told_newest_first() -> None:
     [
         ("main", "main"),
         ("feature/x", "feature-x"),
-        ("release/1.2", "release-1.2"),
+        ("release/1.x", "release-1.x"),
         ("1.x", "1.x"),
+        ("fix/pip-2.3.0", "fix-pip-2.3.0"),
         ("2024-experiments", "2024-experiments"),
         ("v1", "branch-v1"),
         ("1.2", "branch-1.2"),
         ("v1.2.3-rc1", "branch-v1.2.3-rc1"),
         ("latest", "branch-latest"),
         ("pr-3", "branch-pr-3"),
+        # What becomes such a name when an alias is made of it.
+        ("pr/3", "branch-pr-3"),
+        ("+latest", "branch--latest"),
+        ("ü/v1.2.3", "branch---v1.2.3"),
+        ("sha/1f", "branch-sha-1f"),
     ],
 )
 def test_no_branch_takes_the_alias_of_a_release(branch: str, alias: str) -> None:
     assert branch_alias(branch) == alias
+
+
+@pytest.mark.parametrize(
+    "branch", ["release/2.0", "Release/v2", "release-2.0.0-rc", "V2", "train/v2.0.0"]
+)
+def test_a_branch_is_no_newer_release(branch: str) -> None:
+    alias = branch_alias(branch)
+
+    assert alias.startswith("branch-")
+    assert all(not m.rivals for m in moving_aliases(read_release("v1.1.0"), [alias], ["train"]))
+
+
+@pytest.mark.parametrize(("tag", "alias"), [("pr/3", "tag-pr-3"), ("#latest", "tag--latest")])
+def test_no_tag_takes_an_alias_that_means_something_else(tag: str, alias: str) -> None:
+    assert tag_alias(tag) == alias
 
 
 def test_wandb_counts_versions_by_the_names_of_majors() -> None:

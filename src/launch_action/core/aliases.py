@@ -15,10 +15,16 @@ from launch_action.core.version import alias_tag, hidden
 _VERSION = re.compile(r"v[0-9]+")
 # Branches of GitHub's merge queue begin so.
 MERGE_QUEUE = "gh-readonly-queue/"
-# Aliases with a meaning of their own, which no branch or tag may take.
+# Aliases with a meaning of their own, which no branch or tag may take, as `pr/3` would when its `/`
+# has become a `-`.
 _RESERVED = re.compile(r"latest|pr-[0-9]+|sha-.*|key-.*|branch-.*", re.DOTALL)
-# What a release's aliases look like, which no branch may take either: `v1`, `1.2`, `v1.2.3-rc1`.
-_RELEASES = re.compile(r"v?[0-9]+(\.[0-9]+)*|v?[0-9]+\.[0-9]+\.[0-9]+.*", re.DOTALL)
+# What a release's aliases look like, which no branch may take either: `v1`, `1.2`, `v1.2.3-rc1`;
+# nor `release-2.0`, which would pass for a newer release than all there are (release_aliases).
+_ANY = r"(?:(?:releases?|rel|version|ver)[-_])?"
+_RELEASES = re.compile(
+    rf"{_ANY}v?[0-9]+(\.[0-9]+)*|({_ANY}v?|.+[-_]v)[0-9]+\.[0-9]+\.[0-9]+.*",
+    re.DOTALL | re.IGNORECASE,
+)
 
 
 def default_aliases(
@@ -61,9 +67,10 @@ def wandb_aliases(aliases: Sequence[Tag]) -> tuple[str, ...]:
 
 
 def branch_alias(branch: str) -> Tag:
-    """The alias of a branch; one called `latest`, `pr-3` or `v1` does not take that alias."""
-    reserved = _RESERVED.fullmatch(branch) or _RELEASES.fullmatch(branch)
-    return alias_tag(f"branch-{branch}" if reserved else branch)
+    """The alias of a branch; one called `latest`, `pr/3` or `v1` does not take that alias."""
+    alias = alias_tag(branch)
+    reserved = _is_reserved(branch) or _is_reserved(alias) or _RELEASES.fullmatch(alias)
+    return alias_tag(f"branch-{branch}") if reserved else alias
 
 
 def tag_alias(tag: str) -> Tag:
@@ -72,7 +79,14 @@ def tag_alias(tag: str) -> Tag:
     >>> str(tag_alias("v1.2.3+cu118"))
     'v1.2.3_cu118'
     """
-    return alias_tag((f"tag-{tag}" if _RESERVED.fullmatch(tag) else tag).replace("+", "_"))
+    named = tag.replace("+", "_")
+    alias = alias_tag(named)
+    reserved = _is_reserved(named) or _is_reserved(alias)
+    return alias_tag(f"tag-{named}") if reserved else alias
+
+
+def _is_reserved(name: str) -> bool:
+    return _RESERVED.fullmatch(name) is not None
 
 
 def asked_alias(text: str) -> Tag:
