@@ -445,6 +445,26 @@ def test_a_run_again_and_a_newer_commit_leave_one_active(github_api: GitHubServe
     }
 
 
+def test_a_pull_request_that_is_closed_meanwhile_has_no_active_deployment(
+    github_api: GitHubServer, deployments: Deployments
+) -> None:
+    listeners = told(github_api, Said())
+    listeners.begin([leg()])
+    listeners.start(leg())
+    wait_for(github_api, "/statuses", 2)
+    assert deployments.deactivate(12) == 1
+    listeners.end(leg(), values(), None)
+    listeners.close()
+    ended = states(github_api)["train", "a"]
+    listeners = told(github_api, Said())
+    listeners.begin([leg()])  # it was opened again
+    listeners.end(leg(), values(), None)
+    listeners.close()
+
+    assert ended == ["queued", "in_progress", "inactive", "success", "inactive"]
+    assert states(github_api)["train", "a"] == [*ended, "queued", "success"]
+
+
 @pytest.mark.parametrize("private", [False, True])
 @pytest.mark.parametrize("permissions", [{}, {"deployments": "read"}])
 def test_a_missing_permission_is_one_warning_with_the_line(

@@ -94,20 +94,18 @@ class Deployments:
 
     def state(self, deployment: Deployment) -> str:
         """The state that was told last; empty where none was."""
-        purpose = _purpose("show the state of the deployment", deployment.pull_request)
-        path = f"/deployments/{deployment.number}/statuses"
-        statuses = [
-            (number, str(one.get("state")))
-            for one in self._api.listed(path, purpose)
-            if type(number := one.get("id")) is int
-        ]
-        return max(statuses)[1] if statuses else ""
+        states = self._states(deployment)
+        return states[-1] if states else ""
 
     def supersede(self, deployment: Deployment) -> None:
         """Make the earlier deployments of the same leg inactive, now that this one succeeded.
 
-        Where a newer one has succeeded meanwhile, this one becomes inactive itself.
+        Where a newer one has succeeded meanwhile, or where this one was made inactive while its leg
+        went on, as the end of the pull request does, it becomes inactive itself.
         """
+        if "inactive" in self._since_queued(deployment):
+            self.tell(deployment, "inactive")
+            return
         for one in self.of(deployment.pull_request):
             if one.number == deployment.number or one.leg != deployment.leg:
                 continue
@@ -137,6 +135,23 @@ class Deployments:
             for number in _numbers(self._api.listed("/deployments", purpose, **query))
             for status in self._api.listed(f"/deployments/{number}/statuses", purpose)
         )
+
+    def _since_queued(self, deployment: Deployment) -> list[str]:
+        """What was told of it since its leg began, the last time that it did."""
+        states = self._states(deployment)
+        begun = max((place for place, one in enumerate(states) if one == "queued"), default=0)
+        return states[begun:]
+
+    def _states(self, deployment: Deployment) -> list[str]:
+        """All that was told of a deployment, in its order."""
+        purpose = _purpose("show the state of the deployment", deployment.pull_request)
+        path = f"/deployments/{deployment.number}/statuses"
+        found = [
+            (number, str(one.get("state")))
+            for one in self._api.listed(path, purpose)
+            if type(number := one.get("id")) is int
+        ]
+        return [state for _, state in sorted(found)]
 
     def _create(self, wanted: Deployment) -> Deployment:
         purpose = _purpose("take a deployment", wanted.pull_request)
