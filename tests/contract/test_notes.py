@@ -104,6 +104,9 @@ def test_a_version_takes_the_record_of_its_run_with_it(content: Content) -> None
 
     assert recorded_metrics(content, version.digest) == {}
     assert content.tags() == ()
+    # A run that went on meanwhile.
+    assert not record_run(content, version.digest, OUTPUTS)
+    assert content.tags() == ()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,9 @@ _FORMAT = 1
 def record_run(content: Content, version: Digest, outputs: Mapping[str, Any]) -> bool:
     """Keep the metrics of a run that went well; False where there is nothing to keep.
 
-    `outputs` are those of the launch. Of several runs of a version the last one's are kept.
+    Nor where the version is gone, as when its pull request was closed meanwhile: nothing would take
+    the note away. `outputs` are those of the launch; of several runs of a version the last one's
+    are kept.
     Raises what the content raises.
     """
     if outputs["run_status"] != "succeeded" or not outputs["metrics"]:
@@ -30,7 +32,7 @@ def record_run(content: Content, version: Digest, outputs: Mapping[str, Any]) ->
         "metrics": flat(outputs["metrics"]),
     }
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
-    if len(text.encode()) > LIMIT:
+    if len(text.encode()) > LIMIT or content.get_manifest(version) is None:
         return False
     put_note(content, run_tag(version), RUN_NOTE, text)
     return True
