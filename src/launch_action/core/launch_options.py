@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from launch_action.core.errors import InputError
 from launch_action.core.input_values import read_inputs
@@ -55,6 +56,8 @@ class OptionReader:
         many = known.kind in ("list", "lines")
         value = self._texts(entry, whose) if many else self._one(known, entry, whose)
         self._check(entry, lambda: read_inputs({entry.name: value}, {}))
+        for text in (value,) if isinstance(value, str) else value:
+            self._check(entry, partial(_reader(entry.name), text))
         return value
 
     def _one(self, known: Input, entry: Entry, whose: str) -> str:
@@ -170,3 +173,37 @@ class OptionReader:
 
     def _fault(self, line: int, what: str, hint: str) -> InputError:
         return fault(self._file, line, what, hint)
+
+
+def _reader(option: str) -> Callable[[str], object]:
+    """What reads a text of this option later; here, so that a fault is told at its line.
+
+    Each is imported for a file that has the option: a run without one pays for none.
+    """
+    match option:
+        case "alias":
+            from launch_action.core.aliases import asked_alias
+
+            return asked_alias
+        case "compression":
+            from launch_action.core.compression import Compression
+
+            return Compression.parse
+        case "entry-point":
+            from launch_action.core.entrypoint import parse_entrypoint
+
+            return parse_entrypoint
+        case "fail-if":
+            from launch_action.core.gate import read_conditions
+
+            return lambda text: read_conditions([text])
+        case "platform":
+            from launch_action.core.image import Platform
+
+            return Platform.parse
+        case "python":
+            from launch_action.core.python_version import choose_python
+
+            return choose_python
+        case _:
+            return str
