@@ -30,7 +30,19 @@ def read_action_inputs(
     given = with_build_options(values)
     more = {name: text for name, text in given.items() if name not in values}
     _mask(commands, {name: text for name, text in more.items() if isinstance(text, str)})
-    return read_inputs(given, environment), {name: text for name, text in given.items() if text}
+    inputs = read_inputs(given, environment)
+    _mask(commands, _from_environment(inputs, given, environment))
+    return inputs, {name: text for name, text in given.items() if text}
+
+
+def _from_environment(
+    inputs: Inputs, given: Given, environment: Mapping[str, str]
+) -> dict[str, str]:
+    """The secrets that variables of the step give: GitHub knows those of its own alone."""
+    key = {"wandb-api-key": environment.get("WANDB_API_KEY", "")}
+    rows = (row for row in INPUTS if row.secret and not given.get(row.name))
+    found = ((row.name, getattr(inputs, row.field)) for row in rows)
+    return key | {name: value for name, value in found if value and isinstance(value, str)}
 
 
 def _mask(commands: WorkflowCommands, values: Mapping[str, str]) -> None:

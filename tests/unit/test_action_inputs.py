@@ -44,6 +44,18 @@ def test_what_is_no_document_of_texts_is_our_error(text: str, says: str) -> None
         action_values({"LAUNCH_INPUTS": text})
 
 
+def test_a_secret_that_a_variable_gives_is_masked_too(capsys: pytest.CaptureFixture[str]) -> None:
+    variables = {
+        "GIT_TOKEN": "tok-1", "LAUNCH_ACTION_REGISTRY_PASSWORD": "pass-2", "WANDB_API_KEY": "key-3",
+        "LAUNCH_ACTION_SSH_KEY": "BEGIN\nline-4",
+    }  # fmt: skip
+
+    read_action_inputs(WorkflowCommands(), {"LAUNCH_INPUTS": "{}", **variables})
+
+    masked = read_log(capsys.readouterr().out).of("add-mask")
+    assert {"tok-1", "pass-2", "key-3", "line-4"} <= set(masked)
+
+
 def test_an_empty_input_is_none_in_either() -> None:
     empty = dict.fromkeys(NAMES, "")
 
