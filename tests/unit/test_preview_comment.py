@@ -22,6 +22,7 @@ from launch_action.core.preview_comment import (
     render,
 )
 from launch_action.core.preview_row import Base, Metric, Row, compared, read_row
+from launch_action.core.preview_table import Page, details, overview
 
 MARK = marker("acme/mono/.github/workflows/preview.yml")
 GITHUB_LIMIT = 65_536
@@ -249,3 +250,20 @@ def test_the_same_rows_give_the_same_comment_in_any_order() -> None:
     other = replace(FULL, key="2", title="a")
 
     assert comment(FULL, other) == comment(other, FULL)
+
+
+def test_what_a_row_has_no_room_for_is_not_passed_for_all_there_is() -> None:
+    metrics = compared({f"m{number}": number for number in range(500)})
+    changes = tuple(Change(f"p{number}", "", "1") for number in range(200))
+    full = Row(key="a", title="train", run=1, state="done", run_status="succeeded",
+               metrics=metrics, changes=changes)  # fmt: skip
+    few = replace(full, metrics=metrics[:5], changes=changes[:5])
+
+    table, folded = overview([full], Page()), details(full)
+    assert "and 197+ more" in table
+    assert "200+&nbsp;added" in table
+    assert folded.count("The first 200.") == 2
+    table, folded = overview([few], Page()), details(few)
+    assert "and 2 more" in table
+    assert "5&nbsp;added" in table
+    assert "The first" not in folded

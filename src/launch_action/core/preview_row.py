@@ -25,7 +25,7 @@ BAD: frozenset[State] = frozenset({"failed", "timeout", "cancelled"})
 _STATES = frozenset(get_args(State))
 
 # What a row holds at most; characters, and members of lists.
-_LONG, _TEXT, _WORD, _MEMBERS = 4000, 1000, 300, 200
+_LONG, _TEXT, _WORD, MEMBERS = 4000, 1000, 300, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +232,7 @@ def compared(
     earlier = flat(before or {})
     return tuple(
         Metric(name[:_WORD], _short(value), _short(earlier.get(name)))
-        for name, value in list(flat(metrics).items())[:_MEMBERS]
+        for name, value in list(flat(metrics).items())[:MEMBERS]
     )
 
 
@@ -289,7 +289,7 @@ def _plain(text: str) -> str:
 def _texts(found: Any) -> list[str]:
     if not isinstance(found, list):
         return []
-    return [_plain(one)[:_WORD] for one in found[:_MEMBERS] if isinstance(one, str)]
+    return [_plain(one)[:_WORD] for one in found[:MEMBERS] if isinstance(one, str)]
 
 
 def _base(found: Any) -> Base | None:
@@ -306,12 +306,12 @@ def _base(found: Any) -> Base | None:
 def _changes(found: Any) -> tuple[Change, ...] | None:
     if not isinstance(found, list):
         return None
-    read = [_texts(one) for one in found[:_MEMBERS]]
+    read = [_texts(one) for one in found[:MEMBERS]]
     return tuple(Change(*one) for one in read if len(one) == 3)
 
 
 def _metrics(found: Any) -> Iterable[Metric]:
-    for one in found[:_MEMBERS] if isinstance(found, list) else ():
+    for one in found[:MEMBERS] if isinstance(found, list) else ():
         if isinstance(one, list) and len(one) == 3 and isinstance(one[0], str):
             yield Metric(_plain(one[0])[:_WORD], *(_read_scalar(value) for value in one[1:]))
 

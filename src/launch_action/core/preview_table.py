@@ -17,7 +17,7 @@ from launch_action.core.markdown import (
     size,
     table,
 )
-from launch_action.core.preview_row import BAD, FINAL, Metric, Row, Scalar, State
+from launch_action.core.preview_row import BAD, FINAL, MEMBERS, Metric, Row, Scalar, State
 
 _ICONS: dict[State, str] = {
     "pending": "⚪", "building": "🟡", "running": "🔵", "done": "✅", "failed": "❌",
@@ -169,7 +169,7 @@ def _dependencies(row: Row) -> str:
     if len(row.changes) <= _INLINE:
         return _lines(*map(_change, row.changes))
     counts = [
-        f"{sum(one.kind == kind for one in row.changes)}{_NBSP}{kind}"
+        f"{_count(sum(one.kind == kind for one in row.changes), row.changes)}{_NBSP}{kind}"
         for kind in ("added", "removed", "changed")
         if any(one.kind == kind for one in row.changes)
     ]
@@ -197,7 +197,8 @@ def _run(row: Row) -> str:
     status = linked(escape(_WORDS.get(row.state, row.run_status)), row.run_url)
     shown = [f"{escape(one.name, 40)}{_NBSP}{_measure(one)}" for one in row.metrics[:_INLINE]]
     left = len(row.metrics) - _INLINE
-    return _lines(f"{status}{ended}{seconds}", *shown, f"and {left} more" if left > 0 else "")
+    more = f"and {_count(left, row.metrics)} more" if left > 0 else ""
+    return _lines(f"{status}{ended}{seconds}", *shown, more)
 
 
 def _measure(metric: Metric) -> str:
@@ -231,7 +232,7 @@ def _changed(row: Row) -> str:
         (code(one.name), code(one.before) or _NONE, code(one.after) or _NONE)
         for one in row.changes or ()
     ]
-    return table(("package", _base_name(row), "this"), lines)
+    return _first(table(("package", _base_name(row), "this"), lines), lines)
 
 
 def _measured(row: Row) -> str:
@@ -240,8 +241,19 @@ def _measured(row: Row) -> str:
             (escape(one.name), _value(one.before), _value(one.value), _grown(one))
             for one in row.metrics
         ]
-        return table(("metric", _base_name(row), "this", "change"), lines)
-    return table(("metric", "value"), [(escape(m.name), _value(m.value)) for m in row.metrics])
+        return _first(table(("metric", _base_name(row), "this", "change"), lines), lines)
+    values = [(escape(one.name), _value(one.value)) for one in row.metrics]
+    return _first(table(("metric", "value"), values), values)
+
+
+def _count(count: int, members: Sequence[object]) -> str:
+    """How many of the members; a row holds no more than some, and there may have been more."""
+    return f"{count}+" if len(members) >= MEMBERS else str(count)
+
+
+def _first(shown: str, members: Sequence[object]) -> str:
+    """A table of the members, with a word where it may not be all of them."""
+    return f"{shown}\n\nThe first {MEMBERS}." if len(members) >= MEMBERS else shown
 
 
 def _base_name(row: Row) -> str:
