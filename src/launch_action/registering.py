@@ -39,16 +39,18 @@ def to_register(place: Workplace, *, pushed: bool | None = None) -> Register:
         return "off"
     if _is_offline(place):
         return "off"
-    _check_owners(account)
+    _check_account(account)
     what = _what(place)
     if what in ("image", "both") and not inputs.docker_image:
         _check_pushed(place, what, pushed)
     return what if _has_sdk(place) else "off"
 
 
-def _check_owners(account: Account) -> None:
+def _check_account(account: Account) -> None:
+    """Raise InputError for an address, a project or an entity that cannot be one."""
     from launch_action.core.wandb_reference import check_owner
 
+    account.server().close()
     check_owner("project", account.project)
     if account.entity:
         check_owner("entity", account.entity)

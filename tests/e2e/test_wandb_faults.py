@@ -42,6 +42,11 @@ REFUSALS = (
     ("UpsertBucket", 403, "refuses this to the key"),
     ("UpsertBucket", 429, "is asked too often"),
     ("CreateArtifact", 409, "conflict"),
+    # What the SDK calls a failed login, whatever the server has answered.
+    ("Viewer", 401, "does not take the key"),
+    ("Viewer", 403, "refuses this to the key"),
+    ("Viewer", 429, "is asked too often"),
+    ("Viewer", 500, "has a fault"),
 )
 
 
@@ -53,6 +58,15 @@ def test_what_w_b_refuses_is_told(here: Registrar, server: WandbServer) -> None:
         assert words in ended.error
         assert "W&B has nothing of it and lacks 'hello'" in ended.error
     assert committed(server) == []
+
+
+def test_a_variable_that_the_sdk_does_not_take(here: Registrar) -> None:
+    ended = failed(here.create(WANDB_INIT_TIMEOUT="soon"), 8)
+
+    assert "does not take a WANDB_ variable" in ended.error
+    assert "init_timeout" in ended.error
+    assert "'soon'" in ended.error
+    assert "mend or unset the variable" in ended.hint
 
 
 @pytest.mark.parametrize(

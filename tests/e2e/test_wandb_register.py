@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import sysconfig
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from support.repositories import Work
 from support.services import LocalRegistry
 from support.wandb_api.server import KEY, WandbServer, serve
 from support.wandb_jobs import CREATE, PROJECT, Registrar, Wandb, job_document
+
+import launch_action
 
 pytest_plugins = ["support.program_fixtures"]
 
@@ -387,6 +391,7 @@ def test_a_plan_registers_nothing(
         pytest.param(("--wandb-register", "image"), {}, "not pushed", id="image"),
         pytest.param(("-p", "a/b"), {}, "not a W&B project: 'a/b'", id="project"),
         pytest.param(("-e", "a/b"), {}, "not a W&B entity: 'a/b'", id="entity"),
+        pytest.param((), {"WANDB_BASE_URL": "nowhere"}, "server: 'nowhere'", id="address"),
         pytest.param(
             ("--wandb-register", "blueprint"), {"WANDB_MODE": "offline"}, "offline", id="offline"
         ),
@@ -427,14 +432,26 @@ def test_a_repository_does_not_choose_where_the_key_goes(
     assert server.collections(PROJECT) == ["hello"]
 
 
-def test_without_the_sdk(here: Registrar, server: WandbServer) -> None:
+_START = "from launch_action.cli import main; main()"
+
+
+def _without_sdk(folder: Path) -> tuple[str, ...]:
+    """The program with every package of this environment but the SDK."""
+    packages = folder / "packages"
+    packages.mkdir()
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if not entry.name.startswith("wandb"):
+            (packages / entry.name).symlink_to(entry)
+    ours = Path(launch_action.__file__).parents[1]
+    code = f"import sys; sys.path += [{str(packages)!r}, {str(ours)!r}]; {_START}"
+    return (sys.executable, "-S", "-c", code)
+
+
+def test_without_the_sdk(
+    here: Registrar, server: WandbServer, work: Work, tmp_path: Path
+) -> None:
     """An error where it is counted on, a warning where a machine is only logged in."""
-    code = "import sys; sys.modules['wandb'] = None; from launch_action.cli import main; main()"
-    lacking = Registrar(
-        Machine(here.machine.root, here.machine.cache, program=(sys.executable, "-c", code)),
-        server,
-        here.directory,
-    )
+    lacking = Registrar(replace(here.machine, program=_without_sdk(tmp_path)), server, work.path)
     refused = failed(lacking.create(), 2)
     assert "SDK is not installed" in refused.error
     assert "pip install launch-action[wandb]" in refused.hint
@@ -446,3 +463,30 @@ def test_without_the_sdk(here: Registrar, server: WandbServer) -> None:
     warned = succeeded(lacking.run(*CREATE))
     assert "launch-action[wandb] is not installed" in warned.err
     assert server.operations == []
+
+
+def test_a_directory_of_the_sdk_s_runs_is_no_sdk(
+    here: Registrar, server: WandbServer, work: Work, tmp_path: Path
+) -> None:
+    """Every run leaves a `wandb` beside its script, and CI often has PYTHONPATH=. there."""
+    work.write({"wandb/run-1/files/output.log": "", "wandb/__init__.py": ""})
+    program = _without_sdk(tmp_path)
+    lacking = Registrar(replace(here.machine, program=program), server, work.path)
+    assert "SDK is not installed" in failed(lacking.create(PYTHONPATH="."), 2).error
+    assert "SDK is not installed" in failed(lacking.create(), 2).error  # as of `python -m`
+    # Where the SDK is, it is the one that is used.
+    assert succeeded(here.create(PYTHONPATH=".")).document["metadata"]["wandb"]
+
+
+def test_packages_that_a_user_has_installed_for_himself(
+    here: Registrar, server: WandbServer, work: Work
+) -> None:
+    """`pip install --user`, which an isolated Python does not look at."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    packages = here.machine.root / "home" / ".local" / "lib" / version / "site-packages"
+    packages.parent.mkdir(parents=True)
+    packages.symlink_to(sysconfig.get_path("purelib"))
+    python = str(Path(sys._base_executable).resolve())  # type: ignore[attr-defined]
+    machine = replace(here.machine, program=(python, "-c", _START))
+    made = succeeded(Registrar(machine, server, work.path).create()).document
+    assert made["metadata"]["wandb"]["job"] == f"{PROJECT}/hello:v0"

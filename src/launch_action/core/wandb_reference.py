@@ -63,7 +63,8 @@ def check_owner(part: str, value: str) -> None:
     """Raise InputError for the name of an `entity` or a `project` that W&B has none of."""
     if not _OWNER.fullmatch(value):
         raise InputError(
-            f"not a W&B {part}: {value!r}", hint=r"none has one of these: / \ # ? % : @"
+            f"not a W&B {part}: {value!r}",
+            hint=r"it has 1 to 128 characters, none of them one of / \ # ? % : @",
         )
 
 

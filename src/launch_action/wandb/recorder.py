@@ -22,6 +22,7 @@ _JOB_TYPE = "launch-action"
 _PLACES = ("WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_ARTIFACT_DIR", "WANDB_CONFIG_DIR")
 # What an error of the SDK's says, and what that is: the first that fits.
 _FAULTS = (
+    (r"validation errors? for Settings", "setting"),
     (r"entity .* not found|could not find entity", "entity"),
     (r"not logged in|invalid api key|error 401|HTTP 401", "key"),
     (r"permission denied|error 403|HTTP 403|forbidden", "permission"),
@@ -132,12 +133,11 @@ def _forget(run: Any, request: Mapping[str, Any], tell: Tell) -> None:
 
 
 def _kind(error: Exception, message: str) -> str:
-    if type(error).__name__ == "AuthenticationError":
-        return "key"
     for pattern, kind in _FAULTS:
         if re.search(pattern, message, re.IGNORECASE):
             return kind
-    return "other"
+    # Raised for whatever the server answers to the first question.
+    return "key" if type(error).__name__ == "AuthenticationError" else "other"
 
 
 if __name__ == "__main__":

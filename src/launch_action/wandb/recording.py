@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,7 +26,17 @@ _PASSED = (
     "WANDB_X_FILE_TRANSFER_RETRY_WAIT_MAX_SECONDS", "WANDB_APP_URL",
 )  # fmt: skip
 _LONGEST = 3600.0  # seconds
+# Isolated from variables and the workspace, and with packages that a user has installed for
+# himself, of which an isolated Python knows nothing.
+_RECORDER = (
+    "import sys; sys.path += [path for path in sys.argv[1:] if path not in sys.path]; "
+    "from launch_action.wandb.recorder import main; main()"
+)
 _FAULTS: Mapping[str, tuple[str, str]] = {
+    "setting": (
+        "is not asked, for its SDK does not take a WANDB_ variable",
+        "mend or unset the variable",
+    ),
     "key": ("does not take the key", "set WANDB_API_KEY to a key of it, or `wandb login`"),
     "entity": ("has no such entity", "check --entity: a user or a team that the key is of"),
     "permission": (
@@ -49,10 +60,26 @@ class RecordedArtifact:
 
 
 def has_sdk() -> bool:
-    """Whether the SDK is installed, which is found out without importing it."""
-    from importlib.util import find_spec
+    """Whether the SDK is installed, which is found out without importing it.
 
-    return find_spec("wandb") is not None
+    A directory `wandb` of the workspace, such as the SDK's own of any run, is none.
+    """
+    from importlib.machinery import PathFinder
+
+    found = PathFinder.find_spec("wandb", _places())
+    return found is not None and found.origin is not None
+
+
+def _places() -> list[str]:
+    """Where packages are installed: not what PYTHONPATH or `python -m` put in front.
+
+    Our own place is one of them, however it was named.
+    """
+    ours = str(Path(__file__).resolve().parents[2])
+    given = os.environ.get("PYTHONPATH")
+    theirs = {os.path.realpath(path) for path in (given.split(os.pathsep) if given else ())}
+    theirs = (theirs | {os.path.realpath("")}) - {ours}
+    return [path for path in sys.path if os.path.realpath(path) not in theirs]
 
 
 def record_artifacts(
@@ -71,7 +98,7 @@ def record_artifacts(
         "folder": str(folder),
         "artifacts": [_asked(one) for one in artifacts],
     }
-    command = [sys.executable, "-I", "-X", "utf8", "-m", "launch_action.wandb.recorder"]
+    command = [sys.executable, "-I", "-X", "utf8", "-c", _RECORDER, *_places()]
     environment = process.environment(*_PASSED, HOME=str(folder), TMPDIR=str(folder))
     try:
         done = process.run(
