@@ -42,7 +42,7 @@ _REFUSED = {
 class Queue:
     """A queue as W&B tells of it.
 
-    `resource` is empty where the queue has no configuration; `resource_args` are its own.
+    `resource` is empty where the queue has no configuration.
     """
 
     identifier: str
@@ -51,7 +51,6 @@ class Queue:
     resource: str = ""
     prioritized: bool = False
     variables: tuple[TemplateVariable, ...] = ()
-    resource_args: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +213,7 @@ def unknown_queue(name: str, entity: str, known: tuple[str, ...]) -> InputError:
     listed = f"did you mean {', '.join(near)}?" if near else f"it has: {', '.join(known[:20])}"
     return InputError(
         f"{entity!r} has no queue {name!r}",
-        hint=listed if known else "make one in W&B's app, under Launch",
+        hint=listed if known else "is it of another --entity? One is made in W&B's app, by Launch",
     )
 
 
