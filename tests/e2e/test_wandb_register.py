@@ -447,9 +447,7 @@ def _without_sdk(folder: Path) -> tuple[str, ...]:
     return (sys.executable, "-S", "-c", code)
 
 
-def test_without_the_sdk(
-    here: Registrar, server: WandbServer, work: Work, tmp_path: Path
-) -> None:
+def test_without_the_sdk(here: Registrar, server: WandbServer, work: Work, tmp_path: Path) -> None:
     """An error where it is counted on, a warning where a machine is only logged in."""
     lacking = Registrar(replace(here.machine, program=_without_sdk(tmp_path)), server, work.path)
     refused = failed(lacking.create(), 2)

@@ -240,4 +240,4 @@ def test_a_launch_config_that_contradicts_the_launch_is_refused(
 def test_an_unknown_queue_has_the_nearest_names() -> None:
     assert "did you mean gpu-a100" in unknown_queue("gpu-a10", "acme", ("cpu", "gpu-a100")).hint
     assert unknown_queue("x", "acme", ("cpu", "gpu")).hint == "it has: cpu, gpu"
-    assert "make one" in unknown_queue("x", "acme", ()).hint
+    assert "--entity, or make one" in unknown_queue("x", "acme", ()).hint

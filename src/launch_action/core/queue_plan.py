@@ -213,7 +213,7 @@ def unknown_queue(name: str, entity: str, known: tuple[str, ...]) -> InputError:
     listed = f"did you mean {', '.join(near)}?" if near else f"it has: {', '.join(known[:20])}"
     return InputError(
         f"{entity!r} has no queue {name!r}",
-        hint=listed if known else "is it of another --entity? One is made in W&B's app, by Launch",
+        hint=listed if known else "name its --entity, or make one in W&B's app, under Launch",
     )
 
 
