@@ -68,3 +68,9 @@ def test_a_date_in_a_launch_config_is_the_text_that_was_written() -> None:
 def test_a_launch_config_that_holds_itself_is_an_input_error() -> None:
     with pytest.raises(InputError, match=r"c\.yaml"):
         parse_config("overrides: &a\n  run_config: *a\n", "c.yaml")
+
+
+@pytest.mark.parametrize("name", ["project", "entity", "name", "resource", "run_id"])
+def test_a_name_in_a_launch_config_that_is_no_text_is_an_input_error(name: str) -> None:
+    with pytest.raises(InputError, match=f"'{name}' of --config is no text"):
+        parse_config(f'{{"{name}": ["x"]}}', "--config")

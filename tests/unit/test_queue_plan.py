@@ -225,6 +225,8 @@ def test_what_a_queue_passes_over_is_a_warning() -> None:
         ({"docker": {"docker_image": "a:b"}}, "an image besides the job: 'a:b'"),
         ({"overrides": {"args": "--fast"}}, "overrides.args of --config is not a list"),
         ({"overrides": {"args": {"a": 1}}}, "overrides.args of --config is not a list"),
+        ({"run_id": "a/b c"}, "not a run id: 'a/b c'"),
+        ({"template_variables": "gpus=2"}, "template_variables of --config is not an object"),
     ],
 )
 def test_a_launch_config_that_contradicts_the_launch_is_refused(

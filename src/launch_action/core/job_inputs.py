@@ -46,17 +46,28 @@ def parse_config(text: str, where: str) -> LaunchConfig:
         run_config=dict(run_config),
         args=_words(args, where, "overrides.args"),
         entrypoint=_words(entry, where, "overrides.entry_point"),
-        project=str(found.get("project") or ""),
-        entity=str(found.get("entity") or ""),
-        name=str(found.get("name") or ""),
-        resource=str(found.get("resource") or ""),
-        run_id=str(found.get("run_id") or ""),
+        project=_text(found, "project", where),
+        entity=_text(found, "entity", where),
+        name=_text(found, "name", where),
+        resource=_text(found, "resource", where),
+        run_id=_text(found, "run_id", where),
         files=_mapping(overrides.get("files") or {}, where, "overrides.files"),
         artifacts=_mapping(overrides.get("artifacts") or {}, where, "overrides.artifacts"),
         resource_args=_mapping(found.get("resource_args") or {}, where, "resource_args"),
         texts=_texts(text) if run_config else {},
         document=found,
     )
+
+
+def _text(found: Mapping[str, Any], name: str, where: str) -> str:
+    """A text, or a number that YAML takes a text of digits for."""
+    value = found.get(name) or ""
+    if not isinstance(value, str | int):
+        raise InputError(
+            f"{name!r} of {where} is no text: {value!r}",
+            hint=f"leave {name!r} out of it, or name one",
+        )
+    return str(value)
 
 
 def _texts(text: str) -> Mapping[str, Any]:

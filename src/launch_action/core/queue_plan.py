@@ -15,6 +15,7 @@ from typing import Any
 from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import InputError
 from launch_action.core.inputs import Inputs
+from launch_action.core.run import check_run_id
 from launch_action.core.spelling import nearest
 from launch_action.core.template_variables import TemplateVariable
 
@@ -142,6 +143,14 @@ def check_document(document: Mapping[str, Any], where: str) -> None:
         raise InputError(
             f"{where} has an image besides the job: {docker['docker_image']!r}",
             hint="launch it with --docker-image, which makes a job of it",
+        )
+    if document.get("run_id"):
+        check_run_id(str(document["run_id"]))
+    variables = document.get("template_variables") or {}
+    if not isinstance(variables, Mapping):
+        raise InputError(
+            f"template_variables of {where} is not an object: {variables!r}",
+            hint='such as {"template_variables": {"gpus": 2}}',
         )
     args = (document.get("overrides") or {}).get("args", [])
     if not isinstance(args, list):

@@ -65,11 +65,7 @@ class RunPlan:
     untrusted: bool = False
 
     def __post_init__(self) -> None:
-        if not _RUN_ID.fullmatch(self.run_id):
-            raise InputError(
-                f"not a run id: {self.run_id!r}",
-                hint="use letters, digits, '_', '-' and '.', 128 at most",
-            )
+        check_run_id(self.run_id)
         if self.timeout is not None and not self.timeout > 0:
             raise InputError(
                 f"not a timeout: {self.timeout!r}", hint="give a number of seconds above 0"
@@ -144,6 +140,15 @@ class Runner(Protocol):
         cancelled is a result. Nothing of the job is running when this returns or raises.
         """
         ...
+
+
+def check_run_id(run_id: str) -> None:
+    """Raise InputError for what is no id of a run."""
+    if not _RUN_ID.fullmatch(run_id):
+        raise InputError(
+            f"not a run id: {run_id!r}",
+            hint="use letters, digits, '_', '-' and '.', 128 at most",
+        )
 
 
 def new_run_id(choose: Callable[[str], str]) -> str:
