@@ -371,6 +371,19 @@ def test_an_interruption_takes_the_item_off_its_queue(bench: Bench) -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_what_w_b_takes_while_we_are_interrupted_is_taken_off_too(bench: Bench) -> None:
+    """The answer that would have told the item's id was not waited for."""
+    queues, queue = bench.followed.queues, bench.followed.item.queue
+    queues.remove(queue, bench.followed.identifier)
+    late = threading.Timer(0.5, queues.push, (bench.followed.item,))
+    late.start()
+
+    take_back(replace(bench.followed, identifier=""), 10.0)
+
+    late.join()
+    assert queued(bench.server, "gpu") == []
+
+
 def test_an_interruption_leaves_the_item_where_it_is_asked_to(bench: Bench) -> None:
     def interrupted() -> None:
         with given_up(bench.followed, bench.told.update, stop=False):

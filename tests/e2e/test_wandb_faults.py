@@ -171,6 +171,24 @@ def test_killed_in_the_middle(here: Registrar, server: WandbServer, work: Work, 
     assert committed(server) == [0]
 
 
+@pytest.mark.parametrize("match", ["PUT /upload/.*", "CommitArtifact"])
+def test_interrupted_it_leaves_no_run(
+    here: Registrar, server: WandbServer, work: Work, match: str
+) -> None:
+    fault = server.fail(match, 500, wait=3.0)
+    machine = Machine(here.machine.root, here.machine.cache, {**server.environment, **IMPATIENT})
+    with machine.started(*CREATE, "-p", "demo", "-e", "acme", cwd=work.path) as child:
+        while not fault.seen and child.poll() is None:
+            time.sleep(0.05)
+        assert server.runs(PROJECT)
+        child.terminate()
+        assert child.wait(30) == 143
+    _gone(str(here.machine.root))
+
+    assert server.runs(PROJECT) == []
+    assert here.machine.leftovers() == []
+
+
 def _gone(word: str) -> None:
     """Wait until no process has a word in its environment: the SDK's service ends by itself."""
     end = time.monotonic() + 60

@@ -74,6 +74,7 @@ def _record(request: Mapping[str, Any], folder: Path, tell: Tell) -> None:
     run = wandb.init(
         entity=request["entity"] or None,
         project=request["project"],
+        id=request["run"],
         job_type=_JOB_TYPE,
         dir=str(folder),
         settings=settings,

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from launch_action import process
 from launch_action.core.dataclass import dataclass
-from launch_action.core.errors import ServiceError
+from launch_action.core.errors import LaunchError, ServiceError
 from launch_action.core.registration import CODE_ID, WandbArtifact
+from launch_action.core.run import new_run_id
 from launch_action.core.wandb_reference import ArtifactReference
 from launch_action.wandb.account import Account
 
@@ -25,6 +28,9 @@ _PASSED = (
     "WANDB_X_GRAPHQL_TIMEOUT_SECONDS", "WANDB_X_FILE_TRANSFER_RETRY_MAX",
     "WANDB_X_FILE_TRANSFER_RETRY_WAIT_MAX_SECONDS", "WANDB_APP_URL",
 )  # fmt: skip
+DELETE = """
+mutation DeleteRun($id: ID!) { deleteRun(input: {id: $id}) { clientMutationId } }
+"""
 _LONGEST = 3600.0  # seconds
 # Isolated from variables and the workspace, and with packages that a user has installed for
 # himself, of which an isolated Python knows nothing.
@@ -90,7 +96,9 @@ def record_artifacts(
     Gives each once it is committed; a text is a warning. Raises ServiceError for what W&B refuses,
     after those that are recorded.
     """
+    run_id = new_run_id(secrets.choice)
     request = {
+        "run": run_id,
         "base_url": account.base_url,
         "key": account.key,
         "entity": account.entity,
@@ -110,8 +118,26 @@ def record_artifacts(
             group=True,
         )
     except process.TimedOut as error:
+        _forget(account, run_id)
         raise _refused(account, "network", f"no end after {_LONGEST:.0f} s") from error
+    except BaseException:  # interrupted: what would have deleted its run is gone
+        _forget(account, run_id)
+        raise
+    if done.code:
+        _forget(account, run_id)
     yield from _told(account, done)
+
+
+def _forget(account: Account, run_id: str) -> None:
+    """Delete the run of a recorder that could not do it itself, as far as W&B lets us."""
+    from launch_action.wandb.queues import RUN
+
+    server = account.server(patient=False)
+    with suppress(LaunchError), closing(server):
+        variables = {"entity": account.default_entity(), "project": account.project, "name": run_id}
+        found = (server.ask(RUN, variables).get("project") or {}).get("run") or {}
+        if found.get("id"):
+            server.ask(DELETE, {"id": str(found["id"])})
 
 
 def _asked(one: WandbArtifact) -> dict[str, Any]:
