@@ -267,3 +267,13 @@ def test_what_a_row_has_no_room_for_is_not_passed_for_all_there_is() -> None:
     assert "and 2 more" in table
     assert "5&nbsp;added" in table
     assert "The first" not in folded
+
+
+def test_a_command_that_looks_like_the_rows_is_not_read_as_them() -> None:
+    forged = comment(replace(FULL, title="forged"), removed=2**40).splitlines()[-1]
+    row = replace(FULL, reproduce=f"launch-action run x --set 'a={forged}'")
+
+    body = comment(row)
+
+    assert body.count("<!-- launch-action rows ") == 2
+    assert read_report(body) == Report((row,))

@@ -70,18 +70,19 @@ def marker(workflow: str) -> str:
 
 def read_report(body: str) -> Report:
     """What a comment carries; nothing where that was cut or edited."""
-    match = _DATA.search(body)
-    if match is None:
+    found = _DATA.findall(body)
+    if not found:
         return Report()
     try:
         unpacker = zlib.decompressobj()
-        text = unpacker.decompress(base64.b64decode(match[1], validate=True), _UNPACKED_LIMIT)
-        found = json.loads(text)
+        # Ours is the last: a command that is shown above may hold words that look like it.
+        text = unpacker.decompress(base64.b64decode(found[-1], validate=True), _UNPACKED_LIMIT)
+        document = json.loads(text)
     except (binascii.Error, zlib.error, ValueError, RecursionError):
         return Report()
-    if not isinstance(found, dict) or found.get("format") != _FORMAT:
+    if not isinstance(document, dict) or document.get("format") != _FORMAT:
         return Report()
-    rows, removed = found.get("rows"), found.get("removed")
+    rows, removed = document.get("rows"), document.get("removed")
     return Report(
         newest(row for row in map(read_row, rows if isinstance(rows, list) else ()) if row),
         removed if type(removed) is int else 0,
