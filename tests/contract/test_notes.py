@@ -18,8 +18,8 @@ from launch_action.core.notes import (
     put_note,
     read_note,
     remove_note,
+    row_of,
     row_tag,
-    row_tags,
     run_tag,
 )
 from launch_action.core.ports import Content
@@ -142,5 +142,6 @@ def test_the_tags_of_notes_are_hidden_and_no_branch_takes_them() -> None:
     tags = (TAG, row_tag(1, "workflow", "key"), row_tag(12, "another", "key"))
 
     assert all(map(hidden, tags))
-    assert row_tags((*tags, "report-pr-123-" + "0" * 16, "pr-12"), 12) == (tags[0], tags[2])
+    named = (*tags, "report-pr-123-" + "0" * 16, "pr-12")
+    assert [row_of(tag) for tag in named] == [12, 1, 12, 123, None]
     assert alias_tag(TAG) != TAG

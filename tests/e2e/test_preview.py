@@ -27,7 +27,7 @@ from support.github_state import Repository
 from support.machines import ROOT
 from support.services import LocalRegistry
 
-from launch_action.core.notes import row_tags
+from launch_action.core.notes import row_of
 from launch_action.core.preview_comment import ANY_MARKER, read_report
 from launch_action.core.preview_row import Row
 
@@ -150,7 +150,7 @@ def test_a_reviewer_sees_what_the_pull_request_changes(
     for text in (shown(github.bodies(NUMBER)[0]), shown(result.summary)):
         for part in ("tomli 2.2.1 → 2.3.0", "accuracy 0.95 (+0.05)", outputs["digest"][7:19]):
             assert part in text
-    assert row_tags(tuple(registry.tags(repository)), NUMBER)
+    assert NUMBER in map(row_of, registry.tags(repository))
     check_reproduces(found, tmp_path)
 
 
@@ -211,7 +211,7 @@ def test_a_closed_pull_request_s_comment_says_that_the_preview_is_removed(
     assert "Preview removed" in body
     assert "launch-action run" not in body
     assert f"pr-{NUMBER}" not in registry.tags(repository)
-    assert row_tags(tuple(registry.tags(repository)), NUMBER) == ()
+    assert NUMBER not in map(row_of, registry.tags(repository))
 
     succeeded(run(scene, github_api, quick, events.reopened, run_id=7003))
     assert row(github).run == 7003

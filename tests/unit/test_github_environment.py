@@ -144,14 +144,13 @@ def test_the_urls_are_of_the_server_that_runs_it() -> None:
     context = read_context(variables("push"))
 
     assert context.run_url == "https://ghe.example/acme/mono-jobs/actions/runs/70/attempts/2"
-    assert context.commit_url(HEAD) == f"https://ghe.example/acme/mono-jobs/commit/{HEAD}"
     assert context.api_url == "https://api.github.com"
 
 
 def test_nothing_said_is_nothing_known() -> None:
     context = read_context({})
 
-    assert context.run_url == context.commit_url(HEAD) == context.head_sha == ""
+    assert context.run_url == context.head_sha == ""
     assert (context.number, context.run_attempt) == (None, 1)
 
 

@@ -37,11 +37,6 @@ def row_tag(pull_request: int, workflow: str, key: str) -> Tag:
     return Tag(f"report-pr-{pull_request}-{mine}")
 
 
-def row_tags(tags: tuple[str, ...], pull_request: int) -> tuple[Tag, ...]:
-    """Of these tags those under which rows of a pull request are kept."""
-    return tuple(Tag(tag) for tag in tags if tag.startswith(f"report-pr-{pull_request}-"))
-
-
 def row_of(tag: str) -> int | None:
     """The pull request whose row is kept under a tag; None for another tag."""
     found = re.fullmatch(r"report-pr-([0-9]+)-[0-9a-f]{16}", tag)

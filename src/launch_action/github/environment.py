@@ -144,11 +144,6 @@ class GitHubContext:
         found = ((one.name, getattr(self, one.name)) for one in fields(self))
         return tuple((name, str(value)) for name, value in found if value not in ("", None, False))
 
-    def commit_url(self, commit: str) -> str:
-        """The page of a commit of this repository."""
-        known = self.repository and commit
-        return f"{self.server_url}/{self.repository}/commit/{commit}" if known else ""
-
 
 def load_context(environment: Mapping[str, str]) -> GitHubContext:
     """The context of this run, its payload read from GITHUB_EVENT_PATH.
