@@ -53,6 +53,8 @@ class _Parser(argparse.ArgumentParser):
 
     def _guess(self, message: str) -> str:
         """The spelling that is nearest to what was not understood, if there is one."""
+        if message.endswith("required: JOB") and {"-q", "--queue"} & set(sys.argv):
+            return "a bare --queue took JOB for its name: write JOB before it; "
         typed = re.search(r"unrecognized arguments: (--[\w-]+)|invalid choice: '([^']*)'", message)
         word = (typed[1] or typed[2]) if typed else ""
         near = nearest(word, _SPELLINGS)

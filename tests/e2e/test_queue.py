@@ -193,6 +193,13 @@ def test_what_cannot_be_is_refused_before_anything_is_sent(
     assert bench.items == []
 
 
+def test_a_bare_queue_before_the_job_is_told(bench: Bench) -> None:
+    ended = failed(bench.run("run", "--queue", JOB), 2)
+
+    assert "required: JOB" in ended.error
+    assert "write JOB before it" in ended.hint
+
+
 def test_a_queue_without_a_key_or_a_server_is_told(bench: Bench) -> None:
     without = failed(bench.run("run", JOB, "-q", "gpu", WANDB_API_KEY=""), 2)
     wrong = failed(bench.run("run", JOB, "-q", "gpu", WANDB_API_KEY="x" * 40), 8)

@@ -107,7 +107,9 @@ def record_artifacts(
         "artifacts": [_asked(one) for one in artifacts],
     }
     command = [sys.executable, "-I", "-X", "utf8", "-c", _RECORDER, *_places()]
-    environment = process.environment(*_PASSED, HOME=str(folder), TMPDIR=str(folder))
+    # Else faults of the SDK's own are told to a host that is not the team's server.
+    quiet = {"WANDB_ERROR_REPORTING": "false"}
+    environment = process.environment(*_PASSED, HOME=str(folder), TMPDIR=str(folder), **quiet)
     try:
         done = process.run(
             command,
