@@ -314,7 +314,10 @@ def test_a_secret_is_given_to_the_build_and_left_nowhere(
         }
     )  # fmt: skip
     (tmp_path / "output").touch()
-    step = {"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(tmp_path / "output")}
+    step = {
+        "GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(tmp_path / "output"),
+        "GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/heads/main",
+    }  # fmt: skip
     run = Machine(machine.root, machine.cache, {**also, **step, "LAUNCH_INPUTS": inputs})
     with watching() as watched:
         ended = run.run("action", cwd=work.path)
