@@ -13,7 +13,7 @@ PACKAGE = "launch_action"
 COMMON = ("process", "cache", "engine", "workers")
 EDGES = ("git", "code", "oci", "builders", "runners", "github", "report", "wandb", "wandb_runs")
 SHELL = (
-    "cli", "action", "action_inputs", "annotations", "flow", "image_user", "job_log",
+    "cli", "arguments", "action", "action_inputs", "annotations", "flow", "image_user", "job_log",
     "step_summary", "streams",
     "wiring", "looking", "building", "launching", "running", "doctor",
     "__main__", "run_plan", "sources", "code_archive", "image_jobs", "job_create",
