@@ -13,20 +13,20 @@ from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from launch_action.arguments import parser
-from launch_action.cleanup_cli import cleanup_command
+from launch_action.commands.arguments import parser
+from launch_action.commands.cleanup_cli import cleanup_command
+from launch_action.commands.streams import flush, prepare_streams, unwritable, writer
+from launch_action.commands.unforeseen import unforeseen
 from launch_action.core.errors import InputError, Interrupted, LaunchError, Terminated
 from launch_action.core.input_values import read_inputs
 from launch_action.core.inputs import INPUTS, Inputs
 from launch_action.core.outputs import Outcome
-from launch_action.job_cli import job_command
+from launch_action.jobs.job_cli import job_command
 from launch_action.process import end_all
 from launch_action.report import Report, open_sink, printable
-from launch_action.streams import flush, prepare_streams, unwritable, writer
-from launch_action.unforeseen import unforeseen
 
 if TYPE_CHECKING:
-    from launch_action.wiring import Workplace
+    from launch_action.launches.wiring import Workplace
 
 # As `cat` ends in `cat | head`.
 _NOBODY_READS = 128 + signal.SIGPIPE
@@ -38,7 +38,7 @@ def main() -> NoReturn:
     prepare_streams()
     # Of our own image: elsewhere whoever starts the program has chosen the user.
     if os.environ.get("LAUNCH_ACTION_IMAGE") and not os.geteuid():
-        from launch_action.image_user import become_owner
+        from launch_action.commands.image_user import become_owner
 
         become_owner(os.environ)
     arguments = sys.argv[1:] or _without_arguments(os.environ)
@@ -95,15 +95,15 @@ def _command(arguments: Sequence[str], outcome: Outcome) -> int:
     chosen = _parsed(arguments)
     match chosen.command:
         case "action":
-            from launch_action.action import run_action
+            from launch_action.step.action import run_action
 
             return run_action()
         case "discover":
-            from launch_action.discover_cli import discovered_lines
+            from launch_action.commands.discover_cli import discovered_lines
 
             return _told(chosen, partial(discovered_lines, _given(chosen)))
         case "doctor":
-            from launch_action.doctor import examine
+            from launch_action.commands.doctor import examine
 
             return examine(as_json=chosen.json)
         case "job":
@@ -119,7 +119,7 @@ def _told(
     command: Callable[[argparse.Namespace, Workplace], Iterator[str]],
 ) -> int:
     """Do a command that tells its result as lines."""
-    from launch_action.wiring import Workplace, is_untrusted, now, take_environment
+    from launch_action.launches.wiring import Workplace, is_untrusted, now, take_environment
 
     environment = take_environment()
     inputs = _read(chosen, environment)
@@ -164,9 +164,9 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
-    from launch_action.launching import build_recorded, launch, run_existing, show_plan
-    from launch_action.stored_jobs import is_at_wandb
-    from launch_action.wiring import (
+    from launch_action.jobs.stored_jobs import is_at_wandb
+    from launch_action.launches.launching import build_recorded, launch, run_existing, show_plan
+    from launch_action.launches.wiring import (
         Workplace,
         is_untrusted,
         names_no_job,
@@ -210,13 +210,13 @@ def _listed(
     chosen: argparse.Namespace, place: Workplace, outcome: Outcome, log: Callable[[bytes], None]
 ) -> int | None:
     """Build the jobs that a launch file lists; None where there is none that does."""
-    from launch_action.many_jobs import open_listed
+    from launch_action.launches.many_jobs import open_listed
 
     run = chosen.command == "launch"
     with open_listed(place, _given(chosen), place.inputs.only) as listed:
         if listed is None:
             return None
-        from launch_action.many_launches import launch_listed, listed_lines, show_listed
+        from launch_action.launches.many_launches import launch_listed, listed_lines, show_listed
 
         if chosen.dry_run:
             return _print_plan(show_listed(listed, place, outcome, run=run), chosen.json)
@@ -292,7 +292,7 @@ def _failed(error: LaunchError, outcome: Outcome, *, as_json: bool) -> int:
 
 def _harmless(line: str) -> str:
     """The line, which GitHub's log must not take for a command: a tool may have said anything."""
-    from launch_action.wiring import in_actions
+    from launch_action.launches.wiring import in_actions
 
     if not in_actions(os.environ):
         return line

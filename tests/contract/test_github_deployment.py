@@ -24,8 +24,8 @@ from launch_action.github.deployment import Deployment, Deployments
 from launch_action.github.deployment_report import DeploymentReport
 from launch_action.github.environment import GitHubContext, read_context
 from launch_action.github.refusal import Refused
-from launch_action.leg_rows import LegRows
 from launch_action.report import Report
+from launch_action.step.leg_rows import LegRows
 
 HEAD = "a" * 40
 OLDER = "b" * 40

@@ -13,7 +13,7 @@ from launch_action.core.preview_comment import Report, marker, read_report, rend
 from launch_action.core.preview_table import Page
 from launch_action.github.api import GitHubApi
 from launch_action.github.refusal import Refused
-from launch_action.preview_board import mark_removed
+from launch_action.step.preview_board import mark_removed
 
 NUMBER = 12
 MARKS = (marker("one"), marker("another"))

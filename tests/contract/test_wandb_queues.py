@@ -17,8 +17,8 @@ from support.wandb_queue import Hand, make_queue, queued
 from launch_action.core.errors import InputError, ServiceError, UnansweredError
 from launch_action.core.queue_plan import QueueItem
 from launch_action.core.queued_run import Item, RunFacts
-from launch_action.queue_item import push
-from launch_action.queue_wait import Followed, Patience, follow, given_up, take_back
+from launch_action.launches.queue_item import push
+from launch_action.launches.queue_wait import Followed, Patience, follow, given_up, take_back
 from launch_action.report import PlainSink, Report
 from launch_action.wandb.account import find_account
 from launch_action.wandb.queues import WandbQueues

@@ -7,12 +7,12 @@ import pytest
 from support.github_runner import container_inputs
 from support.runner_commands import read_log
 
-from launch_action.action import allowed
-from launch_action.action_inputs import action_values, read_action_inputs
 from launch_action.core.errors import InputError
 from launch_action.core.inputs import INPUTS, NOT_IN_ACTION, Inputs
 from launch_action.core.mode import EventFacts, decide
 from launch_action.github.commands import WorkflowCommands
+from launch_action.step.action import allowed
+from launch_action.step.action_inputs import action_values, read_action_inputs
 
 NAMES = [one.name for one in INPUTS if "action" in one.commands and one.name not in NOT_IN_ACTION]
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from support.runner_commands import Command, read_log
 
-from launch_action.annotations import Annotations, annotate
 from launch_action.core.errors import BuildError, Interrupted
 from launch_action.core.inputs import Inputs
 from launch_action.core.legs import Leg
 from launch_action.core.outputs import Outcome
 from launch_action.github.commands import WorkflowCommands
+from launch_action.step.annotations import Annotations, annotate
 
 
 @pytest.fixture

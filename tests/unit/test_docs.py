@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from launch_action.arguments import parser
+from launch_action.commands.arguments import parser
 from launch_action.core.inputs import INPUTS
 from launch_action.core.inputs_page import page
 from launch_action.core.outputs import OUTPUTS

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from support.github_runner import resolve_inputs
 
-from launch_action.arguments import parser
+from launch_action.commands.arguments import parser
 from launch_action.core.input_values import read_inputs, with_build_options
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from launch_action.image_user import Owner, unwritable, workspace_owner
+from launch_action.commands.image_user import Owner, unwritable, workspace_owner
 from launch_action.runners.host_paths import own_container, translated
 
 ID = "0123456789abcdef" * 4

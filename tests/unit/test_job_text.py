@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from launch_action.job_text import age, description
+from launch_action.jobs.job_text import age, description
 
 DOCUMENT: dict[str, Any] = {
     "job_name": "train", "job": "train@sha256:0", "aliases": [], "commit": None, "remote": None,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from launch_action.arguments import parser
+from launch_action.commands.arguments import parser
 from launch_action.core.input_values import read_inputs
 from launch_action.core.inputs import Inputs
 from launch_action.core.outputs import Outcome

@@ -19,7 +19,8 @@ HEAVY = {
 @pytest.mark.parametrize(
     "module",
     [
-        "action", "cli", "launching", "registering", "oci.registries", "oci.docker_config",
+        "step.action", "cli", "launches.launching", "launches.registering", "oci.registries",
+        "oci.docker_config",
         "github.comments", "github.check_runs", "github.deployment_report", "github.pulls",
         "github.releases",
     ],

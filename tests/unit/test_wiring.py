@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from launch_action.core.inputs import Inputs
+from launch_action.launches.wiring import Workplace, in_actions, is_untrusted
 from launch_action.report import PlainSink, Report
-from launch_action.wiring import Workplace, in_actions, is_untrusted
 
 
 def test_only_a_step_of_a_workflow_is_in_actions() -> None:

@@ -1,0 +1,179 @@
+"""Cleanups: what previews and deleted branches leave in a store, and what a sweep finds there."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from launch_action.core.aliases import branch_alias
+from launch_action.core.dataclass import dataclass, replace
+from launch_action.core.errors import InputError, LaunchError, ServiceError
+from launch_action.core.notes import ROW_NOTE, note_text, row_of
+from launch_action.core.ports import Collecting, Content
+from launch_action.core.reference import Repository, Tag
+from launch_action.core.release_aliases import LATEST, read_release
+from launch_action.core.removal import Doomed, Removal, Tagged, remove_notes, survey
+from launch_action.core.sweep import Policy, Sweep, parse_age, plan_sweep, stale_rows
+from launch_action.jobs.stored_jobs import (
+    for_registry,
+    local_stores,
+    open_store,
+    registry_reference,
+)
+from launch_action.launches.wiring import Workplace
+
+Document = dict[str, Any]
+AGE = "7d"
+KEEP = "10"
+
+
+@dataclass(frozen=True, slots=True)
+class Cleanup:
+    """What is asked of a cleanup, of any repository: a policy, and whether it is only shown."""
+
+    policy: Policy
+    dry_run: bool = False
+
+
+def age_policy(place: Workplace, pulls: frozenset[int]) -> Policy:
+    """The policy of a sweep, by the inputs; previews of these pull requests stay.
+
+    Raises InputError.
+    """
+    keep = place.inputs.keep or KEEP
+    if not (keep.isascii() and keep.isdigit()):
+        raise InputError(
+            f"input 'keep' cannot be {keep!r}", hint="write how many versions stay, such as 10"
+        )
+    return Policy(
+        now=place.started,
+        older_than=parse_age(place.inputs.older_than or AGE),
+        keep=int(keep),
+        open_pulls=pulls,
+    )
+
+
+def clean_all(names: Sequence[str], place: Workplace, wanted: Cleanup) -> Document:
+    """Clean repositories by name; without names that of `--image`, else all of the local store.
+
+    What went is told for each. Raises what the first repository raises that cannot be cleaned; the
+    others are cleaned before.
+    """
+    found: list[Document] = []
+    failed: list[LaunchError] = []
+    for content in _repositories(names, place):
+        try:
+            found.append(clean(content, wanted))
+        except LaunchError as error:
+            failed.append(error)
+    for other in failed[1:]:
+        place.reporter.warning(f"not cleaned either: {other.message}; {other.hint}")
+    if failed:
+        raise failed[0]
+    return {"dry_run": wanted.dry_run, "repositories": found}
+
+
+def clean(content: Content, wanted: Cleanup) -> Document:
+    """Take away what the policy says; what went, or would go. Killed anywhere it can go on."""
+    removal = Removal(content, secrets.token_hex(8))
+    tagged = survey(content)
+    if not wanted.dry_run:
+        removal.finish(tagged)
+    named = [(one.tag, one.version) for one in tagged if one.version]
+    stamps = {one.tag: at for one in tagged if (at := _stamp(one)) is not None}
+    policy = replace(wanted.policy, stamps=tuple((row_of(t) or 0, at) for t, at in stamps.items()))
+    plan = plan_sweep(named, policy)
+    if wanted.dry_run:
+        return _document(content, plan.versions, [tag for tag, _ in plan.aliases], plan)
+    gone = removal.versions(plan.versions)
+    removed = [tag for tag, version in plan.aliases if removal.alias(tag, version.digest)]
+    left = {tag for tag, _ in named} - {*removed, *(tag for one in gone for tag in one.aliases)}
+    remove_notes(content, stale_rows(stamps, left, policy))
+    if isinstance(content, Collecting) and (gone or removed):
+        content.collect()
+    return _document(content, gone, removed, plan)
+
+
+def _stamp(tagged: Tagged) -> int | None:
+    """When the row of a preview was written that is kept under a tag, in seconds since 1970."""
+    if row_of(tagged.tag) is None:
+        return None
+    text = note_text(tagged.manifest, ROW_NOTE)
+    try:
+        at = json.loads(text)["at"] if text else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        at = None
+    return at // 1000 if type(at) is int else 0
+
+
+def remove_branch(content: Content, branch: str) -> Tag | None:
+    """Remove the alias of a deleted branch; its version is left to a sweep. None for no alias."""
+    alias = branch_alias(branch)
+    return alias if Removal(content, secrets.token_hex(8)).alias(alias) else None
+
+
+def open_pulls(repository: str, token: str, api_url: str, place: Workplace) -> frozenset[int]:
+    """The pull requests of a GitHub repository that are open; none, with a warning, if unknown."""
+    from launch_action.github.api import GitHubApi
+    from launch_action.github.pulls import PullRequests
+
+    try:
+        with GitHubApi(repository, token=token, api_url=api_url) as api:
+            return frozenset(pull.number for pull in PullRequests(api).open())
+    except ServiceError as error:
+        place.reporter.warning(f"{error.message}; previews go by their age alone; {error.hint}")
+        return frozenset()
+
+
+def checked_aliases(aliases: Iterable[str]) -> frozenset[Tag]:
+    """Aliases that may be asked to go. Raises InputError for those that a cleanup never touches."""
+    tags = frozenset(map(Tag, aliases))
+    for tag in sorted(tags):
+        if tag == LATEST or read_release(tag).spelling:
+            raise InputError(
+                f"a cleanup takes away no release: {str(tag)!r}",
+                hint="remove it with `launch-action job delete JOB --alias ALIAS`",
+            )
+    return tags
+
+
+def _repositories(names: Sequence[str], place: Workplace) -> list[Content]:
+    named = names or ([place.inputs.image] if place.inputs.image else [])
+    if not named:
+        return list(local_stores(place))
+    return [_opened(name, place) for name in dict.fromkeys(named)]
+
+
+def _opened(name: str, place: Workplace) -> Content:
+    """A repository by its name, which has no alias. Raises InputError."""
+    if registry_reference(name) or "/" in name:
+        Repository.parse(name)
+    elif ":" in name or "@" in name:
+        raise InputError(
+            f"a cleanup is of a whole repository: {name!r}",
+            hint="leave the alias away, or name it with --alias",
+        )
+    return open_store(name, for_registry(name, place), writable=True)[0]
+
+
+def _document(
+    content: Content, versions: Sequence[Doomed], aliases: Sequence[Tag], plan: Sweep
+) -> Document:
+    return {
+        "repository": content.name,
+        "versions": [_described(one) for one in versions],
+        "aliases": [str(tag) for tag in aliases],
+        "kept": plan.kept + len(plan.versions) - len(versions),
+    }
+
+
+def _described(doomed: Doomed) -> Mapping[str, Any]:
+    version = doomed.version
+    return {
+        "version": str(version.digest),
+        "aliases": [str(tag) for tag in doomed.aliases],
+        "commit": version.commit or None,
+        "created": version.created,
+    }

@@ -1,0 +1,126 @@
+"""Records jobs without building them: `job create`, and image jobs of `launch`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from launch_action.core.dataclass import replace
+from launch_action.core.errors import InputError
+from launch_action.core.git_address import is_git_address
+from launch_action.core.launch import Announce
+from launch_action.core.record_plan import RecordPlan, record, record_only, steps, with_schema
+from launch_action.launches.looking import Looked, look
+from launch_action.launches.registering import registered, to_register
+from launch_action.launches.sources import check_commit
+from launch_action.launches.wiring import StoredJob, Workplace
+
+if TYPE_CHECKING:
+    from launch_action.core.image import Descriptor
+
+KINDS = ("git", "code", "image", "run")
+
+
+def create_job(kind: str, path: str, place: Workplace, announce: Announce) -> StoredJob:
+    """Record the job of a git repository, a directory, an image or a run; nothing is built.
+
+    `path` is, by kind: an address or a checkout; a directory; an image's reference; a W&B run, for
+    the latest empty. Raises InputError and what the source, the registry and the store raise.
+    """
+    what = to_register(place, pushed=kind == "image")
+    with ExitStack() as stack:
+        plan, archive = _planned(kind, path, place, stack)
+        job = _record(plan, place, announce, archive)
+    return registered(job, what, place, announce)
+
+
+def record_image(place: Workplace, announce: Announce) -> StoredJob:
+    """Record the image job of `--docker-image`."""
+    return _record(_image(place), place, announce, None)
+
+
+def image_steps(place: Workplace, announce: Announce) -> list[dict[str, str]]:
+    """What recording the image of `--docker-image` would do."""
+    plan = _image(place)
+    announce({"job_name": plan.job_name, "tags": list(plan.aliases)})
+    return steps(plan)
+
+
+def _planned(
+    kind: str, path: str, place: Workplace, stack: ExitStack
+) -> tuple[RecordPlan, Callable[..., Descriptor] | None]:
+    match kind:
+        case "image":
+            return _image(replace(place, inputs=replace(place.inputs, docker_image=path))), None
+        case "run":
+            from launch_action.jobs.run_jobs import plan_run_job
+
+            plan, archive = plan_run_job(path, place, stack)
+            return _described(plan, place), archive
+        case "git" if not is_git_address(path):
+            inputs = replace(place.inputs, working_directory=path)
+        case "code" if is_git_address(path):
+            raise InputError(
+                f"a code job is of a directory: {path!r}",
+                hint="record a repository with `launch-action job create git`",
+            )
+        case _:
+            inputs = replace(place.inputs, uri=path)
+    looked = stack.enter_context(look(replace(place, inputs=inputs), run=False))
+    if looked.checkout:
+        check_commit(replace(place, inputs=inputs), looked.checkout)
+    if looked.code is None:
+        return record_only(looked.plan), None
+    from launch_action.launches.code_archive import store_archive
+
+    archive = partial(store_archive, looked.code, place=place)
+    return record_only(looked.plan, _declared(looked)), archive
+
+
+def _declared(looked: Looked) -> bytes:
+    """The lines of a directory's requirements.txt, as W&B records them."""
+    build = looked.plan.build
+    main = build.dependencies.main
+    return (looked.context.read(main) or b"") if main == "requirements.txt" else b""
+
+
+def _image(place: Workplace) -> RecordPlan:
+    from launch_action.jobs.image_jobs import plan_image_job
+
+    return _described(plan_image_job(place), place)
+
+
+def _described(plan: RecordPlan, place: Workplace) -> RecordPlan:
+    """The plan of a job without files, with the schema that is asked for; its warnings are told."""
+    for warning in plan.warnings:
+        place.reporter.warning(warning)
+    if not place.inputs.schema:
+        return plan
+    from launch_action.jobs.job_schema import read_schema
+
+    schema = read_schema(place)
+    return with_schema(plan, schema.render()) if schema else plan
+
+
+def _record(
+    plan: RecordPlan,
+    place: Workplace,
+    announce: Announce,
+    archive: Callable[..., Descriptor] | None,
+) -> StoredJob:
+    content = place.content(plan.store)
+    announce({"job_name": plan.job_name})
+    with place.reporter.phase("record"):
+        version = record(plan, content, partial(archive, content=content) if archive else None)
+    registry = plan.store.kind == "registry"
+    outputs: dict[str, Any] = {
+        "job": f"{content.name}@{version.digest}",
+        "job_digest": str(version.digest),
+        "tags": list(plan.aliases),
+        "pushed": registry,
+        "metadata": {"commit": version.commit or None, "remote": version.remote or None},
+    }
+    announce(outputs)
+    return StoredJob(content, version, registry, aliases=plan.aliases)

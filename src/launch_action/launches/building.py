@@ -1,0 +1,114 @@
+"""Puts the builder of a plan together: what it needs of the world, imported where it is used."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, assert_never
+
+from launch_action.builders.layers.base import Base, resolve_base
+from launch_action.builders.layers.builder import LayersBuilder
+from launch_action.builders.layers.interpreters import Machine
+from launch_action.core.base import BaseFacts, BaseReference
+from launch_action.core.image import Platform
+from launch_action.core.inputs import Inputs
+from launch_action.core.launch import Prepare
+from launch_action.core.layers_plan import LayersPlan
+from launch_action.core.ports import Content
+from launch_action.core.reference import Repository
+from launch_action.launches.looking import Looked
+from launch_action.launches.wiring import Workplace
+
+if TYPE_CHECKING:
+    from launch_action.builders.buildkit.builder import BuildkitBuilder
+    from launch_action.builders.layers.lock import LockedWheel
+    from launch_action.builders.layers.packages import Packages
+
+
+def prepare(place: Workplace, looked: Looked) -> Prepare:
+    """What resolves the bases of the plan and then builds it."""
+    build = looked.plan.build
+    match build.builder:
+        case "layers":
+            return partial(_layers(place, looked).prepare, build)
+        case "buildkit":
+            place.reporter.info(f"builder buildkit: {build.reason}")
+            return partial(_buildkit(place, looked).prepare, build)
+        case _:
+            assert_never(build)
+
+
+def _layers(place: Workplace, looked: Looked) -> LayersBuilder:
+    return LayersBuilder(
+        looked.context,
+        partial(_base, place),
+        partial(_packages, place, looked),
+        place.cache,
+        place.reporter,
+        Machine(place.cache, place.environment, looked.top).interpreters,
+    )
+
+
+def _buildkit(place: Workplace, looked: Looked) -> BuildkitBuilder:
+    from launch_action.builders.buildkit.builder import BuildkitBuilder
+    from launch_action.builders.buildkit.tools import Tools
+
+    inputs, store, source = place.inputs, looked.plan.store, looked.plan.source
+
+    def facts(reference: BaseReference, platform: Platform, python: str) -> BaseFacts:
+        return _base(place, reference, platform, python).facts
+
+    def wheels(plan: LayersPlan, base: BaseFacts) -> Sequence[tuple[LockedWheel, Path]]:
+        return _packages(place, looked).wheels(plan, base)
+
+    tools = Tools(
+        context=looked.context,
+        environment=place.environment,
+        folder=place.directory,
+        open_content=partial(place.registries.open, mirrored=True),
+        open_layout=_open_layout,
+        cache=place.cache,
+        reporter=place.reporter,
+        facts=facts,
+        wheels=wheels,
+        repository=store.name if store.kind == "registry" else "",
+        private=bool(inputs.registry_ca),
+        plain=_is_insecure(store.repository, inputs),
+        logins=place.logins,
+        place=posixpath.join(source.build_context, source.dockerfile) if source.dockerfile else "",
+        trusted=not place.untrusted,
+    )
+    return BuildkitBuilder(tools)
+
+
+def _is_insecure(repository: Repository | None, inputs: Inputs) -> bool:
+    host = repository.registry if repository else ""
+    return {host, host.partition(":")[0]} & set(inputs.insecure_registry) != set()
+
+
+def _base(place: Workplace, reference: BaseReference, platform: Platform, python: str) -> Base:
+    return resolve_base(
+        reference,
+        platform,
+        python,
+        open_content=partial(place.registries.open, mirrored=True),
+        open_layout=_open_layout,
+        cache=place.cache,
+        reporter=place.reporter,
+    )
+
+
+def _packages(place: Workplace, looked: Looked) -> Packages:
+    from launch_action.builders.layers.packages import Packages
+
+    return Packages(
+        looked.context, place.cache, place.reporter, place.environment, trusted=not place.untrusted
+    )
+
+
+def _open_layout(directory: str) -> Content:
+    from launch_action.oci.layout import LayoutContent
+
+    return LayoutContent.base(Path(directory))

@@ -1,0 +1,39 @@
+"""Records what a run came to beside its version, as a listener: previews are compared with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from launch_action.core.dataclass import dataclass, replace
+from launch_action.core.errors import LaunchError
+from launch_action.core.legs import Leg, Values
+from launch_action.launches.wiring import Workplace
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecords:
+    """A Listener (core.legs); only for events that are trusted."""
+
+    place: Workplace
+
+    def begin(self, legs: Sequence[Leg]) -> None:
+        """Nothing has run yet."""
+
+    def start(self, leg: Leg) -> None:
+        """Nothing has run yet."""
+
+    def known(self, leg: Leg, values: Values) -> None:
+        """Only what has ended is recorded."""
+
+    def end(self, leg: Leg, values: Values, error: LaunchError | None) -> None:
+        if error or not (values["pushed"] and values["metrics"]):
+            return
+        from launch_action.core.reference import Digest
+        from launch_action.core.run_record import record_run
+        from launch_action.step.comparing import content_of
+
+        content = content_of(replace(self.place, inputs=leg.inputs), values)
+        record_run(content, Digest(values["job_digest"]), values)
+
+    def close(self) -> None:
+        """Every run that has ended is recorded."""
