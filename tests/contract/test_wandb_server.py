@@ -186,6 +186,16 @@ def test_what_is_no_answer_is_one_line(
     assert "\n" not in caught.value.message
 
 
+def test_what_w_b_refuses_in_its_own_words_is_not_put_down_to_its_address(
+    wandb: WandbServer,
+) -> None:
+    wandb.fail("X", 409)
+
+    with pytest.raises(ServiceError, match="409") as caught:
+        Server(wandb.url, KEY, {}).ask("query X { x }", {})
+    assert "what it says may tell why" in caught.value.hint
+
+
 def test_a_server_that_is_busy_is_asked_again(wandb: WandbServer) -> None:
     put_artifact(wandb, "acme/demo/train", JOB)
     wandb.fail("ArtifactMembershipByName", 429, headers={"Retry-After": "7"}, times=2)

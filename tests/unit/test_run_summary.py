@@ -86,6 +86,16 @@ def test_the_document_of_older_sdks_is_read(tmp_path: Path) -> None:
     assert offline_summary(tmp_path, "abc") == {"loss": 0.1}
 
 
+def test_a_document_with_the_sdk_s_own_facts_alone_is_not_all(tmp_path: Path) -> None:
+    """As `wandb` 0.16 leaves it offline: the metrics are in the log beside it."""
+    place(tmp_path, log(update(0.5, "metric"), update(0, "_step")))
+    files = tmp_path / "offline-run-20260101_000000-abc/files"
+    files.mkdir()
+    (files / "wandb-summary.json").write_text('{"_wandb": {"runtime": 0}}')
+
+    assert offline_summary(tmp_path, "abc") == {"metric": 0.5}
+
+
 def test_another_run_s_summary_is_not_taken(tmp_path: Path) -> None:
     place(tmp_path, log(update(1, "a")))
 

@@ -1,7 +1,7 @@
 """The summary of a run that the W&B SDK recorded offline.
 
-Up to some versions the SDK leaves `files/wandb-summary.json`; 0.31 leaves only the transaction log
-`run-<id>.wandb` (Record.summary = 3; SummaryRecord.update = 1, remove = 2).
+Up to some versions the SDK leaves `files/wandb-summary.json`, whole or not; 0.31 leaves only the
+transaction log `run-<id>.wandb` (Record.summary = 3; SummaryRecord.update = 1, remove = 2).
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from launch_action.core.transaction_log import apply_item, records
 def offline_summary(directory: Path, run_id: str) -> dict[str, Any]:
     """The last summary of run `run_id` below the SDK's `wandb` directory; empty when there is none.
 
-    Keys that begin with `_` are the SDK's own and left out. A log that ends in the middle, as that
-    of a killed job does, gives what was summarised until then.
+    Keys that begin with `_` are the SDK's own and left out: 0.16 leaves a document with nothing
+    else, beside a log that has the rest. A log that ends in the middle, as that of a killed job
+    does, gives what was summarised until then.
     """
     for place in sorted(directory.glob(f"*run-*-{run_id}"), reverse=True):
         for read in (_of_document, _of_log):
-            if found := read(place, run_id):
-                return {key: value for key, value in found.items() if not key.startswith("_")}
+            found = read(place, run_id)
+            if metrics := {key: value for key, value in found.items() if not key.startswith("_")}:
+                return metrics
     return {}
 
 

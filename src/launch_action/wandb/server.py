@@ -203,9 +203,11 @@ class Server:
         except (ValueError, AttributeError, RecursionError):
             data, errors = None, None
         if errors or not isinstance(data, dict) or status != 200:
+            says = "what it says may tell why, and whether another try helps"
+            asks = "is WANDB_BASE_URL the address of a W&B server, and is it of this time?"
             raise ServiceError(
                 f"W&B at {self._host} does not answer the question: {status}{_complaint(body)}",
-                hint="is WANDB_BASE_URL the address of a W&B server, and is it of this time?",
+                hint=says if errors and "Cannot query" not in str(errors) else asks,
             )
         return data
 
