@@ -91,10 +91,11 @@ SUMMARY = "<b>preview summary</b>"
 
 @dataclass(frozen=True, slots=True)
 class Studio:
-    """Where pictures are taken: GitHub's style, the directory that they go to."""
+    """Where pictures are taken: GitHub's style, the directory that they go to, whose registry."""
 
     style: str
     out: Path
+    registry: str
 
     def take(
         self, name: str, markdown: str, head: str, *, fold: int = -1, alone: bool = False
@@ -103,6 +104,8 @@ class Studio:
         import cmarkgfm
         from cmarkgfm.cmark import Options
 
+        # The registry of the tests is none that a reader has.
+        markdown = markdown.replace(self.registry, "ghcr.io")
         body = cmarkgfm.github_flavored_markdown_to_html(markdown, Options.CMARK_OPT_UNSAFE)
         first, *parts = body.split("<details>")
         folds = [
@@ -152,7 +155,6 @@ def preview(flow: Workflow, github: GitHubServer) -> StepResult:
 
 
 def main(style: str, out: str) -> None:
-    studio = Studio(Path(style).read_text("utf-8"), Path(out))
     with (
         tempfile.TemporaryDirectory() as folder,
         serve_github() as github,
@@ -170,6 +172,8 @@ def main(style: str, out: str) -> None:
             step = preview(flow, github)
         (comment,) = github.repository(NAME).bodies(NUMBER)
         said: list[Any] = [one.body["body"] for one in github.seen if one.method != "GET"]
+        near = registry.address
+    studio = Studio(Path(style).read_text("utf-8"), Path(out), near)
     working = [body for body in said if _is_at_work(body)]
     if working:
         studio.take("preview-building", working[-1], COMMENT)
