@@ -25,6 +25,7 @@ parent = pathlib.Path("/proc", str(os.getppid()), "environ")
 print("parent", parent.read_text() if parent.exists() else "")
 out = pathlib.Path(os.environ["LAUNCH_OUTPUT_DIR"])
 (out / "metrics.json").write_text(json.dumps({"accuracy": 0.75}))
+print("temporary", os.environ["TMPDIR"])
 print("tomli", tomli.loads("a = 1"))
 """
 
@@ -116,6 +117,14 @@ def test_a_commit_becomes_a_job_in_the_registry_and_is_run(
     index = registry.manifest(repository, outputs["job-digest"])
     assert outputs["digest"] in [one["digest"] for one in index["manifests"]]
     assert result.artifacts == (outputs["image"],)
+
+
+def test_what_a_killed_step_leaves_is_where_the_runner_removes_it(
+    runner: Runner, inputs: dict[str, str]
+) -> None:
+    result = succeeded(runner.run(inputs))
+
+    assert f"temporary {runner.environment()['RUNNER_TEMP']}/" in result.raw
 
 
 def test_the_summary_shows_the_job_and_its_metrics(runner: Runner, inputs: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -31,6 +32,7 @@ def run_action() -> int:
     What is expected to fail is annotated, with its evidence, and is not raised.
     """
     prepare_output()
+    _prefer_runner_temp()
     commands = WorkflowCommands()
     try:
         return _step(commands, take_environment())
@@ -39,6 +41,13 @@ def run_action() -> int:
     except LaunchError as error:
         annotate(commands, error)
         return error.exit_code
+
+
+def _prefer_runner_temp() -> None:
+    """Keep temporary files where the runner removes them, should we be killed."""
+    folder = os.environ.get("RUNNER_TEMP", "")
+    if folder and not os.environ.get("TMPDIR") and os.access(folder, os.W_OK):
+        os.environ["TMPDIR"] = folder
 
 
 def _step(commands: WorkflowCommands, environment: Mapping[str, str]) -> int:
