@@ -170,6 +170,7 @@ def test_the_metrics_gate_holds_for_a_queued_run(bench: Bench) -> None:
         (("-q", "gpu", "-c", '{"entity": "nobody"}'), 2, "'nobody' has no queue 'gpu'", "make one"),
         (("-q", "gpu", "-v", "gpu=2"), 2, "no template variable 'gpu'", "did you mean 'gpus'"),
         (("-q", "gpu", "-v", "gpus=9"), 2, "'gpus' cannot be 9", "at most 8"),
+        (("-q", "gpu", "-p", "a/b"), 2, "not a W&B project: 'a/b'", "1 to 128 characters"),
         (("-q", "gpu", "-r", "sagemaker"), 2, "runs jobs on kubernetes, not on", "--resource"),
         (("-q", "gpu", "-P", "high"), 2, "queue 'gpu' has no priorities", "--priority"),
         (("-q", "gpu", "--env", "A=b"), 2, "no environment of ours: --env A", "--resource-args"),

@@ -462,7 +462,7 @@ def test_without_the_sdk(here: Registrar, server: WandbServer, work: Work, tmp_p
     (home / ".config" / "wandb").mkdir(parents=True)
     (home / ".config" / "wandb" / "settings").write_text("[default]\nproject = p\n")
     warned = succeeded(lacking.run(*CREATE))
-    assert "launch-action[wandb] is not installed" in warned.err
+    assert "the SDK of launch-action[wandb] is not installed" in warned.err
     assert server.operations == []
 
 
@@ -477,6 +477,21 @@ def test_a_directory_of_the_sdk_s_runs_is_no_sdk(
     assert "SDK is not installed" in failed(lacking.create(), 2).error  # as of `python -m`
     # Where the SDK is, it is the one that is used.
     assert succeeded(here.create(PYTHONPATH=".")).document["metadata"]["wandb"]
+
+
+def test_an_older_sdk_is_told_before_anything_is_done(
+    here: Registrar, server: WandbServer, work: Work, tmp_path: Path
+) -> None:
+    """As a project's own environment has it, into which the program was installed."""
+    program = _without_sdk(tmp_path)
+    (tmp_path / "packages" / "wandb").mkdir()
+    (tmp_path / "packages" / "wandb" / "__init__.py").write_text("raise SystemExit('imported')\n")
+    (tmp_path / "packages" / "wandb-0.19.11.dist-info").mkdir()
+    older = Registrar(replace(here.machine, program=program), server, work.path)
+    refused = failed(older.create(), 2)
+    assert "its SDK is of version 0.19.11, and 0.31 is needed" in refused.error
+    assert "pip install launch-action[wandb]" in refused.hint
+    assert not here.machine.store.exists()
 
 
 def test_packages_that_a_user_has_installed_for_himself(

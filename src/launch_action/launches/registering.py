@@ -96,25 +96,26 @@ def _is_offline(place: Workplace) -> bool:
 
 
 def _has_sdk(place: Workplace) -> bool:
-    """Whether the SDK is there. Raises InputError where it is not and somebody counts on it.
+    """Whether the SDK can be used. Raises InputError where not and somebody counts on it.
 
     Nobody does where the machine is logged in or a settings file has a project, and no more.
     """
-    from launch_action.wandb.recording import EXTRA, has_sdk
+    from launch_action.wandb.recording import EXTRA, sdk_fault
 
-    if has_sdk():
+    fault = sdk_fault()
+    if not fault:
         return True
     inputs, variables = place.inputs, place.environment
     key = inputs.wandb_api_key or variables.get("WANDB_API_KEY")
     project = inputs.project or variables.get("WANDB_PROJECT")
     if _is_asked(place) or (key and project):
         raise InputError(
-            "the job is to be registered in W&B, and its SDK is not installed",
+            f"the job is to be registered in W&B, and its SDK {fault}",
             hint=f"pip install {EXTRA}, or say --wandb-register off",
         )
     place.reporter.warning(
-        f"the job is not registered in W&B, where this machine is logged in: {EXTRA} is not "
-        "installed (--wandb-register off says that it shall not be)"
+        f"the job is not registered in W&B, where this machine is logged in: the SDK of {EXTRA} "
+        f"{fault} (--wandb-register off says that it shall not be)"
     )
     return False
 

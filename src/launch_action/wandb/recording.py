@@ -21,6 +21,8 @@ from launch_action.core.wandb_reference import ArtifactReference
 from launch_action.wandb.account import Account
 
 EXTRA = "launch-action[wandb]"
+# What `sdk` uses is in none before. Of a later one nobody knows yet: it is tried.
+_OLDEST = (0, 31)
 # What somebody may have said of how long to wait, and of what stands between here and the server.
 _PASSED = (
     "WANDB_HTTP_TIMEOUT", "WANDB_INIT_TIMEOUT", "WANDB_X_EXTRA_HTTP_HEADERS",
@@ -65,15 +67,22 @@ class RecordedArtifact:
     url: str
 
 
-def has_sdk() -> bool:
-    """Whether the SDK is installed, which is found out without importing it.
+def sdk_fault() -> str:
+    """Why the SDK cannot be used, empty where it can: found out without importing it.
 
     A directory `wandb` of the workspace, such as the SDK's own of any run, is none.
     """
     from importlib.machinery import PathFinder
 
     found = PathFinder.find_spec("wandb", _places())
-    return found is not None and found.origin is not None
+    if found is None or found.origin is None:
+        return "is not installed"
+    for facts in Path(found.origin).parents[1].glob("wandb-*.dist-info"):
+        version = facts.name.removeprefix("wandb-").removesuffix(".dist-info")
+        numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+        if numbers < _OLDEST:
+            return f"is of version {version}, and {'.'.join(map(str, _OLDEST))} is needed"
+    return ""
 
 
 def _places() -> list[str]:
