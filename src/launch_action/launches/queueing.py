@@ -24,6 +24,7 @@ from launch_action.core.queued_run import LaunchQueues
 from launch_action.core.run import RunResult
 from launch_action.core.store import JobStore
 from launch_action.core.template_variables import template_values, without_value
+from launch_action.core.wandb_reference import check_owner
 from launch_action.jobs.job_schema import checked_config
 from launch_action.launches.queue_item import find_sent, push
 from launch_action.launches.queue_wait import Followed, follow, given_up
@@ -110,11 +111,13 @@ def queue_asked(place: Workplace) -> QueueAsked:
     config = read_config(inputs.config)
     check_document(config.document, where_given(inputs.config, "--config"))
     _check_key(place)
-    entity = _option(place, "entity") or config.entity or account.default_entity()
+    project = _option(place, "project") or config.project or account.project
+    if project:
+        check_owner("project", project)
     return QueueAsked(
         queue=inputs.queue,
-        entity=entity,
-        project=_option(place, "project") or config.project or account.project,
+        entity=_option(place, "entity") or config.entity or account.default_entity(),
+        project=project,
         document=config.document,
         run_config=merged(config.run_config, parse_settings(inputs.set)),
         args=(*config.args, *inputs.args),
