@@ -91,7 +91,7 @@ def stale_rows(stamps: Mapping[Tag, int], left: Collection[Tag], policy: Policy)
     for tag, at in stamps.items():
         number = row_of(tag)
         alias = f"pr-{number}"
-        old = policy.older_than is not None and at < policy.now - policy.older_than
+        old = policy.older_than is not None and at <= policy.now - policy.older_than
         if alias in policy.gone or (old and alias not in left and number not in policy.open_pulls):
             found.append(tag)
     return tuple(found)
@@ -133,4 +133,4 @@ def _is_old(version: JobVersion, numbers: Collection[int], policy: Policy) -> bo
     except ValueError:
         return False
     moments = [at for number, at in policy.stamps if number in numbers]
-    return max(created, *moments, 0) < policy.now - policy.older_than
+    return max(created, *moments, 0) <= policy.now - policy.older_than
