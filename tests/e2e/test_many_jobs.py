@@ -109,7 +109,7 @@ def test_the_jobs_of_keys_alone_are_built_and_one_alone_is_told_as_ever(
 def test_a_failing_job_stops_no_other_and_its_code_is_the_first_in_the_order(
     machine: Machine, repository: Work, base: tuple[str, ...]
 ) -> None:
-    repository.commit(listing("a", "gone", "b", "worse", worse="python: '2.7'"))
+    repository.commit(listing("a", "gone", "b", "worse", worse="requirements: none.txt"))
 
     ended = failed(machine.run("build", *base, "--json", cwd=repository.path), 3)
 
