@@ -7,7 +7,7 @@ from pathlib import Path
 
 from launch_action.commands.arguments import parser
 from launch_action.core.inputs import INPUTS
-from launch_action.core.inputs_page import page
+from launch_action.core.inputs_page import action_table, page
 from launch_action.core.outputs import OUTPUTS
 
 ROOT = Path(__file__).parents[2]
@@ -15,6 +15,10 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_page_of_inputs_is_current() -> None:
     assert (ROOT / "docs" / "inputs.md").read_text("utf-8") == page()
+
+
+def test_the_readme_has_the_inputs_of_the_action() -> None:
+    assert action_table() in (ROOT / "README.md").read_text("utf-8")
 
 
 def test_every_option_in_the_readme_exists() -> None:

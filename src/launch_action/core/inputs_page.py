@@ -32,6 +32,20 @@ def page() -> str:
     return _HEAD + "".join(map(_row, INPUTS)) + _OUTPUTS + "".join(outputs)
 
 
+def action_table() -> str:
+    """The inputs of action.yml, as README.md has them."""
+    rows = (row for row in INPUTS if "action" in row.commands and row.name not in NOT_IN_ACTION)
+    lines = (
+        f"| `{row.name}` | {f'`{row.default}`' if row.default else ''} | {_cell(row.help)} |\n"
+        for row in rows
+    )
+    return "| input | default | |\n| --- | --- | --- |\n" + "".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
 def _row(known: Input) -> str:
     cells = (
         f"`{known.name}`",
@@ -39,7 +53,7 @@ def _row(known: Input) -> str:
         f"`{known.default}`" if known.default else "",
         "" if "action" not in known.commands or known.name in NOT_IN_ACTION else "yes",
         ", ".join(command for command in known.commands if command != "action"),
-        known.help.replace("|", "\\|"),
+        _cell(known.help),
     )
     return f"| {' | '.join(cells)} |\n"
 
