@@ -207,6 +207,16 @@ def test_a_server_that_is_busy_is_asked_again(wandb: WandbServer) -> None:
     assert waited == [7.0, 7.0]
 
 
+def test_who_is_not_patient_asks_once(wandb_host: Host) -> None:
+    url = wandb_host.says("/graphql", status=503)
+    server = Server(url.removesuffix("/graphql"), KEY, {}, patient=False)
+
+    with pytest.raises(ServiceError):
+        server.ask("query Viewer { viewer { id } }", {})
+
+    assert len(wandb_host.asked) == 1
+
+
 def test_nobody_waits_for_as_long_as_a_server_says(wandb_host: Host) -> None:
     wandb_host.says("/graphql", status=503, headers={"Retry-After": "86400"})
     waited: list[float] = []

@@ -62,9 +62,8 @@ class Server:
         self._origin = _origin(base_url)
         self._key = key
         self._environment = environment
-        self._attempts, self._timeout = (_ATTEMPTS, _TIMEOUT) if patient else (1, _SHORT)
+        self._attempts, self._timeout = (attempts, _TIMEOUT) if patient else (1, _SHORT)
         self._sleep = sleep
-        self._attempts = attempts
         self._session: Session | None = None
 
     def ask(self, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
