@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from support import services
+from support.engine import engine_socket
 from support.repositories import git
 from support.runner_commands import key_values
 from support.services import LocalRegistry
@@ -111,7 +112,7 @@ class Step:
         variables = [word for name in given for word in ("--env", name)]
         folders = ("workspace", "home", "file_commands", "runner_temp")
         mounts = [w for name in folders for w in ("-v", f"{self.root / name}:/github/{name}")]
-        socket = ("-v", "/var/run/docker.sock:/var/run/docker.sock")
+        socket = ("-v", f"{engine_socket()}:/var/run/docker.sock")
         return subprocess.run(
             ["docker", "run", "--rm", "--network=host", "--workdir=/github/workspace", *variables,
              *mounts, *socket, self.image, *arguments],

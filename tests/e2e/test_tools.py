@@ -189,8 +189,7 @@ def test_the_engine_pulls_and_runs_it(stored: Stored, engine: str) -> None:
 def test_the_program_runs_it_in_the_engine(
     stored: Stored, engine: str, tmp_path: Path, shared_cache: Path
 ) -> None:
-    also = {"DOCKER_HOST": os.environ["DOCKER_HOST"]} if "DOCKER_HOST" in os.environ else {}
-    machine = Machine(tmp_path / "machine", shared_cache, also)
+    machine = Machine(tmp_path / "machine", shared_cache)
     command = ("run", "--json", "-r", "local-container", f"{stored.image}:latest")
     ended = machine.run(*command, cwd=tmp_path)
 

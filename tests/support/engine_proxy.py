@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+
+from support.engine import engine_socket
 
 _PIECE = 64 * 1024
 
@@ -60,9 +61,8 @@ class EngineProxy:
 @contextmanager
 def engine_proxy() -> Iterator[EngineProxy]:
     """A proxy that serves until the block is left."""
-    host = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        proxy = EngineProxy(listener, host.removeprefix("unix://"))
+        proxy = EngineProxy(listener, engine_socket())
         threading.Thread(target=proxy.serve, daemon=True).start()
         try:
             yield proxy

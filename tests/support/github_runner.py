@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from support.engine import engine_settings
 from support.runner_commands import Log, key_values, read_log
 
 TOKEN = "ghs_0123456789abcdefghijklmnopqrstuvwxyz"
@@ -198,6 +199,7 @@ class Runner:
             "RUNNER_TOOL_CACHE": str(self._folder("tools")),
             "RUNNER_WORKSPACE": str(self._folder("work/repository")),
             **network_settings(),
+            **engine_settings(),
             **self.github,
             **self.also,
         }

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from support.engine import engine_settings
 from support.github_runner import network_settings
 
 PROGRAM = Path(sys.executable).with_name("launch-action")
@@ -88,7 +89,7 @@ class Machine:
             "LAUNCH_ACTION_STORE": str(self.store),
             **_LANGUAGE,
             **network_settings(),
-            **{name: os.environ[name] for name in ("DOCKER_HOST",) if name in os.environ},
+            **engine_settings(),
             **self.also,
         }
 

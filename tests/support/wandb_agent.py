@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from support.engine import engine_settings
 from support.program import kill_group
 from support.wandb_api.server import TEAM, WandbServer
 
@@ -25,6 +26,7 @@ def wandb_environment(server: WandbServer, home: Path) -> dict[str, str]:
         "WANDB_DIR": str(home),
         "WANDB_ERROR_REPORTING": "false",
         "PYTHONUNBUFFERED": "1",
+        **engine_settings(),
         # By this name alone a container of an agent's gets the network of the machine.
         **server.environment,
         "WANDB_BASE_URL": server.url.replace("127.0.0.1", "localhost"),
