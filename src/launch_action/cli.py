@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from launch_action.commands.arguments import parser
 from launch_action.commands.cleanup_cli import cleanup_command
 from launch_action.commands.streams import flush, prepare_streams, unwritable, writer
-from launch_action.commands.unforeseen import unforeseen
 from launch_action.core.errors import InputError, Interrupted, LaunchError, Terminated
 from launch_action.core.input_values import read_inputs
 from launch_action.core.inputs import INPUTS, Inputs
 from launch_action.core.outputs import Outcome
+from launch_action.core.unexpected import unexpected
 from launch_action.jobs.job_cli import job_command
 from launch_action.process import end_all
 from launch_action.report import Report, open_sink, printable
 
 if TYPE_CHECKING:
-    from launch_action.launches.wiring import Workplace
+    from launch_action.planning.workplace import Workplace
 
 # As `cat` ends in `cat | head`.
 _NOBODY_READS = 128 + signal.SIGPIPE
@@ -56,7 +56,7 @@ def main() -> NoReturn:
         code = _NOBODY_READS
     except Exception as error:  # the one place: what no part of the program has foreseen
         # C code that is interrupted may make another exception of it (imports of C modules do).
-        ended = _interruption(told[0]) if told else unforeseen(error)
+        ended = _interruption(told[0]) if told else unexpected(error)
         code = _failed(ended, outcome, as_json=as_json)
     # Nothing is left to clean up: a signal from here on ends the process as it does by default.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -119,7 +119,7 @@ def _told(
     command: Callable[[argparse.Namespace, Workplace], Iterator[str]],
 ) -> int:
     """Do a command that tells its result as lines."""
-    from launch_action.launches.wiring import Workplace, is_untrusted, now, take_environment
+    from launch_action.planning.workplace import Workplace, is_untrusted, now, take_environment
 
     environment = take_environment()
     inputs = _read(chosen, environment)
@@ -166,7 +166,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
 def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
     from launch_action.jobs.stored_jobs import is_at_wandb
     from launch_action.launches.launching import build_recorded, launch, run_existing, show_plan
-    from launch_action.launches.wiring import (
+    from launch_action.planning.workplace import (
         Workplace,
         is_untrusted,
         names_no_job,
@@ -292,7 +292,7 @@ def _failed(error: LaunchError, outcome: Outcome, *, as_json: bool) -> int:
 
 def _harmless(line: str) -> str:
     """The line, which GitHub's log must not take for a command: a tool may have said anything."""
-    from launch_action.launches.wiring import in_actions
+    from launch_action.planning.workplace import in_actions
 
     if not in_actions(os.environ):
         return line

@@ -20,7 +20,7 @@ from support.bases import Remembered
 from launch_action.cache import DEFAULT_LIMIT, Cache, cache_limit
 from launch_action.core.errors import BuildError, InputError
 from launch_action.core.inputs import Inputs
-from launch_action.launches.wiring import Workplace
+from launch_action.planning.workplace import Workplace
 
 KIB = 1024
 

@@ -24,8 +24,8 @@ from launch_action.core.reference import Repository, Tag
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobVersion
 from launch_action.launches.releasing import name_release
-from launch_action.launches.wiring import Workplace
 from launch_action.oci.registries import Registries
+from launch_action.planning.workplace import Workplace
 from launch_action.report import PlainSink, Report
 
 pytestmark = [pytest.mark.network, pytest.mark.registry]

@@ -19,9 +19,9 @@ from launch_action.core.legs import Leg, Listeners
 from launch_action.core.mode import Decision
 from launch_action.core.outputs import Outcome
 from launch_action.github.environment import load_context
-from launch_action.launches.wiring import Workplace
+from launch_action.planning.workplace import Workplace
 from launch_action.report import PlainSink, Report
-from launch_action.step.reporting import leg_rows, told_elsewhere
+from launch_action.step.listeners import leg_rows, told_elsewhere
 
 STEPS: tuple[dict[str, Any], ...] = (
     {"job_name": "job", "metadata": {"commit": "c" * 40}},

@@ -19,7 +19,7 @@ HEAVY = {
 @pytest.mark.parametrize(
     "module",
     [
-        "step.action", "cli", "launches.launching", "launches.registering", "oci.registries",
+        "step.action", "cli", "launches.launching", "jobs.registering", "oci.registries",
         "oci.docker_config",
         "github.comments", "github.check_runs", "github.deployment_report", "github.pulls",
         "github.releases",

@@ -22,7 +22,7 @@ from launch_action.jobs.stored_jobs import (
     open_store,
     registry_reference,
 )
-from launch_action.launches.wiring import Workplace
+from launch_action.planning.workplace import Workplace
 
 Document = dict[str, Any]
 AGE = "7d"

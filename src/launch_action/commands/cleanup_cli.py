@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from launch_action.launches.wiring import Workplace
+    from launch_action.planning.workplace import Workplace
 
 _HELP = "remove what previews left: their aliases, and the versions that only they reach"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from launch_action.core.dataclass import replace
 from launch_action.core.inputs import BY_NAME, Input
-from launch_action.launches.wiring import Workplace, is_untrusted
+from launch_action.planning.workplace import Workplace, is_untrusted
 
 if TYPE_CHECKING:
     from launch_action.launches.many_jobs import Given

@@ -17,10 +17,10 @@ from launch_action.core.launch_file import LaunchFile, ListedJob
 from launch_action.core.plan import LaunchPlan
 from launch_action.git.checkout import inspect
 from launch_action.git.history import content_of, first_parent, has_commit, merge_base
-from launch_action.launches.looking import look
 from launch_action.launches.many_jobs import Given, Listed, job_inputs, open_listed, read_listed
-from launch_action.launches.sources import fetched_checkout
-from launch_action.launches.wiring import Workplace, in_actions
+from launch_action.planning.launch_plan import look
+from launch_action.planning.sources import fetched_checkout
+from launch_action.planning.workplace import Workplace, in_actions
 from launch_action.report import Report
 
 

@@ -14,7 +14,7 @@ from launch_action import __version__, process
 from launch_action.cache import cache_root
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import LaunchError
-from launch_action.launches.wiring import in_actions
+from launch_action.planning.workplace import in_actions
 from launch_action.report import printable
 
 

@@ -13,8 +13,8 @@ from launch_action.core.layers_plan import timestamp
 from launch_action.core.ports import Content, read_blob
 from launch_action.core.record_plan import FoundImage, RecordPlan, plan_image
 from launch_action.core.reference import Reference
-from launch_action.launches.looking import place_situation
-from launch_action.launches.wiring import Workplace
+from launch_action.planning.launch_plan import place_situation
+from launch_action.planning.workplace import Workplace
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
 _NOT_FOR_IMAGES = ("uri", "git_hash", "build_context", "dockerfile", "base_image", "require_clean")

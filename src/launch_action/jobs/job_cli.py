@@ -11,7 +11,7 @@ from launch_action.core.errors import InputError
 
 if TYPE_CHECKING:
     from launch_action.core.outputs import Outcome
-    from launch_action.launches.wiring import Workplace
+    from launch_action.planning.workplace import Workplace
 
 # Options of a build that say nothing of what a job is, or are given in another way here.
 NOT_TO_CREATE = frozenset({

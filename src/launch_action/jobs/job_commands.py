@@ -28,7 +28,7 @@ from launch_action.jobs.stored_jobs import (
     open_store,
     registry_reference,
 )
-from launch_action.launches.wiring import StoredJob, Workplace
+from launch_action.planning.workplace import StoredJob, Workplace
 
 Document = dict[str, Any]
 

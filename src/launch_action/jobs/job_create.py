@@ -12,10 +12,10 @@ from launch_action.core.errors import InputError
 from launch_action.core.git_address import is_git_address
 from launch_action.core.launch import Announce
 from launch_action.core.record_plan import RecordPlan, record, record_only, steps, with_schema
-from launch_action.launches.looking import Looked, look
-from launch_action.launches.registering import registered, to_register
-from launch_action.launches.sources import check_commit
-from launch_action.launches.wiring import StoredJob, Workplace
+from launch_action.jobs.registering import registered, to_register
+from launch_action.planning.launch_plan import Looked, look
+from launch_action.planning.sources import check_commit
+from launch_action.planning.workplace import StoredJob, Workplace
 
 if TYPE_CHECKING:
     from launch_action.core.image import Descriptor
@@ -73,7 +73,7 @@ def _planned(
         check_commit(replace(place, inputs=inputs), looked.checkout)
     if looked.code is None:
         return record_only(looked.plan), None
-    from launch_action.launches.code_archive import store_archive
+    from launch_action.jobs.code_archive import store_archive
 
     archive = partial(store_archive, looked.code, place=place)
     return record_only(looked.plan, _declared(looked)), archive
@@ -98,7 +98,7 @@ def _described(plan: RecordPlan, place: Workplace) -> RecordPlan:
         place.reporter.warning(warning)
     if not place.inputs.schema:
         return plan
-    from launch_action.jobs.job_schema import read_schema
+    from launch_action.planning.job_schema import read_schema
 
     schema = read_schema(place)
     return with_schema(plan, schema.render()) if schema else plan

@@ -27,7 +27,7 @@ from launch_action.core.job import (
 from launch_action.core.plan import Kept, LaunchPlan, StorePlan
 from launch_action.core.reference import Tag
 from launch_action.core.store import JobStore
-from launch_action.launches.wiring import StoredJob, Workplace
+from launch_action.planning.workplace import StoredJob, Workplace
 from launch_action.runners.stream import ChunkStream
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")

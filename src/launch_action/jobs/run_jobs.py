@@ -15,9 +15,9 @@ from launch_action.core.errors import InputError
 from launch_action.core.job import GitSource
 from launch_action.core.record_plan import RecordPlan
 from launch_action.core.run_job import of_run, plan_run_source, source_kind
-from launch_action.launches.looking import place_situation
-from launch_action.launches.sources import check_commit
-from launch_action.launches.wiring import Workplace
+from launch_action.planning.launch_plan import place_situation
+from launch_action.planning.sources import check_commit
+from launch_action.planning.workplace import Workplace
 from launch_action.wandb_runs.directory import RunDirectory, read_run
 from launch_action.wandb_runs.find import find_log
 
@@ -86,7 +86,7 @@ def _check_commit(plan: RecordPlan, place: Workplace) -> None:
 def _archive(found: RunDirectory, place: Workplace, stack: ExitStack) -> Callable[..., Descriptor]:
     """What stores the logged code as one archive; it is refused what a directory is refused."""
     from launch_action.code.directory import open_directory
-    from launch_action.launches.code_archive import store_archive
+    from launch_action.jobs.code_archive import store_archive
     from launch_action.wandb_runs.logged_code import write_code
 
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="launch-action-source-")))

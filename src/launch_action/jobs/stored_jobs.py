@@ -10,7 +10,7 @@ from launch_action.core.ports import Content
 from launch_action.core.reference import Reference, Tag, names_registry
 from launch_action.core.spelling import nearest
 from launch_action.core.store import JobStore
-from launch_action.launches.wiring import StoredJob, Workplace
+from launch_action.planning.workplace import StoredJob, Workplace
 
 
 def find_job(reference: str, place: Workplace, *, writable: bool = False) -> StoredJob:

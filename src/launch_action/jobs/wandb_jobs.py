@@ -22,7 +22,7 @@ from launch_action.core.record_plan import RecordPlan, record
 from launch_action.core.reference import Reference, Tag
 from launch_action.core.version import alias_tag
 from launch_action.core.wandb_reference import ArtifactReference, parse_job_reference
-from launch_action.launches.wiring import StoredJob, Workplace
+from launch_action.planning.workplace import StoredJob, Workplace
 
 if TYPE_CHECKING:
     from launch_action.core.image import Descriptor
@@ -211,7 +211,7 @@ def _code(
 ) -> tuple[RecordPlan, Archive]:
     """The plan with the code's own name, and what puts its files into a store."""
     from launch_action.code.directory import plain_directory
-    from launch_action.launches.code_archive import store_archive
+    from launch_action.jobs.code_archive import store_archive
     from launch_action.wandb.jobs import fetch_code, find_code
 
     source = plan.source

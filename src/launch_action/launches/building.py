@@ -18,8 +18,8 @@ from launch_action.core.launch import Prepare
 from launch_action.core.layers_plan import LayersPlan
 from launch_action.core.ports import Content
 from launch_action.core.reference import Repository
-from launch_action.launches.looking import Looked
-from launch_action.launches.wiring import Workplace
+from launch_action.planning.launch_plan import Looked
+from launch_action.planning.workplace import Workplace
 
 if TYPE_CHECKING:
     from launch_action.builders.buildkit.builder import BuildkitBuilder

@@ -14,13 +14,13 @@ from launch_action.core.launch import Announce, World, execute, image_digest
 from launch_action.core.outputs import Outcome
 from launch_action.core.plan import describe
 from launch_action.core.ports import Content, Traffic
+from launch_action.jobs.code_archive import store_archive
+from launch_action.jobs.registering import registered, to_register
 from launch_action.jobs.stored_jobs import find_job, for_registry, is_at_wandb
 from launch_action.launches.building import prepare
-from launch_action.launches.code_archive import store_archive
-from launch_action.launches.looking import Looked, look
-from launch_action.launches.registering import registered, to_register
-from launch_action.launches.sources import check_commit
-from launch_action.launches.wiring import Running, StoredJob, Workplace
+from launch_action.planning.launch_plan import Looked, look
+from launch_action.planning.sources import check_commit
+from launch_action.planning.workplace import Running, StoredJob, Workplace
 
 if TYPE_CHECKING:
     from launch_action.core.run import RunResult
@@ -113,7 +113,7 @@ def _existing_image(place: Workplace, announce: Announce, *, run: bool) -> Store
     from launch_action.jobs.job_create import record_image
 
     if run and not place.inputs.queue:
-        from launch_action.launches.run_plan import check_run
+        from launch_action.planning.run_plan import check_run
 
         check_run(place)
     return record_image(place, announce)
@@ -206,7 +206,7 @@ def _from_wandb(reference: str, place: Workplace, announce: Announce) -> StoredJ
     """What a job at W&B comes to in a store: as it was built before, else built now."""
     from launch_action.core.job import ImageSource
     from launch_action.jobs.wandb_jobs import built_before, read_at_wandb, record_image_job
-    from launch_action.launches.run_plan import check_run
+    from launch_action.planning.run_plan import check_run
 
     check_run(place)
     # What is to be run in place of the job's own command is none of the job.

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, assert_never
 
-from launch_action.commands.unforeseen import unforeseen
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import (
     BuildError,
@@ -26,8 +25,9 @@ from launch_action.core.launch import Announce
 from launch_action.core.outputs import described
 from launch_action.core.reference import Repository
 from launch_action.core.store import JobStore
-from launch_action.launches.wiring import Running, StoredJob, Workplace
+from launch_action.core.unexpected import unexpected
 from launch_action.oci.layout import LayoutContent
+from launch_action.planning.workplace import Running, StoredJob, Workplace
 from launch_action.report import Report
 from launch_action.workers import WAITS, Begun, Ended, Event, Heard, Message, Tell, workers
 
@@ -151,7 +151,7 @@ def _build(number: int, place: Workplace, record: Record, tell: Tell, *, queued:
         job = record(number, place, announce)
         code = _queue(job, place, announce, tell) if queued else None
     except Exception as error:
-        found = error if isinstance(error, LaunchError) else unforeseen(error)
+        found = error if isinstance(error, LaunchError) else unexpected(error)
         tell({"error": described(found), "context": found.context})
         return
     content = job.content

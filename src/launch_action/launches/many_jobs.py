@@ -25,9 +25,9 @@ from launch_action.core.launch_file import (
 from launch_action.core.plan import planned_name
 from launch_action.core.store import LATEST
 from launch_action.git.root_files import root_files
-from launch_action.launches.looking import place_situation
-from launch_action.launches.sources import open_checkout
-from launch_action.launches.wiring import Workplace, names_no_job
+from launch_action.planning.launch_plan import place_situation
+from launch_action.planning.sources import open_checkout
+from launch_action.planning.workplace import Workplace, names_no_job
 
 # What a step or a command line gives, by the name of the input; nothing empty is among it.
 Given = Mapping[str, str | Sequence[str]]

@@ -13,7 +13,7 @@ from launch_action.core.ports import Reporter
 from launch_action.launches.launching import Log, build, run_stored, show_plan
 from launch_action.launches.many_builds import Recorded, builds, how_many
 from launch_action.launches.many_jobs import Listed
-from launch_action.launches.wiring import Running, Workplace
+from launch_action.planning.workplace import Running, Workplace
 from launch_action.report import result_lines
 
 
@@ -83,7 +83,7 @@ def places(listed: Listed, place: Workplace) -> list[Launching]:
 def prepare_runs(place: Workplace, *, run: bool) -> None:
     """Read what all runs are given, once: it may come through a pipe. Raises InputError."""
     if run and (place.inputs.config or place.inputs.resource_args):
-        from launch_action.launches.run_plan import read_run_files
+        from launch_action.planning.run_plan import read_run_files
 
         read_run_files(place.inputs)
 

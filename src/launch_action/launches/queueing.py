@@ -25,17 +25,17 @@ from launch_action.core.run import RunResult
 from launch_action.core.store import JobStore
 from launch_action.core.template_variables import template_values, without_value
 from launch_action.core.wandb_reference import check_owner
-from launch_action.jobs.job_schema import checked_config
+from launch_action.jobs.registering import registered, to_register
 from launch_action.launches.queue_item import find_sent, push
 from launch_action.launches.queue_wait import Followed, follow, given_up
-from launch_action.launches.registering import registered, to_register
-from launch_action.launches.run_plan import (
+from launch_action.planning.job_schema import checked_config
+from launch_action.planning.run_plan import (
     read_config,
     read_resource_args,
     refuse_detached,
     where_given,
 )
-from launch_action.launches.wiring import Running, StoredJob, Workplace
+from launch_action.planning.workplace import Running, StoredJob, Workplace
 
 
 @dataclass(frozen=True, slots=True)

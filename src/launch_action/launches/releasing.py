@@ -16,6 +16,7 @@ from launch_action.core.reference import Repository, Tag
 from launch_action.core.release_aliases import Release, moving_aliases, own_aliases, read_release
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobVersion
+from launch_action.jobs.registering import registered, to_register
 from launch_action.launches.launching import (
     carry_out,
     check_before,
@@ -23,9 +24,8 @@ from launch_action.launches.launching import (
     source_metadata,
     tell,
 )
-from launch_action.launches.looking import Looked, look
-from launch_action.launches.registering import registered, to_register
-from launch_action.launches.wiring import StoredJob, Workplace
+from launch_action.planning.launch_plan import Looked, look
+from launch_action.planning.workplace import StoredJob, Workplace
 
 
 def release(

@@ -17,9 +17,9 @@ from launch_action.core.reference import Digest, Reference, Repository
 from launch_action.core.run import JobImage, LayerRef, LayerRole, Runner, RunPlan, RunResult
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobVersion
-from launch_action.launches.run_plan import RunTarget, run_plan, run_target
 from launch_action.launches.wandb_running import caller, run_outputs, with_account
-from launch_action.launches.wiring import Running, StoredJob, Workplace
+from launch_action.planning.run_plan import RunTarget, run_plan, run_target
+from launch_action.planning.workplace import Running, StoredJob, Workplace
 
 if TYPE_CHECKING:
     from launch_action.runners.local_container import LocalContainer
@@ -66,7 +66,7 @@ def _by_schema(plan: RunPlan, schema: bytes, place: Workplace) -> RunPlan:
     """The plan with inputs as the job's schema types them. Raises InputError and StoreError."""
     # Imported where it is used: most jobs have no schema.
     from launch_action.core.input_schema import recorded_schema
-    from launch_action.jobs.job_schema import checked_config
+    from launch_action.planning.job_schema import checked_config
 
     return replace(plan, config=checked_config(place, recorded_schema(schema)))
 

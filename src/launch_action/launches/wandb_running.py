@@ -14,7 +14,7 @@ from launch_action.core.job import GitSource, JobDocument
 from launch_action.core.metrics import scalars
 from launch_action.core.names import safe_name
 from launch_action.core.run import RunPlan, RunResult
-from launch_action.launches.wiring import StoredJob, Workplace
+from launch_action.planning.workplace import StoredJob, Workplace
 
 # What the SDK calls the project of a run that names none.
 _NO_PROJECT = "uncategorized"

@@ -17,12 +17,12 @@ from launch_action.core.mode import Decision, decide
 from launch_action.github.commands import WorkflowCommands, prepare_output
 from launch_action.github.environment import GitHubContext, load_context
 from launch_action.github.summary import render_failure
-from launch_action.launches.wiring import Workplace, names_no_job, now, take_environment
+from launch_action.planning.workplace import Workplace, names_no_job, now, take_environment
 from launch_action.report import Report
 from launch_action.step.action_inputs import Given, read_action_inputs
 from launch_action.step.annotations import Annotations, annotate, annotated
 from launch_action.step.flow import Flow, run_legs
-from launch_action.step.reporting import leg_rows, page_of, told_elsewhere
+from launch_action.step.listeners import leg_rows, page_of, told_elsewhere
 from launch_action.step.step_summary import StepSummary
 
 
@@ -212,7 +212,7 @@ def _release_page(place: Workplace, event: GitHubContext, decision: Decision) ->
     if decision.mode != "release" or not token or not event.repository:
         return []
     from launch_action.github.api import GitHubApi
-    from launch_action.launches.release_page import ReleasePage
+    from launch_action.step.release_page import ReleasePage
 
     api = GitHubApi(event.repository, token=token, api_url=event.api_url)
     return [ReleasePage(api, event.tag, place.reporter)]
@@ -224,7 +224,7 @@ def _clean(
     """Remove what the event's end leaves over: nothing in one that is not trusted."""
     if not decision.trusted:
         return 0
-    from launch_action.step.closing import clean_up
+    from launch_action.step.cleanup import clean_up
 
     return clean_up(commands, place, event)
 

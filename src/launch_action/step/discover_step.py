@@ -10,7 +10,7 @@ from launch_action.core.discovery import Verdict
 from launch_action.core.markdown import escape
 from launch_action.github.commands import WorkflowCommands
 from launch_action.launches.many_jobs import Given
-from launch_action.launches.wiring import Workplace
+from launch_action.planning.workplace import Workplace
 
 
 def discover_step(

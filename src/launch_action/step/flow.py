@@ -14,7 +14,7 @@ from launch_action.core.outputs import Outcome, output_text
 from launch_action.github.commands import WorkflowCommands
 from launch_action.github.environment import GitHubContext
 from launch_action.launches.launching import build, run_stored
-from launch_action.launches.wiring import Running, StoredJob, Workplace
+from launch_action.planning.workplace import Running, StoredJob, Workplace
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,9 @@ def run_leg(flow: Flow, leg: Leg) -> Ended:
         ended = Ended(error.exit_code, error)
     except Exception as error:
         # Imported where it is used: nothing of the kind is expected.
-        from launch_action.commands.unforeseen import unforeseen
+        from launch_action.core.unexpected import unexpected
 
-        fault = unforeseen(error)
+        fault = unexpected(error)
         fault.context = ""  # the traceback, which is printed at the end
         ended = Ended(fault.exit_code, fault)
         raise

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.github.commands import WorkflowCommands
-from launch_action.launches.wiring import Workplace
+from launch_action.planning.workplace import Workplace
 from launch_action.report import Report
 
 

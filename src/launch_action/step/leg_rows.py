@@ -15,7 +15,7 @@ from launch_action.core.ports import Reporter
 from launch_action.core.preview_row import Row, read_row
 
 if TYPE_CHECKING:
-    from launch_action.step.comparing import Comparisons
+    from launch_action.step.base_comparison import Comparisons
 
 
 class LegRows:

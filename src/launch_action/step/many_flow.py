@@ -14,7 +14,7 @@ from launch_action.core.outputs import Outcome, output_text
 from launch_action.launches.launching import run_stored
 from launch_action.launches.many_builds import Recorded, builds
 from launch_action.launches.many_launches import of_job
-from launch_action.launches.wiring import Running
+from launch_action.planning.workplace import Running
 from launch_action.report import Report
 from launch_action.step.flow import Flow, recorded
 from launch_action.step.job_log import job_log, write

@@ -13,7 +13,7 @@ from launch_action.github.check_runs import CheckRun, CheckRuns, Conclusion
 from launch_action.github.comments import Comments
 from launch_action.github.environment import GitHubContext
 from launch_action.github.refusal import Refused
-from launch_action.launches.wiring import Workplace
+from launch_action.planning.workplace import Workplace
 from launch_action.step.leg_rows import LegRows
 from launch_action.step.previews import Keeping, Posted, PreviewComment, Rendering
 from launch_action.step.row_notes import RowNotes

@@ -9,7 +9,7 @@ from launch_action.core.errors import LaunchError
 from launch_action.core.notes import ROW_NOTE, put_note, read_note, row_tag
 from launch_action.core.preview_row import Row, read_row
 from launch_action.core.reference import Repository, Tag
-from launch_action.launches.wiring import Workplace
+from launch_action.planning.workplace import Workplace
 
 
 class RowNotes:

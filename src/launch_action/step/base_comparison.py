@@ -16,7 +16,7 @@ from launch_action.core.reference import Digest, Repository, Tag
 from launch_action.core.run_record import recorded_metrics
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobVersion
-from launch_action.launches.wiring import Workplace
+from launch_action.planning.workplace import Workplace
 
 _FROZEN_LIMIT = 16 * 1024 * 1024
 _LONGEST = 20.0  # seconds that are waited for the base, once the leg's own version is there

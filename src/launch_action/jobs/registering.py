@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from launch_action.core.dataclass import replace
 from launch_action.core.errors import InputError, ServiceError
 from launch_action.core.store import JobStore
-from launch_action.launches.wiring import StoredJob, Workplace
+from launch_action.planning.workplace import StoredJob, Workplace
 
 # Every run passes here, and most register nothing: the rest is imported where it is used.
 if TYPE_CHECKING:

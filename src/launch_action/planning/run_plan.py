@@ -26,7 +26,7 @@ from launch_action.core.resources import (
     read_resources,
 )
 from launch_action.core.run import Resource, RunPlan, new_run_id
-from launch_action.launches.wiring import Running, Workplace
+from launch_action.planning.workplace import Running, Workplace
 
 OUTPUT_DIRECTORY = "launch-output"
 

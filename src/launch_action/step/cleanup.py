@@ -18,7 +18,7 @@ from launch_action.github.commands import WorkflowCommands
 from launch_action.github.environment import GitHubContext
 from launch_action.jobs.stored_jobs import local_stores
 from launch_action.launches.many_jobs import listed_repositories
-from launch_action.launches.wiring import Workplace
+from launch_action.planning.workplace import Workplace
 
 Document = dict[str, Any]
 
@@ -140,8 +140,8 @@ class _Closing:
                 self.place.reporter.info(f"deployments made inactive: {count}")
         # What says that it is removed is true.
         if inputs.comment and self._speaks and not self.failed:
+            from launch_action.step.listeners import page_of
             from launch_action.step.preview_board import mark_removed
-            from launch_action.step.reporting import page_of
 
             with self._forgiving("the comment stays as it is"), self._api() as api:
                 mark_removed(api, number, page_of(self.event))

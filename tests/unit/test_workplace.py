@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from launch_action.core.inputs import Inputs
-from launch_action.launches.wiring import Workplace, in_actions, is_untrusted
+from launch_action.planning.workplace import Workplace, in_actions, is_untrusted
 from launch_action.report import PlainSink, Report
 
 

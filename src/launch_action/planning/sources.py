@@ -16,7 +16,7 @@ from launch_action.core.dockerignore import select
 from launch_action.core.errors import InputError, SourceError
 from launch_action.git.checkout import inspect
 from launch_action.git.tree import open_context
-from launch_action.launches.wiring import Workplace, in_actions
+from launch_action.planning.workplace import Workplace, in_actions
 
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory

@@ -17,8 +17,8 @@ from launch_action.core.input_schema import (
 )
 from launch_action.core.job_inputs import merged
 from launch_action.core.schema_types import typed, typed_settings
-from launch_action.launches.run_plan import read_config
-from launch_action.launches.wiring import Workplace
+from launch_action.planning.run_plan import read_config
+from launch_action.planning.workplace import Workplace
 
 
 def read_schema(

@@ -13,7 +13,7 @@ from launch_action.core.context import Context, TreeFile
 from launch_action.core.image import OCI_LAYER_GZIP, Descriptor
 from launch_action.core.ports import Content
 from launch_action.core.reference import Digest
-from launch_action.launches.wiring import Workplace
+from launch_action.planning.workplace import Workplace
 
 _MODES = {"file": 0o644, "executable": 0o755, "symlink": 0o777}
 

@@ -1,4 +1,4 @@
-"""What no part of the program has foreseen, as an error that is told like the others."""
+"""What no part of the program expects, as an error that is told like the others."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _MACHINE = frozenset({
 })  # fmt: skip
 
 
-def unforeseen(error: Exception) -> LaunchError:
-    """What nobody has foreseen: the machine's refusal, or a defect, which is told in full."""
+def unexpected(error: Exception) -> LaunchError:
+    """What nobody expected: the machine's refusal, or a defect, which is told in full."""
     if isinstance(error, OSError) and error.errno in _MACHINE:
         where = f": {error.filename!r}" if error.filename else ""
         return BuildError(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import LaunchError
 from launch_action.core.legs import Leg, Values
-from launch_action.launches.wiring import Workplace
+from launch_action.planning.workplace import Workplace
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class RunRecords:
             return
         from launch_action.core.reference import Digest
         from launch_action.core.run_record import record_run
-        from launch_action.step.comparing import content_of
+        from launch_action.step.base_comparison import content_of
 
         content = content_of(replace(self.place, inputs=leg.inputs), values)
         record_run(content, Digest(values["job_digest"]), values)

@@ -13,9 +13,9 @@ from launch_action.core.mode import Decision
 from launch_action.core.preview_table import Page
 from launch_action.core.version import alias_tag
 from launch_action.github.environment import GitHubContext
-from launch_action.launches.run_records import RunRecords
-from launch_action.launches.wiring import Workplace
+from launch_action.planning.workplace import Workplace
 from launch_action.step.leg_rows import LegRows
+from launch_action.step.run_records import RunRecords
 
 # A shorter one would blank words.
 _SHORTEST_SECRET = 4
@@ -43,7 +43,7 @@ def leg_rows(place: Workplace, event: GitHubContext, decision: Decision) -> LegR
     """The rows; those of a pull request are compared with the base branch's version."""
     comparisons = None
     if event.pull_request is not None:
-        from launch_action.step.comparing import Comparisons
+        from launch_action.step.base_comparison import Comparisons
 
         base = base_aliases(event.base_ref or event.default_branch)
         mine = alias_tag(f"pr-{event.pull_request}")
