@@ -114,6 +114,8 @@ def test_a_job_is_sent_and_not_waited_for(bench: Bench) -> None:
     assert found["run_status"] == "running"
     assert found["run_url"] == f"{bench.wandb.url}/acme/demo/runs/{found['run_id']}"
     assert found["metadata"]["queue"] == "acme/gpu"
+    assert found["wandb_job"] == item["runSpec"]["job"]
+    assert found["wandb_job_url"].endswith("/artifacts/job/train/v0")
     assert found["metadata"]["queue_item"] == item["id"]
 
 

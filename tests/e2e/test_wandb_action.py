@@ -36,6 +36,8 @@ def test_a_step_registers_its_job(
         found = json.loads(result.outputs["metadata"])["wandb"]
         assert found["job"] == f"{PROJECT}/hello:v0"
         assert found["image_job"] == f"{PROJECT}/hello-image:v0"
+        assert result.outputs["wandb-job"] == found["image_job"]
+        assert result.outputs["wandb-job-url"] == found["image_url"]
         assert found["url"] in result.summary
         assert server.aliases(f"{PROJECT}/hello")["latest"] == "v0"
         told = [line for line in result.raw.splitlines() if not line.startswith("::add-mask::")]

@@ -57,6 +57,8 @@ def test_a_git_job_is_there_as_launch_reads_it(
         "image_url": None,
         "code": None,
     }
+    assert made["wandb_job"] == f"{name}:v0"
+    assert made["wandb_job_url"] == made["metadata"]["wandb"]["url"]
     (version,) = server.versions(name)
     assert version["description"] == "what it does"
     metadata = json.loads(version["metadata"])
@@ -251,6 +253,8 @@ def test_an_image_job_starts_anywhere_without_a_builder(
 
     assert made["metadata"]["wandb"]["job"] == f"{PROJECT}/hello:v0"
     assert made["metadata"]["wandb"]["image_job"] == f"{PROJECT}/hello-image:v0"
+    assert made["wandb_job"] == f"{PROJECT}/hello-image:v0"  # the one to launch
+    assert made["wandb_job_url"] == made["metadata"]["wandb"]["image_url"]
     assert server.collections(PROJECT) == ["hello", "hello-image"]
     source = job_document(server, f"{PROJECT}/hello-image:latest")["source"]
     assert source == {"image": made["image"], "entrypoint": ["python", "train.py"]}

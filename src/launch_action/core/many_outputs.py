@@ -11,7 +11,10 @@ from launch_action.core.legs import Values
 from launch_action.core.outputs import described
 
 # One of each job, in the order of the file, so that the lines of all of them belong together.
-_EACH = ("job", "job_name", "job_digest", "image", "digest", "run_id", "run_url")
+_EACH = (
+    "job", "job_name", "job_digest", "image", "digest", "wandb_job", "wandb_job_url", "run_id",
+    "run_url",
+)  # fmt: skip
 # From the best to the worst: all of them together are as good as the worst.
 _STATUSES = ("skipped", "succeeded", "running", "cancelled", "timeout", "failed")
 

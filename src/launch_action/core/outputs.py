@@ -31,6 +31,12 @@ OUTPUTS = (
     Output("tags", "Aliases of the job version, one per line."),
     Output("pushed", "Whether the job version is in a registry."),
     Output("cache_hit", "Whether an image of the same build key was there before."),
+    Output(
+        "wandb_job",
+        "Job version at W&B to launch, as `entity/project/name:v3`: the image job where there is "
+        "one, else the blueprint; with a queue the one that it got.",
+    ),
+    Output("wandb_job_url", "Page of that job version at W&B."),
     Output("run_id", "Identifier of the run."),
     Output(
         "run_status",

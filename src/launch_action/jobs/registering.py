@@ -251,10 +251,25 @@ def _recorded(
                 continue
             found[one.role] = one
             place.reporter.info(f"W&B has {one.name}{', as it is' if before else ''}")
-            announce({"metadata": {"wandb": _document(found)}})
+            announce({**_to_launch(found), "metadata": {"wandb": _document(found)}})
     except ServiceError as error:
         raise _incompletely(job, asked, found, error) from error
     return found
+
+
+def _to_launch(found: Mapping[str, RecordedArtifact]) -> dict[str, str]:
+    """The outputs that name the job to launch: an image needs neither a builder nor a login."""
+    one = found.get("image") or found.get("blueprint")
+    return {"wandb_job": one.name, "wandb_job_url": one.url} if one else {}
+
+
+def wandb_outputs(job: str, place: Workplace) -> dict[str, str]:
+    """The outputs that name a job at W&B by its reference."""
+    from launch_action.core.wandb_reference import parse_job_reference
+    from launch_action.wandb.recording import artifact_page
+
+    page = artifact_page(place.wandb, parse_job_reference(job), "job")
+    return {"wandb_job": job, "wandb_job_url": page}
 
 
 def _document(found: Mapping[str, RecordedArtifact]) -> dict[str, str | None]:

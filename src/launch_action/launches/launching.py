@@ -15,7 +15,7 @@ from launch_action.core.outputs import Outcome
 from launch_action.core.plan import describe
 from launch_action.core.ports import Content, Traffic
 from launch_action.jobs.code_archive import store_archive
-from launch_action.jobs.registering import registered, to_register
+from launch_action.jobs.registering import registered, to_register, wandb_outputs
 from launch_action.jobs.stored_jobs import find_job, for_registry, is_at_wandb
 from launch_action.launches.building import prepare
 from launch_action.planning.launch_plan import Looked, look
@@ -199,6 +199,8 @@ def run_existing(reference: str, place: Workplace, outcome: Outcome, log: Log) -
     else:
         job = _from_wandb(reference, place, outcome.announce)
     outcome.announce(_known_outputs(job))
+    if job.wandb_job:
+        outcome.announce(wandb_outputs(job.wandb_job, place))
     return run_stored(job, place, running)
 
 

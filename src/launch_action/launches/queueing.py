@@ -25,7 +25,7 @@ from launch_action.core.run import RunResult
 from launch_action.core.store import JobStore
 from launch_action.core.template_variables import template_values, without_value
 from launch_action.core.wandb_reference import check_owner
-from launch_action.jobs.registering import registered, to_register
+from launch_action.jobs.registering import registered, to_register, wandb_outputs
 from launch_action.launches.queue_item import find_sent, push
 from launch_action.launches.queue_wait import Followed, follow, given_up
 from launch_action.planning.job_schema import checked_config
@@ -221,6 +221,7 @@ def run_queued(
     """
     opened = open_queue(place)
     job = _fitting(jobs, opened)
+    running.announce(wandb_outputs(job, place))
     asked = _completed(opened.asked, job, schema, place, running)
     for warning in check_queue(asked, opened.queue):
         if warning not in opened.warnings:  # of the entry point, which is known by now
