@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xxhash
 from support.wandb_api.server import KEY, WandbServer, serve
 from support.wandb_put import git_source, job_files, md5_text, put_artifact
 
@@ -357,6 +361,35 @@ def test_code_is_written_as_its_list_says(wandb: WandbServer, tmp_path: Path) ->
 
     written = {p.relative_to(tmp_path / "code"): p for p in (tmp_path / "code").rglob("*")}
     assert {str(n): p.read_bytes() for n, p in written.items() if p.is_file()} == files
+
+
+# What a team does whose server has it switched on; the SDK asks the server first.
+_LOGS_XXH128 = """
+import wandb
+code = wandb.Artifact("code-x", "code", digest_algorithm="XXH128")
+for name in ("main.py", "a.py"):
+    with code.new_file(name) as file:
+        file.write("x = 1\\n")
+with wandb.init(project="demo", entity="acme", settings=wandb.Settings(silent=True)) as run:
+    assert run.log_artifact(code).wait().digest_algorithm == "MANIFEST_XXH128"
+"""
+
+
+def test_code_with_digests_of_the_other_kind_is_held_against_them(
+    wandb: WandbServer, tmp_path: Path
+) -> None:
+    wandb.state.xxhash = True
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **wandb.environment}
+    logs = [sys.executable, "-c", _LOGS_XXH128]
+    subprocess.run(logs, cwd=tmp_path, env=environment, check=True, timeout=120)
+
+    code_at(wandb, tmp_path / "code")
+    assert (tmp_path / "code/main.py").read_text() == "x = 1\n"
+
+    digest = base64.b64encode(xxhash.xxh128(b"x = 1\n").digest()).decode()
+    wandb.state.blob(digest).write_bytes(b"x = 2\n")
+    with pytest.raises(StoreError, match="is not what its list of files says"):
+        code_at(wandb, tmp_path / "changed")
 
 
 def test_credentials_that_w_and_b_took_along_are_refused(

@@ -4,8 +4,11 @@ and the same command then completes it.
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -35,6 +38,11 @@ def committed(server: WandbServer) -> list[int]:
     if "hello" not in server.collections(PROJECT):
         return []
     return [v["versionIndex"] for v in server.versions(NAME) if v["state"] == "COMMITTED"]
+
+
+def pending(server: WandbServer) -> int:
+    """How many versions were begun and are neither committed nor deleted."""
+    return len(server.state.all("artifacts", state="PENDING"))
 
 
 REFUSALS = (
@@ -92,6 +100,8 @@ def test_what_is_stored_stays_and_running_again_completes(
     assert "wandb" not in document["metadata"]
     described = succeeded(here.run("job", "describe", "hello:latest", "--json")).document
     assert described["job"] == document["job"]
+    # W&B's own tools leave a version pending, which no list shows.
+    assert (pending(server), server.runs(PROJECT)) == (0, [])
 
     server.mend()
     again = succeeded(here.create()).document
@@ -185,8 +195,43 @@ def test_interrupted_it_leaves_no_run(
         assert child.wait(30) == 143
     _gone(str(here.machine.root))
 
-    assert server.runs(PROJECT) == []
+    assert (pending(server), server.runs(PROJECT)) == (0, [])
     assert here.machine.leftovers() == []
+
+
+def test_what_a_kill_has_left_is_removed_by_a_later_recording(
+    here: Registrar, server: WandbServer, work: Work
+) -> None:
+    fault = server.fail("CommitArtifact", 500, wait=3.0)
+    machine = Machine(here.machine.root, here.machine.cache, {**server.environment, **IMPATIENT})
+    with machine.started(*CREATE, "-p", "demo", "-e", "acme", cwd=work.path) as child:
+        while not fault.seen and child.poll() is None:
+            time.sleep(0.05)
+        _kill_all(str(here.machine.root))
+        child.wait()
+    _gone(str(here.machine.root))
+    (run,) = server.runs(PROJECT)
+    assert pending(server) == 1
+
+    # It may be another machine's that still records.
+    server.mend()
+    succeeded(here.create())
+    assert (pending(server), server.runs(PROJECT)) == (1, [run])
+
+    with server.lock:
+        server.state.find("artifacts", state="PENDING")["createdAt"] = "2026-01-02T03:04:05Z"  # type: ignore[index]
+    work.commit({"train.py": "print(2)\n"})
+    succeeded(here.create())
+    assert (pending(server), server.runs(PROJECT)) == (0, [])
+    assert committed(server) == [0, 1]
+
+
+def _kill_all(word: str) -> None:
+    """End every process that has a word in its environment, as a machine that is switched off."""
+    for process in Path("/proc").glob("[0-9]*"):
+        if word.encode() in _environment(process):
+            with suppress(ProcessLookupError):
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def _gone(word: str) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
 from support.wandb_put import md5_text
 
 from launch_action.core.errors import StoreError
-from launch_action.core.wandb_manifest import ManifestFile, read_manifest
+from launch_action.core.wandb_manifest import ManifestFile, hasher, read_manifest
 
 X = {"digest": md5_text(b"x"), "size": 1}
 # Of `{"a/b.txt": X}`, by the SDK 0.31 itself: ArtifactManifestV1.digest.
@@ -18,6 +19,11 @@ DIGEST = "c84838f2f8863977314389696e4c8f09"
 
 def read(contents: Any, digest: str = DIGEST, algorithm: str = "MANIFEST_MD5") -> Any:
     return read_manifest(json.dumps({"contents": contents}).encode(), digest, algorithm, "it")
+
+
+# Of `{"a/b.txt": FAST}` likewise, where its maker asks for XXH128.
+FAST = {"digest": "XHQBwOwi7u7q8GxkgLLNEQ==", "size": 1, "extra": {"alg": "XXH128"}}
+FAST_DIGEST = "06542f64c144d4f762f48b8092b170c4"
 
 
 def test_files_are_read_by_path() -> None:
@@ -74,8 +80,31 @@ def test_a_file_is_no_directory() -> None:
 def test_the_list_is_the_one_that_the_artifact_was_made_with() -> None:
     with pytest.raises(StoreError, match="has the digest"):
         read({"a/b.txt": X}, "0" * 32)
-    with pytest.raises(StoreError, match="MANIFEST_XXH128"):
+    with pytest.raises(StoreError, match="has the digest"):
         read({"a/b.txt": X}, DIGEST, "MANIFEST_XXH128")
+    with pytest.raises(StoreError, match="MANIFEST_MAGIC"):
+        read({"a/b.txt": X}, DIGEST, "MANIFEST_MAGIC")
+
+
+def test_digests_may_be_xxh128() -> None:
+    (found,) = read({"a/b.txt": FAST}, FAST_DIGEST, "MANIFEST_XXH128")
+
+    assert (found.algorithm, found.digest) == ("XXH128", "5c7401c0ec22eeeeeaf06c6480b2cd11")
+    same = hasher("XXH128")
+    same.update(b"x")
+    assert same.hexdigest() == found.digest
+    with pytest.raises(StoreError, match="no XXH128"):
+        read({"x": {**FAST, "digest": "zz"}})
+    with pytest.raises(StoreError, match="of the kind 'MAGIC'"):
+        read({"x": {**FAST, "extra": {"alg": "MAGIC"}}})
+
+
+def test_without_the_package_of_the_extra_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "xxhash", None)
+
+    with pytest.raises(StoreError, match="xxhash is not installed") as caught:
+        read({"a/b.txt": FAST}, FAST_DIGEST, "MANIFEST_XXH128")
+    assert "launch-action[wandb]" in caught.value.hint
 
 
 def test_there_is_an_end_to_the_number_of_files() -> None:

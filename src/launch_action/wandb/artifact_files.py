@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -10,7 +9,7 @@ from typing import Any
 
 from launch_action.core.at_once import at_once
 from launch_action.core.errors import StoreError
-from launch_action.core.wandb_manifest import ManifestFile, read_manifest
+from launch_action.core.wandb_manifest import ManifestFile, hasher, read_manifest
 from launch_action.core.wandb_reference import ArtifactReference
 from launch_action.wandb.artifact_versions import ArtifactVersion
 from launch_action.wandb.server import Server
@@ -127,14 +126,14 @@ def address_of(path: str, addresses: Mapping[str, str], where: str) -> str:
 
 def _checked(chunks: Iterator[bytes], file: ManifestFile, where: str) -> Iterator[bytes]:
     """The content; a StoreError at its end, or as soon as it is more, when it is not the file."""
-    digest, left = hashlib.md5(usedforsecurity=False), file.size
+    digest, left = hasher(file.algorithm), file.size
     for chunk in chunks:
         left -= len(chunk)
         if left < 0:
             break
         digest.update(chunk)
         yield chunk
-    if left or digest.hexdigest() != file.md5:
+    if left or digest.hexdigest() != file.digest:
         raise StoreError(
             f"{file.path!r} of {where} is not what its list of files says",
             hint="it was changed at its place, or what is between here and W&B changes it",

@@ -12,13 +12,13 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 Tell = Callable[[Mapping[str, Any]], None]
 
-_JOB_TYPE = "launch-action"
 _PLACES = ("WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_ARTIFACT_DIR", "WANDB_CONFIG_DIR")
 # What an error of the SDK's says, and what that is: the first that fits.
 _FAULTS = (
@@ -68,6 +68,7 @@ def _record(request: Mapping[str, Any], folder: Path, tell: Tell) -> None:
     import wandb
 
     from launch_action.wandb import sdk
+    from launch_action.wandb.abandoned import JOB_TYPE
 
     sdk.keep_aliases()
     settings = sdk.settings(request["base_url"], request["key"], os.environ)
@@ -75,7 +76,7 @@ def _record(request: Mapping[str, Any], folder: Path, tell: Tell) -> None:
         entity=request["entity"] or None,
         project=request["project"],
         id=request["run"],
-        job_type=_JOB_TYPE,
+        job_type=JOB_TYPE,
         dir=str(folder),
         settings=settings,
     )
@@ -127,10 +128,24 @@ def _forget(run: Any, request: Mapping[str, Any], tell: Tell) -> None:
     path = f"{run.entity}/{run.project}/{run.id}"
     try:
         run.finish()
+        _sweep(run, request)
         api = wandb.Api(overrides={"base_url": request["base_url"]}, api_key=request["key"])
         api.run(path).delete()
     except Exception as error:  # what was recorded stays, and matters more
         tell({"left": {"run": path, "why": type(error).__name__}})
+
+
+def _sweep(run: Any, request: Mapping[str, Any]) -> None:
+    """Leave no version pending: of this run where it failed, or of an earlier one's."""
+    from launch_action.wandb.abandoned import remove_abandoned
+    from launch_action.wandb.server import Server
+
+    server = Server(request["base_url"], request["key"], os.environ, patient=False)
+    kinds = [(one["kind"], one["name"]) for one in request["artifacts"]]
+    try:
+        remove_abandoned(server, run.entity, run.project, kinds, run_id=run.id, now=time.time())
+    finally:
+        server.close()
 
 
 def _kind(error: Exception, message: str) -> str:

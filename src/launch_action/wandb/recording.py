@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -30,9 +31,6 @@ _PASSED = (
     "WANDB_X_GRAPHQL_TIMEOUT_SECONDS", "WANDB_X_FILE_TRANSFER_RETRY_MAX",
     "WANDB_X_FILE_TRANSFER_RETRY_WAIT_MAX_SECONDS", "WANDB_APP_URL",
 )  # fmt: skip
-DELETE = """
-mutation DeleteRun($id: ID!) { deleteRun(input: {id: $id}) { clientMutationId } }
-"""
 _LONGEST = 3600.0  # seconds
 # Isolated from variables and the workspace, and with packages that a user has installed for
 # himself, of which an isolated Python knows nothing.
@@ -129,26 +127,30 @@ def record_artifacts(
             group=True,
         )
     except process.TimedOut as error:
-        _forget(account, run_id)
+        _forget(account, artifacts, run_id)
         raise _refused(account, "network", f"no end after {_LONGEST:.0f} s") from error
     except BaseException:  # interrupted: what would have deleted its run is gone
-        _forget(account, run_id)
+        _forget(account, artifacts, run_id)
         raise
     if done.code:
-        _forget(account, run_id)
+        _forget(account, artifacts, run_id)
     yield from _told(account, done)
 
 
-def _forget(account: Account, run_id: str) -> None:
-    """Delete the run of a recorder that could not do it itself, as far as W&B lets us."""
+def _forget(account: Account, artifacts: Sequence[WandbArtifact], run_id: str) -> None:
+    """Delete what a recorder that could not do it itself has left, as far as W&B lets us."""
+    from launch_action.wandb.abandoned import DELETE_RUN, remove_abandoned
     from launch_action.wandb.queues import RUN
 
     server = account.server(patient=False)
     with suppress(LaunchError), closing(server):
-        variables = {"entity": account.default_entity(), "project": account.project, "name": run_id}
+        entity, project = account.default_entity(), account.project
+        kinds = [(one.kind, one.name) for one in artifacts]
+        remove_abandoned(server, entity, project, kinds, run_id=run_id, now=time.time())
+        variables = {"entity": entity, "project": project, "name": run_id}
         found = (server.ask(RUN, variables).get("project") or {}).get("run") or {}
         if found.get("id"):
-            server.ask(DELETE, {"id": str(found["id"])})
+            server.ask(DELETE_RUN, {"id": str(found["id"])})
 
 
 def _asked(one: WandbArtifact) -> dict[str, Any]:

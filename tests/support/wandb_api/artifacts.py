@@ -88,7 +88,7 @@ class Artifacts:
             "createdAt": row["createdAt"],
             "updatedAt": row["createdAt"],
             "state": "READY",
-            "digestAlgorithm": "MANIFEST_MD5",
+            "digestAlgorithm": row.get("algorithm") or "MANIFEST_MD5",
             "project": self._project(row),
             "defaultArtifactType": {"name": row["type"]},
             "tags": edges([]),
@@ -96,16 +96,19 @@ class Artifacts:
             "aliases": lambda **_: edges(
                 [self._alias(row, name) for name in sorted(row["aliases"])]
             ),
-            "artifacts": lambda **_: {
-                **edges([]),
-                "totalCount": len(versions),
-                "edges": [
-                    {"version": f"v{one['versionIndex']}", "node": self.node(one), "cursor": ""}
-                    for one in reversed(versions)
-                ],
-            },
+            "artifacts": lambda filters=None, **_: self._listed(row, filters),
             "artifactMembership": lambda aliasName: self._membership(row, self.at(row, aliasName)),
         }
+
+    def _listed(self, collection: Row, filters: str | None) -> Node:
+        """The versions in a state, newest first; those that are committed unless it is said."""
+        state = json.loads(filters or "{}").get("state", "COMMITTED")
+        found = self.state.all("artifacts", collection=collection["id"], state=state)
+        nodes = [
+            {"version": f"v{one['versionIndex']}", "node": self.node(one), "cursor": ""}
+            for one in reversed(found)
+        ]
+        return {**edges([]), "totalCount": len(nodes), "edges": nodes}
 
     def _project(self, row: Row) -> Node:
         project = self.state.project(row["entity"], row["project"]) or {}
@@ -174,7 +177,7 @@ class Artifacts:
             "createdAt": row["createdAt"],
             "updatedAt": row["createdAt"],
             "metadata": row["metadata"],
-            "digestAlgorithm": "MANIFEST_MD5",
+            "digestAlgorithm": collection.get("algorithm") or "MANIFEST_MD5",
             "ttlDurationSeconds": -2,
             "ttlIsInherited": True,
             "tags": [],
@@ -249,4 +252,5 @@ class Artifacts:
 
 
 def _run(run: Row, project: Node) -> Node:
-    return {"id": run["id"], "name": run["name"], "project": project}
+    facts = {key: run.get(key) for key in ("id", "name", "jobType", "state")}
+    return {**facts, "project": project}

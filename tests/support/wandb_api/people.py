@@ -49,7 +49,7 @@ class People:
             "id": f"entity-{name}",
             "name": name,
             "isTeam": self.state.entities[name],
-            "xxhashDigestsEnabled": False,
+            "xxhashDigestsEnabled": self.state.xxhash,
             "organization": None,
             "user": None,
             **self.queues.of_entity(name),
@@ -58,7 +58,7 @@ class People:
     def _server(self) -> Node:
         return {
             "__typename": "ServerInfo",
-            "features": [],
+            "features": [{"name": "ARTIFACT_DIGEST_ALGORITHM", "isEnabled": self.state.xxhash}],
             "latestLocalVersionInfo": None,
             "cliVersionInfo": None,
         }

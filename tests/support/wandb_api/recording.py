@@ -48,6 +48,8 @@ class Recording:
             raise Refused(message, 404)
         names = input.get("artifactCollectionNames") or [input.get("artifactCollectionName")]
         collection = self._collection(project, str(names[0]), str(input["artifactTypeName"]))
+        # Of its first version: the SDK keeps to it.
+        collection.setdefault("algorithm", input.get("digestAlgorithm"))
         aliases = [str(one["alias"]) for one in input.get("aliases") or []]
         _check_aliases(aliases)
         row = self._known(collection, input)

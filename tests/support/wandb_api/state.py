@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import xxhash
 from support.wandb_api.graphql import Refused
 
 Row = dict[str, Any]
@@ -24,7 +25,7 @@ class State:
     """The tables, by identifier; `save` writes them.
 
     `entities` maps each entity to whether it is a team; `closed` are those that exist and that the
-    user may not write to.
+    user may not write to. With `xxhash` artifacts have XXH128 digests, where their maker asks so.
     """
 
     directory: Path
@@ -33,6 +34,7 @@ class State:
     closed: tuple[str, ...] = ()
     tables: dict[str, dict[str, Row]] = field(default_factory=dict)
     counter: int = 0
+    xxhash: bool = False
 
     @classmethod
     def open(
@@ -101,14 +103,17 @@ class State:
         return found
 
     def blob(self, digest: str) -> Path:
-        """Where the bytes with an MD5 (base64) are."""
+        """Where the bytes with an MD5 or XXH128 (base64) are."""
         return self.directory / "files" / base64.b64decode(digest).hex()
 
     def keep(self, data: bytes) -> str:
-        """Keep bytes; their MD5 in base64."""
-        digest = base64.b64encode(hashlib.md5(data).digest()).decode()
-        self.blob(digest).write_bytes(data)
-        return digest
+        """Keep bytes, by either digest that a manifest may have of them; their MD5 in base64."""
+        digests = hashlib.md5(data).digest(), xxhash.xxh128(data).digest()
+        first, second = (base64.b64encode(digest).decode() for digest in digests)
+        self.blob(first).write_bytes(data)
+        if not self.blob(second).exists():
+            self.blob(second).hardlink_to(self.blob(first))
+        return first
 
 
 def now() -> str:
