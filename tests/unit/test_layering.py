@@ -57,7 +57,7 @@ def part(name: str) -> str:
 def test_core_imports_only_core_and_nothing_that_touches_the_world(name: str) -> None:
     found = set(imports(MODULES[name]))
 
-    if name == f"{PACKAGE}.core.at_once":  # waiting for several things touches none of them
+    if name == f"{PACKAGE}.core.concurrency":  # waiting for several things touches none of them
         found.remove("threading")
     assert {part(i) for i in found & set(MODULES)} <= {"core", ""}
     assert not {i for i in found if i in EFFECTS or i.split(".")[0] in EFFECTS}

@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from launch_action.core.at_once import at_once
 from launch_action.core.checkout import Checkout
+from launch_action.core.concurrency import concurrently
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.discovery import Verdict, differences, matched, matrix, unequal
 from launch_action.core.errors import InputError, LaunchError, SourceError
@@ -181,7 +181,7 @@ def _verdicts(
     compared = base if isinstance(base, str) else _comparison(place, given, listed, base)
     if isinstance(compared, str):
         return [replace(one, reasons=(compared,)) for one in all_jobs]
-    reasons = at_once(compared.reasons, range(len(all_jobs)))
+    reasons = concurrently(compared.reasons, range(len(all_jobs)))
     return [replace(one, reasons=why) for one, why in zip(all_jobs, reasons, strict=True)]
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from launch_action.core.at_once import Ahead
 from launch_action.core.base import BaseRecord
+from launch_action.core.concurrency import BackgroundCall
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import StoreError
 from launch_action.core.image import Descriptor, Manifest
@@ -96,7 +96,7 @@ def execute(plan: LaunchPlan, world: World) -> Launch:
     """Build, record, and only then move the aliases. Raises the error of the stage that failed."""
     store = JobStore(world.content)
     # Seldom in vain, and asked for in the time that resolving the base takes anyway.
-    with Ahead(lambda: store.meet(plan.previous)) as met:
+    with BackgroundCall(lambda: store.meet(plan.previous)) as met:
         with world.reporter.phase("base"):
             prepared = world.prepare()
         met.result()
@@ -136,7 +136,7 @@ def _look_up(
     commit = plan.commit
     if store.met_build(key, commit):
         return store.find_build(key, commit), ()
-    with Ahead(lambda: store.previous(plan.previous)) as previous:
+    with BackgroundCall(lambda: store.previous(plan.previous)) as previous:
         return store.find_build(key), previous.result()
 
 
@@ -158,7 +158,7 @@ def _beside(work: Callable[[Callable[[], bool]], None] | None) -> Iterator[None]
         yield
         return
     stopped: list[bool] = []
-    with Ahead(lambda: work(lambda: bool(stopped))) as done:
+    with BackgroundCall(lambda: work(lambda: bool(stopped))) as done:
         try:
             yield
             done.result()

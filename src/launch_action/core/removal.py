@@ -15,7 +15,7 @@ import io
 from collections.abc import Collection, Iterable, Sequence
 
 from launch_action.core.artifact import make_plain
-from launch_action.core.at_once import at_once, pause
+from launch_action.core.concurrency import concurrently, pause
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import RegistryError, StoreError
 from launch_action.core.image import EMPTY, Descriptor, Manifest, digest_of
@@ -59,7 +59,7 @@ class Doomed:
 def survey(content: Content) -> tuple[Tagged, ...]:
     """Every tag of a repository with what it names now. Raises what the content raises."""
     tags = [Tag(tag) for tag in content.tags()]
-    found = at_once(content.get_manifest, tags)
+    found = concurrently(content.get_manifest, tags)
     return tuple(
         Tagged(tag, manifest, _version(manifest))
         for tag, manifest in zip(tags, found, strict=True)
@@ -130,17 +130,17 @@ class Removal:
             self._put_blob(
                 (EMPTY, b"{}")
             )  # once: docker-registry loses it where several do at once
-            at_once(lambda one: self._mark(one.version), doomed)
+            concurrently(lambda one: self._mark(one.version), doomed)
         tagged = survey(self._content)
         free = [one for one in doomed if set(_aliases(tagged, one.version)) <= set(one.aliases)]
         handed_on = self._hand_on_keys([one.version for one in free], tagged)
-        deleted = at_once(lambda one: self._content.delete_manifest(one.version.digest), free)
+        deleted = concurrently(lambda one: self._content.delete_manifest(one.version.digest), free)
         left = [one for one, done in zip(free, deleted, strict=True) if not done]
         late = self._untag(left, tagged, handed_on) if left else set()
         if marked:
-            at_once(lambda one: self._unmark(one.version.digest), doomed)
+            concurrently(lambda one: self._unmark(one.version.digest), doomed)
         gone = [one.version for one in free if one.version.digest not in late]
-        at_once(lambda one: remove_note(self._content, run_tag(one.digest)), gone)
+        concurrently(lambda one: remove_note(self._content, run_tag(one.digest)), gone)
         return [Doomed(one, _aliases(tagged, one)) for one in gone]
 
     def _untag(
@@ -213,7 +213,7 @@ class Removal:
 
 def remove_notes(content: Content, tags: Sequence[Tag]) -> None:
     """Forget notes that are kept under these tags. Raises what the content raises."""
-    at_once(lambda tag: remove_note(content, tag), tags)
+    concurrently(lambda tag: remove_note(content, tag), tags)
 
 
 def outlast(
@@ -235,12 +235,12 @@ def outlast(
     if isinstance(content, Tagging):
         content.put_tagged(version.index, lost)
     else:
-        at_once(lambda tag: content.put_manifest(version.index, tag), lost)
+        concurrently(lambda tag: content.put_manifest(version.index, tag), lost)
 
 
 def _absent(content: Content, tags: Sequence[Tag]) -> list[Tag]:
     """Those of the tags that name nothing."""
-    pairs = zip(tags, at_once(content.get_manifest, tags), strict=True)
+    pairs = zip(tags, concurrently(content.get_manifest, tags), strict=True)
     return [tag for tag, found in pairs if found is None or is_tombstone(found)]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO
 
 from launch_action.core.artifact import is_plain
-from launch_action.core.at_once import at_once
+from launch_action.core.concurrency import concurrently
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import RegistryError, StoreError
 from launch_action.core.image import Descriptor, Manifest
@@ -65,7 +65,7 @@ class JobStore:
 
     def meet(self, tags: Sequence[Tag]) -> None:
         """Read what these tags name, unless that was done; it is used wherever it serves."""
-        at_once(self._met_version, tags)
+        concurrently(self._met_version, tags)
 
     def met_build(self, build_key: str, commit: str) -> JobVersion | None:
         """The version with this build key and commit, if it is among those that were met."""
@@ -119,7 +119,7 @@ class JobStore:
 
     def images(self, version: JobVersion) -> tuple[Manifest, ...]:
         """The image manifests of a version, a platform each."""
-        found = at_once(self._manifest, [image.digest for image in version.images])
+        found = concurrently(self._manifest, [image.digest for image in version.images])
         for image, manifest in zip(version.images, found, strict=True):
             if manifest is None:
                 raise self._lost(version, f"image {image.digest}")
@@ -149,7 +149,7 @@ class JobStore:
             return Recorded(version, written=False)
         if not allow_rename:
             self.check_name(recording.job_name)
-        at_once(self._put_blob, made.blobs)
+        concurrently(self._put_blob, made.blobs)
         try:
             self.content.put_manifest(made.job)
         except RegistryError as error:
@@ -245,14 +245,14 @@ class JobStore:
 
         Their descriptors are those of the index, with what it says of each.
         """
-        versions = [found for found in at_once(self._met_version, list(tags)) if found]
+        versions = [found for found in concurrently(self._met_version, list(tags)) if found]
         images: dict[Digest, Descriptor] = {}
         for version in versions:
             for image in version.images:
                 images.setdefault(image.digest, image)
         # Their job manifests as well: what they name need not be looked for when it is needed.
         jobs = dict.fromkeys(version.job.digest for version in versions if version.job)
-        found = at_once(self._manifest, [*images, *jobs])[: len(images)]
+        found = concurrently(self._manifest, [*images, *jobs])[: len(images)]
         return tuple(replace(one, descriptor=images[one.descriptor.digest]) for one in found if one)
 
     def find(self, tag: Tag) -> JobVersion | None:
@@ -289,7 +289,7 @@ class JobStore:
         if self._version(LATEST) is None:
             # Tags of build keys first: they are versions, whatever else lies in the repository.
             tags = sorted(self._tags(hidden_too=True), key=lambda tag: not tag.startswith("key-"))
-            at_once(self._version, tags[:_SAMPLE])
+            concurrently(self._version, tags[:_SAMPLE])
 
     def _tags(self, *, hidden_too: bool) -> list[Tag]:
         return [Tag(tag) for tag in self.content.tags() if hidden_too or not hidden(tag)]
@@ -297,7 +297,7 @@ class JobStore:
     def _tagged(self, *, hidden_too: bool) -> list[tuple[Tag, JobVersion]]:
         """The tags that reach a version, each with it."""
         tags = self._tags(hidden_too=hidden_too)
-        versions = at_once(self._version, tags)
+        versions = concurrently(self._version, tags)
         return [(tag, found) for tag, found in zip(tags, versions, strict=True) if found]
 
     def _job_layers(self, version: JobVersion) -> dict[str, Descriptor]:
@@ -313,7 +313,9 @@ class JobStore:
         for title in (DOCUMENT_TITLE, FROZEN_TITLE):
             if title not in layers:
                 raise self._lost(version, title)
-        return at_once(lambda title: read_blob(self.content, layers[title], _TEXT_LIMIT), titles)
+        return concurrently(
+            lambda title: read_blob(self.content, layers[title], _TEXT_LIMIT), titles
+        )
 
     def _lost(self, version: JobVersion, what: str) -> StoreError:
         return StoreError(
@@ -332,7 +334,7 @@ class JobStore:
         if not version.images or not version.job:
             return False
         named = [one.digest for one in (*version.images, version.job)]
-        if None in at_once(self._manifest, named):
+        if None in concurrently(self._manifest, named):
             return False
         self._complete.add(version.digest)
         self._plain = is_plain(self._manifests[version.job.digest])
@@ -346,7 +348,7 @@ class JobStore:
         if isinstance(self.content, Tagging):
             self.content.put_tagged(version.index, tags)
         else:
-            at_once(lambda tag: self.content.put_manifest(version.index, tag), tags)
+            concurrently(lambda tag: self.content.put_manifest(version.index, tag), tags)
         self._named |= dict.fromkeys(tags, version)
 
     def _unknown(self, selector: str) -> StoreError:

@@ -11,7 +11,7 @@ from launch_action.core.legs import Leg, Values, succeeded
 from launch_action.core.ports import Reporter
 from launch_action.core.preview_row import Row
 from launch_action.github.api import GitHubApi
-from launch_action.github.background import Background
+from launch_action.github.call_queue import CallQueue
 from launch_action.github.deployment import Deployment, Deployments, State
 from launch_action.github.environment import GitHubContext
 from launch_action.github.pulls import PullRequests
@@ -56,7 +56,7 @@ class DeploymentReport:
         self._patience = patience
         self._note = ""
         self._deployments = Deployments(api, event.run_url)
-        self._background = Background("deployment")
+        self._calls = CallQueue("deployment")
         self._made: dict[str, Deployment] = {}
         self._interrupted = False
 
@@ -67,7 +67,7 @@ class DeploymentReport:
                 "there is no deployment without a token", hint="leave the input github-token out"
             )
         wanted = [self._wanted(self._row_of(leg)) for leg in legs]
-        self._background.put(lambda: self._make(wanted))
+        self._calls.put(lambda: self._make(wanted))
 
     def start(self, leg: Leg) -> None:
         self._put(leg, "in_progress")
@@ -82,14 +82,14 @@ class DeploymentReport:
         if cut and not self._interrupted:
             self._interrupted = True
             self._api.hurry(_ANSWER)
-            self._background.drop()
+            self._calls.drop()
         state: State = "success" if succeeded(values, error) else "failure"
         row = self._row_of(leg)
         self._put(leg, state, _description(row), row.run_url)
 
     def close(self) -> None:
         """Wait until all is told. Raises LaunchError where it cannot be."""
-        done = self._background.close(_LAST if self._interrupted else self._patience)
+        done = self._calls.close(_LAST if self._interrupted else self._patience)
         if not done and not self._interrupted:
             raise ServiceError(
                 f"GitHub took more than {self._patience:.0f} s to be told of the deployments",
@@ -120,7 +120,7 @@ class DeploymentReport:
             if state == "success":
                 self._deployments.supersede(made)
 
-        self._background.put(tell)
+        self._calls.put(tell)
 
     def _make(self, every: Sequence[Deployment]) -> None:
         commit, run = self._commit(), self._event.run_id

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from launch_action import __version__
 from launch_action.cache import Cache, cache_limit, cache_root, user_directory
+from launch_action.core.concurrency import BackgroundCall
 from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.errors import SourceError
 from launch_action.core.image import Platform
@@ -157,7 +157,7 @@ class Workplace:
         """Where a registry will be spoken to: import what that takes while git is waited for."""
         inputs = self.inputs
         if inputs.image or not inputs.base_image.startswith(_LOCAL_BASES):
-            threading.Thread(target=_import, args=(_SPEAKS_TO_REGISTRIES,)).start()
+            BackgroundCall(lambda: _import(_SPEAKS_TO_REGISTRIES))
 
     @property
     def store_directory(self) -> Path:

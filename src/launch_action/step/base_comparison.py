@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from launch_action.core.comparison import requirement_changes
+from launch_action.core.concurrency import BackgroundCall
 from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.image import Descriptor
 from launch_action.core.legs import Leg, Values
@@ -103,30 +103,6 @@ def _reused(layers: Iterable[Digest], known: frozenset[Digest]) -> str:
     return f"{len(mine & known)} of {len(mine)} layers reused" if mine and known else ""
 
 
-class _Beside:
-    """Reading that goes on beside a build; it holds no end of the program up."""
-
-    def __init__(self, read: Callable[[], Earlier]) -> None:
-        self._read = read
-        self._found: list[Earlier] = []
-        self._failed: list[BaseException] = []
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
-
-    def result(self) -> Earlier:
-        """What was read; nothing where it takes too long. Raises LaunchError."""
-        self._thread.join(_LONGEST)
-        if self._failed:
-            raise self._failed[0]
-        return self._found[0] if self._found else Earlier()
-
-    def _work(self) -> None:
-        try:
-            self._found.append(self._read())
-        except BaseException as error:  # raised by `result`, in the thread that asks
-            self._failed.append(error)
-
-
 class Comparisons:
     """What the legs of a step are compared with; it is read beside their builds."""
 
@@ -134,14 +110,16 @@ class Comparisons:
         self._place = place
         self._aliases = aliases
         self._previous = previous
-        self._begun: dict[str, _Beside] = {}
+        self._begun: dict[str, BackgroundCall[Earlier]] = {}
 
     def begin(self, leg: Leg) -> None:
         """Read what there is before the leg's own version is there."""
         image = leg.inputs.image.lower()
         if image:
             place = replace(self._place, inputs=leg.inputs)
-            self._begun[leg.key] = _Beside(lambda: self._earlier(place, image))
+            self._begun[leg.key] = BackgroundCall(
+                lambda: self._earlier(place, image), abandoned=True
+            )
 
     def apply(self, leg: Leg, row: Row, values: Values) -> Row:
         """The row with what can be compared. Raises LaunchError where that cannot be read."""
@@ -149,8 +127,12 @@ class Comparisons:
             return row
         content = content_of(replace(self._place, inputs=leg.inputs), values)
         version = JobStore(content).load(values["job_digest"])
+        return applied(row, Facts.read(content, version), self._found(leg))
+
+    def _found(self, leg: Leg) -> Earlier:
+        """What was read for the leg; nothing where it takes too long."""
         begun = self._begun.get(leg.key)
-        return applied(row, Facts.read(content, version), begun.result() if begun else Earlier())
+        return begun.result() if begun and begun.ended(_LONGEST) else Earlier()
 
     def _earlier(self, place: Workplace, image: str) -> Earlier:
         content = place.registries.open(Repository.parse(image))

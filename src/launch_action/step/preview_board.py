@@ -14,8 +14,9 @@ from launch_action.github.comments import Comments
 from launch_action.github.environment import GitHubContext
 from launch_action.github.refusal import Refused
 from launch_action.planning.workplace import Workplace
+from launch_action.step.comment_rendering import Keeping, Posted, Rendering
 from launch_action.step.leg_rows import LegRows
-from launch_action.step.previews import Keeping, Posted, PreviewComment, Rendering
+from launch_action.step.preview_comment import PreviewComment
 from launch_action.step.row_notes import RowNotes
 
 # Seconds for an answer, and where the step was interrupted.
@@ -25,7 +26,7 @@ _GONE = (404, 410)
 
 @dataclass(frozen=True, slots=True)
 class PullRequestBoard:
-    """A Board (previews): the comments of one marker on a pull request."""
+    """A Board (comment_rendering): the comments of one marker on a pull request."""
 
     api: GitHubApi
     pull_request: int
@@ -57,7 +58,7 @@ class PullRequestBoard:
 
 
 class RowChecks:
-    """A Keeping (previews) in check runs of the commit, for legs that have no store to share.
+    """A Keeping of rows in check runs of the commit, for legs that have no store to share.
 
     It never fails: what is kept is only of use to others.
     """

@@ -13,7 +13,7 @@ from launch_action.planning.workplace import Workplace
 
 
 class RowNotes:
-    """A Keeping (previews) in registries. It never fails: a note is only of use to others."""
+    """A Keeping of rows in registries. It never fails: a note is only of use to others."""
 
     def __init__(self, place: Workplace, pull_request: int, workflow: str) -> None:
         self._place = place

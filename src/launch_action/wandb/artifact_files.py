@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from launch_action.core.at_once import at_once
+from launch_action.core.concurrency import concurrently
 from launch_action.core.errors import StoreError
 from launch_action.core.wandb_manifest import ManifestFile, hasher, read_manifest
 from launch_action.core.wandb_reference import ArtifactReference
@@ -112,7 +112,7 @@ def download(
                 out.write(chunk)
                 advance(len(chunk))
 
-    at_once(one, files)
+    concurrently(one, files)
 
 
 def address_of(path: str, addresses: Mapping[str, str], where: str) -> str:

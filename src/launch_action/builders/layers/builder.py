@@ -47,8 +47,8 @@ from launch_action.builders.layers.threads import (
 )
 from launch_action.builders.layers.writer import FORMAT, write_layer
 from launch_action.cache import Cache
-from launch_action.core.at_once import Ahead, at_once
 from launch_action.core.base import BaseFacts, BaseRecord, BaseReference, PythonFacts
+from launch_action.core.concurrency import BackgroundCall, concurrently
 from launch_action.core.context import Context
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import BuildError
@@ -100,8 +100,10 @@ class LayersBuilder:
         wanted = plan.compile if plan.dependencies.kind != "none" else False
         minor = plan.python.version
         # Programs may have to be asked, in the time that the base takes.
-        with Ahead(lambda: tuple(self.interpreters(minor)) if wanted is not False else ()) as here:
-            bases = tuple(at_once(lambda p: self.base(plan.base, p, minor), plan.platforms))
+        with BackgroundCall(
+            lambda: tuple(self.interpreters(minor)) if wanted is not False else ()
+        ) as here:
+            bases = tuple(concurrently(lambda p: self.base(plan.base, p, minor), plan.platforms))
         found = here.result()
         return LayersBuild(self, plan, bases, found, choose(wanted, bases[0].facts.python, found))
 
@@ -156,7 +158,7 @@ class LayersBuild:
                 _Image(self, base, target, stored, makers, senders, codec, compiler, turns, sent)
                 for base in self.resolved
             ]
-            built = at_once(_Image.build, images)
+            built = concurrently(_Image.build, images)
         builder.cache.trim()
         lines = {
             image.base.facts.platform: found[1] for image, found in zip(images, built, strict=True)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import pytest
 
-from launch_action.core.at_once import Ahead, at_once
+from launch_action.core.concurrency import BackgroundCall, concurrently
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 8, 100])
 def test_results_are_in_the_order_of_the_items(count: int) -> None:
-    assert at_once(lambda n: n * n, range(count)) == [n * n for n in range(count)]
+    assert concurrently(lambda n: n * n, range(count)) == [n * n for n in range(count)]
 
 
 def test_calls_overlap() -> None:
     met = threading.Barrier(4)  # nobody passes it alone
 
-    assert at_once(lambda n: met.wait(10) >= 0 and n, range(4)) == [0, 1, 2, 3]
+    assert concurrently(lambda n: met.wait(10) >= 0 and n, range(4)) == [0, 1, 2, 3]
 
 
 def test_at_most_eight_run_at_a_time() -> None:
@@ -33,7 +35,7 @@ def test_at_most_eight_run_at_a_time() -> None:
         with lock:
             running.remove(n)
 
-    at_once(call, range(64))
+    concurrently(call, range(64))
 
     assert max(most) <= 8
 
@@ -48,7 +50,7 @@ def test_a_failure_is_raised_and_nothing_more_is_begun(at: int) -> None:
             raise ValueError(n)
 
     with pytest.raises(ValueError, match=str(at)):
-        at_once(call, range(1000))
+        concurrently(call, range(1000))
     assert len(begun) < 1000
 
 
@@ -57,10 +59,10 @@ def test_an_interruption_is_a_failure_too() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        at_once(call, range(3))
+        concurrently(call, range(3))
 
 
-def test_what_goes_on_ahead_has_ended_with_the_block() -> None:
+def test_what_goes_on_beside_a_block_has_ended_with_the_block() -> None:
     go = threading.Event()
     done: list[bool] = []
 
@@ -68,27 +70,46 @@ def test_what_goes_on_ahead_has_ended_with_the_block() -> None:
         done.append(go.wait(10))
         return len(done)
 
-    with Ahead(call) as ahead:
+    with BackgroundCall(call) as beside:
         assert done == []
         go.set()
 
     assert done == [True]
-    assert ahead.result() == 1
+    assert beside.result() == 1
 
 
-def test_what_failed_ahead_is_raised_where_the_result_is_wanted() -> None:
+def test_what_failed_beside_is_raised_where_the_result_is_wanted() -> None:
     def fail() -> int:
-        raise ValueError("ahead")
+        raise ValueError("beside")
 
-    with Ahead(fail) as call:
+    with BackgroundCall(fail) as call:
         pass
-    with pytest.raises(ValueError, match="ahead"):
+    with pytest.raises(ValueError, match="beside"):
         call.result()
 
 
-def test_the_failure_of_the_block_is_not_hidden_by_one_ahead() -> None:
+def test_the_failure_of_the_block_is_not_hidden_by_one_beside_it() -> None:
     def fail() -> int:
-        raise ValueError("ahead")
+        raise ValueError("beside")
 
-    with pytest.raises(KeyError), Ahead(fail):
+    with pytest.raises(KeyError), BackgroundCall(fail):
         raise KeyError("block")
+
+
+def test_who_waits_only_so_long_is_told_whether_it_has_ended() -> None:
+    go = threading.Event()
+    call = BackgroundCall(lambda: go.wait(10), abandoned=True)
+
+    assert not call.ended(0.01)
+    go.set()
+    assert call.ended()
+    assert call.result()
+
+
+def test_no_end_of_the_program_waits_for_what_is_abandoned() -> None:
+    code = (
+        "import threading; from launch_action.core.concurrency import BackgroundCall;"
+        "BackgroundCall(threading.Event().wait, abandoned=True)"
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=20)

@@ -1,4 +1,4 @@
-"""Calls that overlap, for requests to a registry: what waits need not wait in turn.
+"""Calls that overlap: what waits for others, such as requests, need not wait in turn.
 
 By plain threads: `concurrent.futures` takes `logging` along, which is slow to import for a run that
 asks a registry six things.
@@ -17,7 +17,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def at_once(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+def concurrently(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
     """The function of every item, in their order, up to eight at a time.
 
     The first failure is raised when all that had begun have ended; nothing more is begun then.
@@ -51,21 +51,33 @@ def pause(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
-class Ahead(Generic[R]):
-    """A call that goes on beside what is done in the block; at the block's end it has ended."""
+class BackgroundCall(Generic[R]):
+    """A call in a thread of its own, beside what its maker does.
 
-    def __init__(self, function: Callable[[], R]) -> None:
-        self._function = function
+    Of a block (`with`) it has ended when the block has, however that ends. Without one the program
+    waits for it at its own end, but for one that is `abandoned` then: who must not be held up by an
+    answer that never comes says with `ended` how long it is worth waiting.
+    """
+
+    def __init__(
+        self, call: Callable[[], R], *, abandoned: bool = False, name: str | None = None
+    ) -> None:
+        self._call = call
         self._done: list[R] = []
         self._failed: list[BaseException] = []
-        self._thread = threading.Thread(target=self._work)
+        self._thread = threading.Thread(target=self._work, name=name, daemon=abandoned)
         self._thread.start()
+
+    def ended(self, seconds: float | None = None) -> bool:
+        """Whether the call has ended, or does so within these seconds. Raises what it raised."""
+        self._thread.join(seconds)
+        if self._failed:
+            raise self._failed[0]
+        return not self._thread.is_alive()
 
     def result(self) -> R:
         """What the call gave, when it has. Raises what it raised."""
-        self._thread.join()
-        if self._failed:
-            raise self._failed[0]
+        self.ended()
         return self._done[0]
 
     def __enter__(self) -> Self:
@@ -81,6 +93,6 @@ class Ahead(Generic[R]):
 
     def _work(self) -> None:
         try:
-            self._done.append(self._function())
-        except BaseException as error:  # raised by `result`, in the thread that asks
+            self._done.append(self._call())
+        except BaseException as error:  # raised in the thread that asks how it ended
             self._failed.append(error)

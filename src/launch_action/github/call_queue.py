@@ -10,29 +10,31 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from launch_action.core.concurrency import BackgroundCall
 
-class Background:
+
+class CallQueue:
     """Calls in the order in which they are put; after one that fails, none is made any more.
 
     The thread ends with the program, so that an answer that never comes holds nothing up.
     """
 
     def __init__(self, name: str) -> None:
+        self._name = name
         self._calls: deque[Callable[[], None]] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._working: BackgroundCall[None] | None = None
 
     def put(self, call: Callable[[], None]) -> None:
         """Have it called. Raises what an earlier call raised."""
+        if self._working:
+            self._working.ended(0)
         with self._changed:
-            if self._error:
-                raise self._error
             self._calls.append(call)
             self._changed.notify()
-            if not self._thread.ident:
-                self._thread.start()
+        if not self._working:
+            self._working = BackgroundCall(self._work, abandoned=True, name=self._name)
 
     def drop(self) -> None:
         """Forget the calls that wait."""
@@ -44,21 +46,11 @@ class Background:
         with self._changed:
             self._closed = True
             self._changed.notify()
-        if self._thread.ident:
-            self._thread.join(timeout)
-        if self._error:
-            raise self._error
-        return not self._thread.is_alive()
+        return self._working is None or self._working.ended(timeout)
 
     def _work(self) -> None:
         while call := self._next():
-            try:
-                call()
-            except Exception as error:  # raised again in the thread that put it
-                with self._changed:
-                    self._error = error
-                    self._calls.clear()
-                return
+            call()
 
     def _next(self) -> Callable[[], None] | None:
         """The next call; None when there will be none."""

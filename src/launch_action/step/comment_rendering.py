@@ -1,4 +1,4 @@
-"""The comment of a preview as a listener: the step's rows, shown with those of other steps.
+"""Brings the rows of a step into the comment of a preview, beside other steps that do the same.
 
 GitHub changes no comment on a condition. A leg keeps its row where nobody else writes, renders all
 rows that it knows of, and looks again after a second or two, until the comment says of its own legs
@@ -8,28 +8,21 @@ what they are; whoever overwrote it does the same. Of several comments the oldes
 from __future__ import annotations
 
 import secrets
-import threading
 import time
 from collections.abc import Sequence
 from typing import Protocol
 
 from launch_action.core.dataclass import dataclass
-from launch_action.core.errors import LaunchError, ServiceError
-from launch_action.core.legs import Leg, Values
 from launch_action.core.preview_comment import Report, read_report, render
 from launch_action.core.preview_row import FINAL, Row
 from launch_action.core.preview_table import Page
 from launch_action.github.refusal import Refused
-from launch_action.step.leg_rows import LegRows
 
-# Seconds: what a comment may take at the end of a step, and where the step was interrupted.
-PATIENCE = 90.0
-HURRY = 5.0
+# Seconds between two looks, at least and at most.
 _SHORTEST, _LONGEST = 1.0, 8.0
 _BEHIND = 3.0  # after which everybody sees a comment that was made
 _FAILURES = 3  # of GitHub's in turn
 _ROOM = 200  # rows that a comment surely carries
-_PAUSE = 3.0  # between two renderings of what goes on
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,79 +163,3 @@ class Rendering:
 def _passes(error: Refused) -> bool:
     """Whether it may be over in a moment: a fault, a limit, no answer."""
     return error.status < 400 or error.status >= 500 or error.wait > 0
-
-
-class PreviewComment:
-    """A Listener (core.legs) that keeps the comment up to date, from a thread of its own.
-
-    `rows` is told before it.
-    """
-
-    def __init__(self, rows: LegRows, rendering: Rendering, keeping: Keeping) -> None:
-        self._rows = rows
-        self._rendering = rendering
-        self._keeping = keeping
-        self._changed = threading.Event()
-        self._closing = threading.Event()
-        self._interrupted = self._settled = False
-        self._failed: list[BaseException] = []
-        self._shown: tuple[object, ...] = ()
-        # With the program it ends: an answer that never comes holds nothing up.
-        self._thread = threading.Thread(target=self._work, name="comment", daemon=True)
-
-    def begin(self, legs: Sequence[Leg]) -> None:  # noqa: ARG002  # a listener's
-        self._changed.set()
-        self._thread.start()
-
-    def start(self, leg: Leg) -> None:  # noqa: ARG002  # a listener's
-        self._changed.set()
-
-    def known(self, leg: Leg, values: Values) -> None:  # noqa: ARG002  # a listener's
-        self._changed.set()
-
-    def end(self, leg: Leg, values: Values, error: LaunchError | None) -> None:  # noqa: ARG002  # a listener's
-        self._interrupted = self._interrupted or self._rows.row(leg).state == "cancelled"
-        self._changed.set()
-
-    def close(self) -> None:
-        """Wait until the comment has the rows. Raises ServiceError where it cannot get them."""
-        self._closing.set()
-        self._changed.set()
-        if self._interrupted:
-            self._rendering.hurry()
-        self._thread.join(self._patience + 1)
-        if self._failed:
-            raise self._failed[0]
-        if not self._settled:
-            raise ServiceError(
-                f"the comment did not take this job's row within {self._patience:.0f} seconds",
-                hint="the step's summary has it",
-            )
-
-    @property
-    def _patience(self) -> float:
-        return HURRY if self._interrupted else PATIENCE
-
-    def _work(self) -> None:
-        try:
-            while not self._closing.is_set():
-                self._changed.wait()
-                self._changed.clear()
-                self._show()
-                self._closing.wait(_PAUSE)
-            self._keep()
-            self._settled = self._rendering.settle(self._rows.rows(), self._patience)
-        except BaseException as error:  # raised by `close`, in the thread that is waited in
-            self._failed.append(error)
-
-    def _show(self) -> None:
-        rows = self._rows.rows()
-        told = tuple((row.state, row.title, row.commit, row.image) for row in rows)
-        if told != self._shown and not self._closing.is_set():
-            self._keep()
-            self._rendering.try_to_show(rows)
-            self._shown = told
-
-    def _keep(self) -> None:
-        for row in self._rows.rows():
-            self._keeping.keep(row)
