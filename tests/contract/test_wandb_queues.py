@@ -17,8 +17,10 @@ from support.wandb_queue import Hand, make_queue, queued
 from launch_action.core.errors import InputError, ServiceError, UnansweredError
 from launch_action.core.queue_plan import QueueItem
 from launch_action.core.queued_run import Item, RunFacts
+from launch_action.launches.followed_run import Followed, Patience
 from launch_action.launches.queue_item import push
-from launch_action.launches.queue_wait import Followed, Patience, follow, given_up, take_back
+from launch_action.launches.queue_recall import given_up, take_back
+from launch_action.launches.queue_wait import follow
 from launch_action.report import PlainSink, Report
 from launch_action.wandb.account import find_account
 from launch_action.wandb.queues import WandbQueues

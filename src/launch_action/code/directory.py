@@ -11,13 +11,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from launch_action.code.ignoring import Ignoring
-from launch_action.core.context import FileKind, TreeFile, sort_key
+from launch_action.core.context import FileKind, TreeFile, check_size, sort_key
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError, SourceError
 from launch_action.core.links import escaping_links
 from launch_action.core.secret_files import HEAD, looks_secret
 
-READ_LIMIT = 16 * 1024 * 1024
 CHUNK = 1 << 20
 _THREADS = 4
 
@@ -60,11 +59,7 @@ class DirectoryContext:
         file = self._by_path.get(path)
         if file is None:
             return None
-        if file.size > READ_LIMIT:
-            raise SourceError(
-                f"{path!r} has {file.size} bytes, over the limit of {READ_LIMIT}",
-                hint="a file that is read as configuration is not that large",
-            )
+        check_size(file)
         return b"".join(self._content(file))
 
     def contents(self, files: Iterable[TreeFile]) -> Iterator[tuple[TreeFile, Iterator[bytes]]]:

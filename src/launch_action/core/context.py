@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Literal, Protocol
 
 from launch_action.core.dataclass import dataclass
+from launch_action.core.errors import SourceError
 
+READ_LIMIT = 16 * 1024 * 1024  # bytes of a file that is read whole
 FileKind = Literal["file", "executable", "symlink"]
 
 
@@ -44,6 +46,15 @@ class Context(Protocol):
         when an object is missing.
         """
         ...
+
+
+def check_size(file: TreeFile) -> None:
+    """Raise SourceError for a file that is too large to be read whole."""
+    if file.size > READ_LIMIT:
+        raise SourceError(
+            f"{file.path!r} has {file.size} bytes, over the limit of {READ_LIMIT}",
+            hint="a file that is read as configuration is not that large",
+        )
 
 
 def sort_key(path: str) -> bytes:

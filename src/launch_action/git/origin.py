@@ -8,6 +8,7 @@ from functools import cached_property
 from threading import Lock
 
 from launch_action.core.checkout import Repository
+from launch_action.core.context import READ_LIMIT
 from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import SourceError
 from launch_action.git.attributes import NAME as ATTRIBUTES
@@ -16,8 +17,6 @@ from launch_action.git.configuration import Configuration
 from launch_action.git.lfs import POINTER_LIMIT, Pointer, Storage
 from launch_action.git.listing import KINDS, TreeEntry, list_paths, list_tree
 from launch_action.git.objects import Object, ObjectReader, read_objects
-
-READ_LIMIT = 16 * 1024 * 1024
 
 
 @dataclass  # no slots: one of these per repository, and a cached property

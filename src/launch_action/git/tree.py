@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Self
 
 from launch_action.core.checkout import Checkout
-from launch_action.core.context import TreeFile
-from launch_action.core.errors import SourceError
+from launch_action.core.context import TreeFile, check_size
 from launch_action.git.collection import Collection, collect
 from launch_action.git.listing import KINDS
-from launch_action.git.origin import READ_LIMIT, Origin
+from launch_action.git.origin import Origin
 
 
 def _never(_directory: str) -> bool:
@@ -57,11 +55,7 @@ class CommitContext:
         file = self._by_path.get(path)
         if file is None:
             return None
-        if file.size > READ_LIMIT:
-            raise SourceError(
-                f"{path!r} has {file.size} bytes, over the limit of {READ_LIMIT}",
-                hint="a file that is read as configuration is not that large",
-            )
+        check_size(file)
         self.check((file,))
         if path in self._collection.pointers:
             return b"".join(self._lfs(path))
@@ -131,12 +125,7 @@ class CommitContext:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _origin(self, path: str) -> Origin:

@@ -25,8 +25,6 @@ from launch_action.github.authorities import authorities
 from launch_action.github.refusal import Purpose, Refused, nonsense, refused, unreachable
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from github import Github
 
 TIMEOUT = 15  # seconds in which something of an answer must come; PyGithub takes whole ones
@@ -72,12 +70,7 @@ class GitHubApi:
     def __enter__(self) -> GitHubApi:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property

@@ -21,7 +21,7 @@ from launch_action.core.queued_run import (
     surplus,
 )
 from launch_action.core.run import new_run_id
-from launch_action.launches.queue_wait import Followed
+from launch_action.launches.followed_run import Followed
 from launch_action.planning.workplace import Workplace
 
 # How often one request is sent anew after a failure before something else must be wrong.

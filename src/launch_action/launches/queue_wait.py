@@ -1,101 +1,22 @@
-"""Follows a queued run to its end: tells how far it is, outlasts faults, and takes it back."""
+"""Follows a queued run to its end: tells how far it is, and outlasts faults."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import suppress
 
-from launch_action.core.dataclass import dataclass
-from launch_action.core.errors import LaunchError, ServiceError, UnansweredError
+from launch_action.core.errors import ServiceError, UnansweredError
 from launch_action.core.launch import Announce
 from launch_action.core.metrics import scalars
-from launch_action.core.ports import Reporter
-from launch_action.core.queue_plan import QueueItem
-from launch_action.core.queued_run import (
-    Ended,
-    Item,
-    LaunchQueues,
-    RunFacts,
-    Stage,
-    ended,
-    item_of,
-    stage_of,
-)
+from launch_action.core.queued_run import Ended, RunFacts, Stage, ended
 from launch_action.core.run import RunResult, RunStatus
+from launch_action.launches.followed_run import Followed, Patience, Seen
+from launch_action.launches.queue_recall import take_back
 
 # Lines of the log of a run that failed.
 _LINES = 40
-# The most signals that come while we are about to end.
-_SIGNALS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How often W&B is asked, and how long it may not answer, in seconds.
-
-    `first` grows to `most` between two questions while nothing changes. `fault` is for a server
-    that is down or busy, `refusal` for one that answers with an error, such as for the key; `gone`
-    for an item, or a run that was preempted, that nobody has put back. `release` is for a run that
-    begins while its item is taken off the queue, `hurry` the same when we are told to end. After
-    `waits` without an agent, and `begins` without a run, somebody should have a look. What an agent
-    keeps of an item that it failed comes after that is known, within `evidence`.
-    """
-
-    first: float = 1.0
-    most: float = 10.0
-    fault: float = 600.0
-    refusal: float = 120.0
-    gone: float = 90.0
-    release: float = 30.0
-    hurry: float = 5.0
-    waits: float = 600.0
-    begins: float = 1800.0
-    evidence: float = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What W&B tells of a queued run at one moment."""
-
-    item: Item | None
-    run: RunFacts | None
-
-    @property
-    def stage(self) -> Stage | None:
-        return stage_of(self.item, self.run)
-
-
-@dataclass(frozen=True, slots=True)
-class Followed:
-    """A queued run, and what is needed to follow it. `identifier` is its item's, if it is known."""
-
-    queues: LaunchQueues
-    item: QueueItem
-    identifier: str
-    reporter: Reporter
-    patience: Patience = Patience()
-
-    @property
-    def project(self) -> str:
-        return str(self.item.spec["project"])
-
-    @property
-    def run_id(self) -> str:
-        return self.item.run_id
-
-    def look(self) -> Seen:
-        """Ask W&B: for the run, and while there is none that began for its item."""
-        run = self.queues.run(self.project, self.run_id)
-        if run and run.state.lower() not in ("pending", "preempted"):
-            return Seen(None, run)
-        if self.identifier and not run:
-            found = self.queues.item(self.item.queue, self.identifier)
-        else:
-            found = item_of(self.queues.items(self.item.queue), self.run_id)
-        return Seen(found, run)
 
 
 def follow(
@@ -128,56 +49,6 @@ def follow(
         metrics=metrics,
         output_directory="",
     )
-
-
-def take_back(followed: Followed, seconds: float) -> None:
-    """Take the item off its queue, or stop its run; a run that begins meanwhile is stopped too.
-
-    What W&B refuses is a warning: this is the end of a run that is given up.
-    """
-    try:
-        _take_back(followed, time.monotonic() + seconds)
-    except LaunchError as error:
-        url = followed.queues.run_url(followed.project, followed.run_id)
-        followed.reporter.warning(f"the queued run could not be stopped: {error.message}: {url}")
-
-
-def _take_back(followed: Followed, until: float) -> None:
-    reporter, queue = followed.reporter, followed.item.queue
-    seen = followed.look()
-    while not (followed.identifier or seen.item or seen.run) and time.monotonic() < until:
-        # Interrupted while it was sent: W&B may still be taking it.
-        time.sleep(min(1.0, followed.patience.first))
-        seen = followed.look()
-    if _stopped(followed, seen.run):
-        return
-    if seen.item is None:
-        return
-    followed.queues.remove(queue, seen.item.identifier)
-    reporter.info(f"item {seen.item.identifier} was taken off queue {queue.name!r}")
-    if seen.stage == "pending" and followed.queues.item(queue, seen.item.identifier) is None:
-        return
-    # An agent has it already, and starts what nobody can call back but its run.
-    while time.monotonic() < until:
-        if _stopped(followed, followed.queues.run(followed.project, followed.run_id)):
-            return
-        time.sleep(min(1.0, followed.patience.first))
-    url = followed.queues.run_url(followed.project, followed.run_id)
-    reporter.warning(f"an agent had taken the item: its run may begin, stop it there: {url}")
-
-
-def _stopped(followed: Followed, run: RunFacts | None) -> bool:
-    """Whether there is a run, which is asked to stop unless it has ended."""
-    if run is None:
-        return False
-    stage = stage_of(None, run)
-    if stage is not None and ended(stage) and run.state.lower() != "pending":
-        return True
-    followed.queues.stop(followed.project, followed.run_id)
-    if run.state.lower() == "pending":
-        return False
-    followed.reporter.info(f"run {followed.run_id} was asked to stop")
-    return True
 
 
 def _until_ended(followed: Followed, deadline: float | None) -> Seen | None:
@@ -310,43 +181,3 @@ def _last_lines(followed: Followed, seen: Seen) -> tuple[str, ...]:
             break
         time.sleep(followed.patience.first)
     return found
-
-
-@contextmanager
-def given_up(followed: Followed, announce: Announce, *, stop: bool) -> Iterator[None]:
-    """Where the block is left by an interruption: stop the run, or say where it goes on.
-
-    A further signal ends neither: the runner of a workflow kills us after 10 seconds anyway.
-    """
-    # Not imported when it is needed: a second signal would come meanwhile.
-    from launch_action.runners.supervise import interruption
-
-    try:
-        yield
-    except Exception:
-        raise
-    except BaseException:
-        _shielded(lambda: _give_up(followed, announce, stop=stop), interruption)
-        raise
-
-
-def _shielded(work: Callable[[], None], interruption: Callable[[], Any]) -> None:
-    """Do it although further signals come: also where one comes before they are kept back."""
-    for _ in range(_SIGNALS):
-        try:
-            with interruption():
-                work()
-                return
-        except Exception:
-            raise
-        except BaseException:  # noqa: S112  # a signal, which is what is kept back
-            continue
-
-
-def _give_up(followed: Followed, announce: Announce, *, stop: bool) -> None:
-    url = followed.queues.run_url(followed.project, followed.run_id)
-    if stop:
-        announce({"run_status": "cancelled"})
-        take_back(followed, followed.patience.hurry)
-    else:
-        followed.reporter.info(f"run {followed.run_id} goes on: {url}")

@@ -26,8 +26,10 @@ from launch_action.core.store import JobStore
 from launch_action.core.template_variables import template_values, without_value
 from launch_action.core.wandb_reference import check_owner
 from launch_action.jobs.registering import registered, to_register, wandb_outputs
+from launch_action.launches.followed_run import Followed
 from launch_action.launches.queue_item import find_sent, push
-from launch_action.launches.queue_wait import Followed, follow, given_up
+from launch_action.launches.queue_recall import given_up
+from launch_action.launches.queue_wait import follow
 from launch_action.planning.job_schema import checked_config
 from launch_action.planning.run_plan import (
     read_config,
@@ -98,11 +100,9 @@ def open_queue(place: Workplace) -> Opened:
 
 def _connected(asked: QueueAsked, place: Workplace) -> LaunchQueues:
     from launch_action.wandb.queues import WandbQueues
-    from launch_action.wandb.server import Server
 
     account = place.wandb
-    server = Server(account.base_url, account.key, account.environment, attempts=1)
-    return WandbQueues(server, account, asked.entity)
+    return WandbQueues(account.server(attempts=1), account, asked.entity)
 
 
 def queue_asked(place: Workplace) -> QueueAsked:

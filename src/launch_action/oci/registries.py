@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from types import TracebackType
 
 from launch_action.core.reference import Repository
 from launch_action.oci.docker_config import Credentials
@@ -68,12 +67,7 @@ class Registries:
     def __enter__(self) -> Registries:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _mirror(self, mirror: Mirror) -> Host:

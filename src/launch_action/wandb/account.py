@@ -38,12 +38,15 @@ class Account:
     project: str = ""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def server(self, *, patient: bool = True) -> Server:
-        """The server, spoken to with the key. Raises InputError for an address that is none."""
+    def server(self, *, patient: bool = True, attempts: int | None = None) -> Server:
+        """The server, spoken to with the key (`attempts`, `patient`: wandb.server).
+
+        Raises InputError for an address that is none.
+        """
         # Imported where it is used: a run only needs to know whether there is a key.
         from launch_action.wandb.server import Server
 
-        return Server(self.base_url, self.key, self.environment, patient=patient)
+        return Server(self.base_url, self.key, self.environment, patient=patient, attempts=attempts)
 
     def default_entity(self) -> str:
         """The entity that is named, else the key's own, without a key none. Raises ServiceError."""

@@ -38,8 +38,9 @@ class Server:
     """One server; methods raise ServiceError.
 
     `base_url` is the address of its interface; `environment` gives proxies and certificates. With
-    an empty key it is asked without one, for what is open to everybody. Who is not `patient` asks
-    once, and does not wait for long.
+    an empty key it is asked without one, for what is open to everybody. `attempts` is how often
+    something is asked where the answer is a fault, by default until it has most likely passed. Who
+    is not `patient` asks once, and does not wait for long.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Server:
         *,
         patient: bool = True,
         sleep: Callable[[float], None] = time.sleep,
-        attempts: int = _ATTEMPTS,
+        attempts: int | None = None,
     ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
@@ -62,7 +63,9 @@ class Server:
         self._origin = _origin(base_url)
         self._key = key
         self._environment = environment
-        self._attempts, self._timeout = (attempts, _TIMEOUT) if patient else (1, _SHORT)
+        self._attempts, self._timeout = (
+            (attempts or _ATTEMPTS, _TIMEOUT) if patient else (1, _SHORT)
+        )
         self._sleep = sleep
         self._session: Session | None = None
 
