@@ -203,8 +203,22 @@ def test_an_alias_waits_for_a_removal_that_it_meets(
 
     JobStore(opened()).point(version, [Tag("v1"), MAIN])
 
-    # A mark that cannot be taken away is not waited for without end.
-    assert len(waited) == (2 if remover.deletes() else 20)
+    # Where the mark cannot be taken away, it marks nothing any more.
+    assert len(waited) == 2
+    assert set(named(opened())) == {"main", "v1"}
+
+
+def test_a_mark_that_stays_is_not_waited_for_without_end(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = preview(opened(), MAIN)
+    Removal(opened(), "killed")._mark(version)
+    waited: list[float] = []
+    monkeypatch.setattr(removal, "pause", waited.append)
+
+    JobStore(opened()).point(version, [Tag("v1")])
+
+    assert len(waited) == 20
     assert set(named(opened())) == {"main", "v1"}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.github_api import GitHubServer
+from support.github_packages import Packages, github_registry
 from support.program import Ended, Machine, failed, succeeded
 from support.registry import Logins, Running, running
 from support.registry_proxy import Fault, proxy_to
@@ -21,7 +22,7 @@ from support.workflow import Workflow, good, workflow
 
 from launch_action.core.ports import Content
 from launch_action.core.reference import Repository
-from launch_action.core.removal import Removal
+from launch_action.core.removal import Removal, survey
 from launch_action.core.store import JobStore
 from launch_action.core.tombstone import is_tombstone
 from launch_action.core.version import hidden
@@ -415,3 +416,55 @@ def test_a_sweep_leaves_the_previews_of_open_pull_requests(
     assert named(flow)["pr-7"] == previewed
     good(flow.step("schedule", {}, asked))
     assert named(flow) == {}
+
+
+# ---------------------------------------------------------------------------- in GitHub's registry
+
+
+@pytest.fixture
+def at_github(flow: Workflow, github: GitHubServer, server: Running) -> Iterator[Workflow]:
+    """The flow with `ghcr.io/acme/...`: a proxy of this network leads there."""
+    github.state.packages = Packages(server)
+    path = flow.image.partition("/")[2]
+    with github_registry(server) as proxy:
+        flow.also |= {"http_proxy": f"http://{proxy.address}", "no_proxy": "127.0.0.1"}
+        flow.inputs["image"] = f"ghcr.io/{path}"
+        flow.inputs["build-options"] += "\ninsecure-registry=ghcr.io"
+        yield flow
+
+
+@pytest.mark.parametrize("server", ["registry"], indirect=True)
+def test_nothing_of_a_closed_pull_request_stays_at_ghcr_io(
+    at_github: Workflow, github: GitHubServer
+) -> None:
+    flow = at_github
+    kept = good(flow.push()).outputs["job-digest"]
+    flow.work.commit({"train.py": "print('tried')\n"})
+    gone = good(flow.pull(7)).outputs["job-digest"]
+    assert {gone, kept} == set(named(flow).values())
+
+    step = good(flow.pull(7, "closed"))
+
+    assert set(named(flow).values()) == {kept}
+    assert opened(flow).get_manifest(gone) is None
+    assert all(survey_tag.version for survey_tag in survey(opened(flow)))
+    assert step.log.of("warning") == []
+    assert github.count("DELETE", "/orgs/acme/packages/container/") > 1
+    good(flow.pull(7, "reopened"))
+    assert named(flow)["pr-7"] == gone
+
+
+@pytest.mark.parametrize("server", ["registry"], indirect=True)
+def test_without_the_right_to_packages_ghcr_io_keeps_tombstones(
+    at_github: Workflow, github: GitHubServer
+) -> None:
+    flow = at_github
+    good(flow.pull(7))
+    github.allow(contents="read", pull_requests="write", deployments="write", packages="read")
+
+    step = good(flow.pull(7, "closed"))
+
+    assert named(flow) == {}
+    (warning,) = step.log.of("warning")
+    assert "`packages: write`" in warning
+    assert flow.inputs["image"].partition("/")[2] in warning

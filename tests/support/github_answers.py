@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from support import github_deploying as deploying
+from support import github_packages as packages
 from support.github_request import Answer, Refusal, Request, fitting, invalid, listed, pick
 from support.github_state import Document, Repository, State, newest_first, now
 
@@ -50,8 +51,10 @@ PERMISSIONS: Mapping[str, tuple[tuple[str, ...], str]] = {
 def answer(state: State, request: Request) -> Answer:
     """Do what is asked. Raises Refusal."""
     name = request.operation.name
-    if name not in _HANDLERS:
+    if name not in _HANDLERS and name not in _PACKAGES:
         raise NotImplementedError(f"the GitHub of the tests does not do {name}")
+    if name in _PACKAGES:
+        return _PACKAGES[name](state, request)
     if "owner" not in request.values:
         return _HANDLERS[name](state, Repository("", 0), request)
     full_name = f"{request.values['owner']}/{request.values['repo']}"
@@ -270,6 +273,13 @@ def _released(document: Document, asked: Mapping[str, Any]) -> None:
     document |= {name: asked[name] for name in names if name in asked}
 
 
+# Packages are an owner's, not a repository's.
+_PACKAGES: Mapping[str, Callable[[State, Request], Answer]] = {
+    "packages/get-all-package-versions-for-package-owned-by-org": packages.versions,
+    "packages/get-all-package-versions-for-package-owned-by-user": packages.versions,
+    "packages/delete-package-version-for-org": packages.delete,
+    "packages/delete-package-version-for-user": packages.delete,
+}
 _Handler = Callable[[State, Repository, Request], Answer]
 _HANDLERS: Mapping[str, _Handler] = {
     "repos/get": _repository,

@@ -24,7 +24,11 @@ FORMAT = 1
 # Every path that the server of the tests answers; a longer list costs only a new cut.
 PATHS = (
     "/rate_limit",
+    "/orgs/{org}/packages/{package_type}/{package_name}/versions",
+    "/orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}",
     "/user",
+    "/users/{username}/packages/{package_type}/{package_name}/versions",
+    "/users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}",
     "/repos/{owner}/{repo}",
     "/repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}/jobs",
     "/repos/{owner}/{repo}/check-runs",

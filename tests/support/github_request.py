@@ -66,10 +66,12 @@ def listed(state: State, request: Request, found: list[Document]) -> Answer:
 
 
 def _page(state: State, request: Request, number: int) -> str:
-    full_name = f"{request.values['owner']}/{request.values['repo']}"
-    path = request.operation.path.replace(
-        "/repos/{owner}/{repo}", f"/repositories/{state.repository(full_name).identity}"
-    )
+    path = request.operation.path
+    if "owner" in request.values:
+        full_name = f"{request.values['owner']}/{request.values['repo']}"
+        path = path.replace(
+            "/repos/{owner}/{repo}", f"/repositories/{state.repository(full_name).identity}"
+        )
     for name, value in request.values.items():
         path = path.replace(f"{{{name}}}", value)
     return f"{state.url}{path}?{urlencode({**request.query, 'page': str(number)})}"

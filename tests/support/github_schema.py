@@ -15,6 +15,8 @@ from support.github_description import METHODS, description
 
 # What may stand in a path segment; GitHub's tags may hold slashes.
 _SEGMENT = {"tag": r".+", "ref": r".+"}
+# Lists that GitHub pages as every other, which its description forgets to say.
+_PAGED = frozenset({"packages/get-all-package-versions-for-package-owned-by-user"})
 _KEEP = frozenset({"example", "examples", "default", "enum", "const"})
 
 
@@ -31,6 +33,8 @@ class Operation:
     def wrong_query(self, query: Mapping[str, str]) -> str:
         """What the description has against a query; empty when nothing."""
         known = {one["name"]: one["schema"] for one in self._parameters("query")}
+        if self.name in _PAGED:
+            known |= {key: {"type": "integer"} for key in ("page", "per_page")}
         for name, text in query.items():
             if name not in known:
                 return f"{self.name} has no query parameter {name!r}"

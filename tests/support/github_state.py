@@ -21,6 +21,7 @@ WORKFLOW_TOKEN = "ghs_0123456789abcdefghijklmnopqrstuvwxyz"
 EVERYTHING = {
     "checks": "write", "contents": "write", "deployments": "write", "issues": "write",
     "pull_requests": "write", "actions": "read",
+    "packages": "write",
 }  # fmt: skip
 
 
@@ -81,13 +82,15 @@ class Repository:
 @dataclass(slots=True)
 class State:
     """Everything; `lock` is held while a request is answered. `lag`: a comment is not listed by
-    others before that many seconds have passed, as on a replica that is behind."""
+    others before that many seconds have passed, as on a replica that is behind. `packages` are the
+    container packages (support.github_packages)."""
 
     url: str = ""
     edition: str = "api.github.com"
     repositories: dict[str, Repository] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=lambda: {WORKFLOW_TOKEN: Token()})
     lag: float = 0
+    packages: Any = None
     born: dict[int, float] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
     last: int = 100

@@ -189,8 +189,10 @@ class Removal:
     def _unmark(self, digest: Digest) -> None:
         tag = going_tag(digest)
         found = self._content.get_manifest(tag)
-        if found and is_tombstone(found) and not self._content.delete_tag(tag):
-            self._content.delete_manifest(found.descriptor.digest)
+        if not found or not is_tombstone(found) or self._content.delete_tag(tag):
+            return
+        if not self._content.delete_manifest(found.descriptor.digest):
+            self._put_tombstone(tag)  # which marks nothing: a mark that stays would hold pushers up
 
     def _put_tombstone(self, tag: Tag, of: str = "") -> Digest:
         """Move a tag to a tombstone of its own, whose blob is there; its digest."""

@@ -42,6 +42,8 @@ _VIEWER = "{ viewer { login } }"
 class GitHubApi:
     """The API below `/repos/OWNER/NAME`; all paths are relative to it. Its methods raise Refused.
 
+    Without a repository paths are as GitHub documents them, from their beginning.
+
     Usable from several threads: PyGithub's connection is not, so that they wait for each other.
     Nothing heavy is imported, and nothing connected, before the first request.
     """
@@ -150,7 +152,7 @@ class GitHubApi:
         return self._viewer
 
     def _path(self, path: str) -> str:
-        return f"/repos/{quote(self.repository)}{path}"
+        return f"/repos/{quote(self.repository)}{path}" if self.repository else path
 
     def _changed(self, request: _Request) -> Mapping[str, Any]:
         answer = self._ask(request)

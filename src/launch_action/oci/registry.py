@@ -32,6 +32,9 @@ _WORTH_ASKING = 1024 * 1024  # bytes: at 100 Mbit/s a round trip to a distant re
 _MOST_PAGES = 10_000
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 _CANNOT = frozenset({400, 404, 405})
+# Deletes a manifest by another API than the registry's; False where it does not. It is given what
+# asks the registry whether the manifest is there.
+Deletion = Callable[[Repository, Digest, Callable[[], bool]], bool]
 
 
 class RegistryContent:
@@ -40,8 +43,16 @@ class RegistryContent:
     Every method raises RegistryError for what the port does not call an answer.
     """
 
-    def __init__(self, repository: Repository, hosts: tuple[Host, ...], *, writable: bool) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        hosts: tuple[Host, ...],
+        *,
+        writable: bool,
+        deletion: Deletion | None = None,
+    ) -> None:
         self.repository = repository
+        self._deletion = deletion
         self._hosts = hosts
         self._origin = hosts[-1]
         self._path = repository.path
@@ -190,6 +201,9 @@ class RegistryContent:
 
         True as well when it was not there: it is gone.
         """
+        exists = lambda: self._get_manifest(self._origin, digest) is not None  # noqa: E731
+        if self._deletion and self._deletion(self.repository, digest, exists):
+            return True
         status, codes = self._delete(digest)
         return status not in _CANNOT or (status == 404 and "MANIFEST_UNKNOWN" in codes)
 

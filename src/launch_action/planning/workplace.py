@@ -21,7 +21,7 @@ from launch_action.core.inputs import Inputs
 from launch_action.core.launch import Announce
 from launch_action.core.plan import StorePlan
 from launch_action.core.ports import Content, Reporter
-from launch_action.core.reference import Repository, Tag
+from launch_action.core.reference import Digest, Repository, Tag
 from launch_action.core.situation import Situation
 from launch_action.core.version import JobFiles, JobVersion
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from launch_action.core.checkout import Checkout
     from launch_action.oci.docker_config import DockerCredentials
     from launch_action.oci.registries import Registries
+    from launch_action.planning.package_deletion import PackageDeletion
     from launch_action.wandb.account import Account
 
 # Every one slow to import. Nothing may be in it that imports in a circle with the main thread.
@@ -126,7 +127,25 @@ class Workplace:
             mirrors=inputs.registry_mirror,
             environment=self.environment,
             note=self.reporter.info,
+            deletion=self._delete_elsewhere,
         )
+
+    def _delete_elsewhere(
+        self, repository: Repository, digest: Digest, exists: Callable[[], bool]
+    ) -> bool:
+        """Delete a manifest where that takes another API than the registry's."""
+        return self._package_deletion(repository, digest, exists)
+
+    @cached_property
+    def _package_deletion(self) -> PackageDeletion:
+        from launch_action.planning.package_deletion import github_deletion
+
+        def password(registry: str) -> str:
+            found = self.credentials.find(registry)
+            return found.password if found else ""
+
+        token = self.inputs.github_token
+        return github_deletion(self.environment, self.reporter, token, password)
 
     @cached_property
     def wandb(self) -> Account:

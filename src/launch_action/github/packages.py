@@ -1,0 +1,102 @@
+"""Versions of container packages: the manifests of GitHub's registry, which deletes none itself.
+
+A package version is one manifest with all its tags, and is named by its digest. Source: GitHub's
+REST API, "Packages"; what it refuses to delete was found by others: the last version that has a
+tag, and public ones of over 5,000 downloads, both with 400.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from launch_action.core.reference import Digest
+from launch_action.github.api import GitHubApi
+from launch_action.github.refusal import Purpose, Refused
+
+PERMISSION = "packages: write"
+# Seconds between looks for a version that the registry has, and GitHub does not list yet.
+_PAUSES = (1.0, 2.0, 4.0)
+# The words of this version alone; any other refusal is of the package, or of the token.
+_OF_ONE_VERSION = frozenset({400, 422})
+
+
+class ContainerPackages:
+    """What one token may do with container packages. Usable from several threads.
+
+    `refusal` is why nothing can be deleted with it, once that is known. The client is one without a
+    repository.
+    """
+
+    def __init__(self, api: GitHubApi, pauses: tuple[float, ...] = _PAUSES) -> None:
+        self._api = api
+        self._pauses = pauses
+        self._lock = threading.Lock()
+        self._bases: dict[str, str] = {}  # where a package is, by its path in the registry
+        self._known: dict[str, dict[str, int]] = {}  # versions that were listed, by digest
+        self.refusal: Refused | None = None
+
+    def delete(self, path: str, digest: Digest, exists: Callable[[], bool]) -> bool:
+        """Delete a manifest of the repository at this path with its tags; whether it is gone.
+
+        `exists` asks the registry for it. Raises Refused where GitHub does not delete this version;
+        what it says of the whole package is kept in `refusal`.
+        """
+        if self.refusal:
+            return False
+        try:
+            return self._delete(path, digest, exists)
+        except Refused as error:
+            if error.status in _OF_ONE_VERSION:
+                raise
+            self.refusal = error
+            return False
+
+    def _delete(self, path: str, digest: Digest, exists: Callable[[], bool]) -> bool:
+        for pause in (0.0, *self._pauses):
+            time.sleep(pause)
+            version = self._find(path, digest)
+            if version is not None:
+                what = f"delete version {digest} of package {path!r}"
+                place = f"{self._bases[path]}/versions/{version}"
+                self._api.remove(place, Purpose(what, PERMISSION))
+                return True
+            if not exists():
+                return True
+        return False
+
+    def _find(self, path: str, digest: Digest) -> int | None:
+        """The number of a version, forgotten with that: deleted and pushed again it has another."""
+        with self._lock:
+            known = self._known.setdefault(path, {})
+            if digest not in known:
+                for one in self._versions(path):
+                    name, number = one.get("name"), one.get("id")
+                    if isinstance(name, str) and type(number) is int:
+                        known[name] = number
+                    if name == digest:
+                        break
+            return known.pop(digest, None)
+
+    def _versions(self, path: str) -> Iterator[Mapping[str, Any]]:
+        """Every version, the newest first; of an organisation's package, else of a person's."""
+        purpose = Purpose(f"list the versions of package {path!r}", PERMISSION)
+        owner, _, name = path.partition("/")
+        tried = [self._bases[path]] if path in self._bases else [
+            f"/{kind}/{quote(owner)}/packages/container/{quote(name, safe='')}"
+            for kind in ("orgs", "users")
+        ]  # fmt: skip
+        for base in tried:
+            try:
+                first = True
+                for one in self._api.listed(f"{base}/versions", purpose):
+                    self._bases[path], first = base, False
+                    yield one
+            except Refused as error:
+                if error.status != 404 or not first or base == tried[-1]:
+                    raise
+            else:
+                return

@@ -1,0 +1,281 @@
+"""Deletion in GitHub's registry, by GitHub's API: of what nothing else names, and of nothing else.
+
+GitHub's registry is a real one whose own deletions are refused; the API deletes in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.github_api import GitHubServer, refused
+from support.github_packages import Packages, github_registry
+from support.github_state import Token
+from support.registry import Logins, Running, running
+from support.versions import check_complete, put_image, recording
+
+from launch_action.core.ports import Content
+from launch_action.core.reference import Digest, Repository, Tag
+from launch_action.core.removal import Doomed, Removal, survey
+from launch_action.core.store import JobStore
+from launch_action.core.tombstone import going_tag, is_tombstone, make_tombstone
+from launch_action.core.version import JobVersion, key_tag
+from launch_action.oci.registries import Registries
+from launch_action.planning.package_deletion import PackageDeletion, github_deletion
+
+pytestmark = pytest.mark.registry
+MAIN, PULL = Tag("main"), Tag("pr-12")
+PERSONAL = "ghp_" + "p" * 36
+
+
+@dataclass
+class Told:
+    """What a person is told."""
+
+    infos: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def info(self, text: str) -> None:
+        self.infos.append(text)
+
+    def warning(self, text: str, **_: Any) -> None:
+        self.warnings.append(text)
+
+
+@dataclass
+class Scene:
+    """A package `acme/train` of a server whose registry is the one on loopback."""
+
+    github: GitHubServer
+    packages: Packages
+    registry: str
+    told: Told = field(default_factory=Told)
+    password: str = ""
+    path: str = "acme/train"
+
+    def open(self) -> Content:
+        """The repository as a process of its own finds it."""
+        reporter: Any = self.told
+        tokens = (self.github.token, self.password)
+        deletion = PackageDeletion(self.registry, self.github.url, reporter, lambda: tokens)
+        registries = Registries(Logins(), deletion=deletion)
+        return registries.open(Repository.parse(f"{self.registry}/{self.path}"), writable=True)
+
+    @property
+    def tags(self) -> set[str]:
+        """The tags that name something."""
+        found = survey(self.open())
+        return {str(one.tag) for one in found if not is_tombstone(one.manifest)}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("packages")) as found:
+        yield found
+
+
+@pytest.fixture
+def scene(github_api: GitHubServer, server: Running, tmp_path: Path) -> Iterator[Scene]:
+    github_api.state.packages = Packages(server)
+    path = f"acme/{tmp_path.name.replace('_', '-').lower().strip('-')}/train"
+    with github_registry(server) as proxy:
+        yield Scene(github_api, github_api.state.packages, proxy.address, path=path)
+
+
+def version(content: Content, commit: str, *aliases: Tag) -> JobVersion:
+    """A version of a commit, with an image of its own."""
+    store = JobStore(content)
+    put_image(content, commit[:1])
+    found = store.record(recording(commit[:1], commit=commit)).version
+    store.point(found, aliases)
+    return found
+
+
+def test_a_version_goes_with_its_tags_and_nothing_stays(scene: Scene) -> None:
+    content = scene.open()
+    going, staying = version(content, "a" * 40, PULL), version(content, "b" * 40, MAIN)
+
+    gone = Removal(content, "n").versions([Doomed(going, (PULL,))])
+
+    assert [one.version for one in gone] == [going]
+    assert set(scene.open().tags()) == {MAIN, key_tag(staying.build_key)}
+    assert content.get_manifest(going.digest) is None
+    check_complete(content)
+    assert scene.told == Told()
+
+
+def test_an_alias_goes_and_the_version_that_another_reaches_stays(scene: Scene) -> None:
+    content = scene.open()
+    found = version(content, "a" * 40, PULL, MAIN)
+
+    assert Removal(content, "n").alias(PULL)
+
+    assert set(scene.open().tags()) == {MAIN, key_tag(found.build_key)}
+    assert JobStore(content).load(MAIN) == found
+
+
+def test_a_version_that_an_alias_reached_meanwhile_is_not_deleted(scene: Scene) -> None:
+    content = scene.open()
+    found = version(content, "a" * 40, PULL, MAIN)
+
+    assert Removal(content, "n").versions([Doomed(found, (PULL,))]) == ()
+
+    assert {PULL, MAIN} <= scene.tags
+    assert scene.github.count("DELETE", str(found.digest)) == 0
+    assert JobStore(scene.open()).load(PULL) == found
+
+
+def test_the_last_version_with_a_tag_leaves_a_tombstone_that_marks_nothing(scene: Scene) -> None:
+    content = scene.open()
+    found = version(content, "a" * 40, PULL)
+
+    assert Removal(content, "n").versions([Doomed(found, (PULL,))])
+
+    assert scene.tags == set()
+    assert content.get_manifest(found.digest) is None
+    (left,) = survey(content)
+    assert left.tag == going_tag(found.digest)
+    assert any("last tagged version" in text for text in scene.told.infos)
+    # Who builds it again is not kept waiting, and what is left goes with the next cleanup.
+    again = version(scene.open(), "a" * 40, PULL)
+    assert again.digest == found.digest
+    Removal(content, "m").finish(survey(content))
+    assert set(content.tags()) == {PULL, key_tag(found.build_key)}
+
+
+def test_a_token_without_the_permission_leaves_tombstones_and_is_told_once(scene: Scene) -> None:
+    scene.github.allow(packages="read")
+    content = scene.open()
+    kept = version(content, "b" * 40, MAIN)
+    doomed = [Doomed(version(content, c * 40, Tag(f"pr-{c}")), (Tag(f"pr-{c}"),)) for c in "cde"]
+
+    assert len(Removal(content, "n").versions(doomed)) == 3
+
+    assert scene.tags == {MAIN, key_tag(kept.build_key)}
+    (warning,) = scene.told.warnings
+    assert "add `packages: write` to the job's `permissions:`" in warning
+    assert "Admin" in warning
+    assert "tombstone" in warning
+    assert scene.github.count("DELETE") <= 3  # those that were on their way
+    # With the permission the next cleanup takes them away.
+    scene.github.allow(packages="write")
+    later = scene.open()
+    Removal(later, "m").finish(survey(later))
+    assert set(later.tags()) == {MAIN, key_tag(kept.build_key)}
+
+
+def test_without_any_right_to_packages_it_is_as_without_a_token(scene: Scene) -> None:
+    scene.github.allow(contents="read")
+    content = scene.open()
+    version(content, "a" * 40, PULL)
+
+    assert Removal(content, "n").alias(PULL)
+    assert not Removal(content, "m").deletes()
+
+    assert PULL not in scene.tags
+    assert len(scene.told.warnings) == 1
+
+
+def test_the_login_of_the_registry_is_a_token_as_well(scene: Scene) -> None:
+    scene.github.state.tokens[PERSONAL] = Token("octocat", {"packages": "write"})
+    scene.github.allow(contents="read")
+    scene.password = PERSONAL
+    content = scene.open()
+    version(content, "a" * 40, PULL, MAIN)
+
+    assert Removal(content, "n").alias(PULL)
+
+    assert PULL not in content.tags()
+    assert not scene.told.warnings
+
+
+def test_a_package_of_a_person_is_found(scene: Scene) -> None:
+    scene.packages.people = frozenset({"acme"})
+    content = scene.open()
+    version(content, "a" * 40, PULL, MAIN)
+
+    assert Removal(content, "n").alias(PULL)
+
+    assert PULL not in content.tags()
+    assert scene.github.count("DELETE", "/users/acme/packages/container/") == 1
+
+
+def test_a_version_that_is_listed_late_is_waited_for(scene: Scene) -> None:
+    content = scene.open()
+    version(content, "a" * 40, PULL, MAIN)
+    scene.packages.lag = 1.5
+
+    assert Removal(content, "n").alias(PULL)
+
+    assert PULL not in content.tags()
+
+
+def test_versions_beyond_the_first_page_are_found(scene: Scene) -> None:
+    content = scene.open()
+    old = version(content, "a" * 40, PULL)
+    version(content, "b" * 40, MAIN)
+    for number in range(110):
+        content.put_manifest(make_tombstone(str(number)), f"t-{number}")
+
+    assert Removal(content, "n").versions([Doomed(old, (PULL,))])
+
+    assert PULL not in content.tags()
+    assert scene.github.count("GET", "page=2") >= 1
+
+
+def test_one_that_was_downloaded_too_often_loses_its_aliases_alone(scene: Scene) -> None:
+    content = scene.open()
+    version(content, "b" * 40, MAIN)
+    found = version(content, "a" * 40, PULL)
+    scene.packages.downloads[found.digest] = 5001
+
+    assert Removal(content, "n").versions([Doomed(found, (PULL,))])
+
+    assert PULL not in content.tags()
+    assert any("5000 downloads" in text for text in scene.told.infos)
+    assert not scene.told.warnings
+
+
+@pytest.mark.parametrize("status", [401, 404, 500])
+def test_what_github_does_not_answer_leaves_tombstones(scene: Scene, status: int) -> None:
+    content = scene.open()
+    version(content, "a" * 40, PULL, MAIN)
+    scene.github.fail(refused(status, "no"), path="/packages/", times=99)
+
+    assert Removal(content, "n").alias(PULL)
+
+    assert PULL not in scene.tags
+    assert len(scene.told.warnings) == 1
+
+
+@pytest.mark.parametrize(
+    ("server", "registry"),
+    [
+        ("", "ghcr.io"),
+        ("https://github.com", "ghcr.io"),
+        ("https://ghes.example.com", "containers.ghes.example.com"),
+        ("https://octocorp.ghe.com", "containers.octocorp.ghe.com"),
+    ],
+)
+def test_only_github_s_own_registry_is_meant(
+    github_api: GitHubServer, server: str, registry: str
+) -> None:
+    asked: list[str] = []
+    environment = {"GITHUB_SERVER_URL": server, "GITHUB_API_URL": github_api.url}
+    reporter: Any = Told()
+
+    def login(name: str) -> str:
+        asked.append(name)
+        return ""
+
+    deletion = github_deletion(environment, reporter, "", login)
+    digest = Digest("sha256:" + "0" * 64)
+
+    assert not deletion(Repository.parse("registry.example/acme/train"), digest, lambda: True)
+    assert asked == []
+    assert not deletion(Repository.parse(f"{registry}/acme/train"), digest, lambda: True)
+    assert asked == [registry]
+    assert not github_api.seen
