@@ -91,6 +91,10 @@ class UnansweredError(ServiceError):
     """It could not be reached, or is busy or broken: asked again later, it may answer."""
 
 
+class RefusedError(ServiceError):
+    """It does not know us, or lets us do nothing: asked again, it says the same."""
+
+
 class Interrupted(LaunchError):
     """We were told to end, by Ctrl-C."""
 

@@ -81,6 +81,8 @@ class World:
     """
     archive: Callable[[], Descriptor] | None = None
     """Puts the files of a directory into the content, as one archive."""
+    admit: Callable[[], None] = lambda: None
+    """Raises ServiceError when who is to be told of the version refuses it already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ def execute(plan: LaunchPlan, world: World) -> Launch:
             before, key = key, _build_key(plan, prepared)
             found = store.find_build(key) if key != before else None
     world.announce({"metadata": {"build_key": key, "base": [b.document() for b in prepared.bases]}})
+    world.admit()
     known = not plan.commit or (found is not None and found.commit == plan.commit)
     with _beside(None if known else world.check_source):
         if found is None:

@@ -87,6 +87,11 @@ def artifacts(of: Registration, what: Register) -> tuple[WandbArtifact, ...]:
     return tuple(found)
 
 
+def asked_name(job_name: str, what: Register, *, is_image: bool = False) -> str:
+    """The name of the job that W&B is asked about first; `is_image` of a job that is an image."""
+    return image_job_name(job_name) if what == "image" and not is_image else job_name
+
+
 def image_job_name(job_name: str) -> str:
     """The name of a job's image job.
 

@@ -7,11 +7,13 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from launch_action.core.dataclass import replace
+from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import InputError
 from launch_action.core.git_address import is_git_address
+from launch_action.core.job import ImageSource
 from launch_action.core.launch import Announce
 from launch_action.core.record_plan import RecordPlan, record, record_only, steps, with_schema
+from launch_action.jobs.admission import Admission
 from launch_action.jobs.registering import registered, to_register
 from launch_action.planning.launch_plan import Looked, look
 from launch_action.planning.sources import check_commit
@@ -29,16 +31,24 @@ def create_job(kind: str, path: str, place: Workplace, announce: Announce) -> St
     `path` is, by kind: an address or a checkout; a directory; an image's reference; a W&B run, for
     the latest empty. Raises InputError and what the source, the registry and the store raise.
     """
-    what = to_register(place, pushed=kind == "image")
+    admission = Admission(to_register(place, pushed=kind == "image"), place)
     with ExitStack() as stack:
         plan, archive = _planned(kind, path, place, stack)
-        job = _record(plan, place, announce, archive)
-    return registered(job, what, place, announce)
+        job = _record(plan, place, _Telling(announce, admission), archive)
+    return registered(job, admission, place, announce)
 
 
-def record_image(place: Workplace, announce: Announce) -> StoredJob:
+def record_image(place: Workplace, announce: Announce, admission: Admission) -> StoredJob:
     """Record the image job of `--docker-image`."""
-    return _record(_image(place), place, announce, None)
+    return _record(_image(place), place, _Telling(announce, admission), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Telling:
+    """Who is told of a recording, and who has to let it be."""
+
+    announce: Announce
+    admission: Admission
 
 
 def image_steps(place: Workplace, announce: Announce) -> list[dict[str, str]]:
@@ -107,11 +117,15 @@ def _described(plan: RecordPlan, place: Workplace) -> RecordPlan:
 def _record(
     plan: RecordPlan,
     place: Workplace,
-    announce: Announce,
+    telling: _Telling,
     archive: Callable[..., Descriptor] | None,
 ) -> StoredJob:
+    announce, admission = telling.announce, telling.admission
     content = place.content(plan.store)
     announce({"job_name": plan.job_name})
+    is_image = isinstance(plan.source, ImageSource)
+    admission.begin(plan.job_name, plan.aliases, is_image=is_image)
+    admission.check()
     with place.reporter.phase("record"):
         version = record(plan, content, partial(archive, content=content) if archive else None)
     registry = plan.store.kind == "registry"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launch_action.core.dataclass import replace
+from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import InputError, ServiceError
 from launch_action.core.store import JobStore
+from launch_action.jobs.admission import Admission
 from launch_action.planning.workplace import StoredJob, Workplace
 
 # Every run passes here, and most register nothing: the rest is imported where it is used.
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from launch_action.core.registration import Register, Registration, WandbArtifact
     from launch_action.core.version import JobFiles
     from launch_action.wandb.account import Account
+    from launch_action.wandb.recorded import FirstAnswer, Found
     from launch_action.wandb.recording import RecordedArtifact
 
 _OFFLINE = ("offline", "disabled", "dryrun")
@@ -131,27 +133,29 @@ def _check_pushed(place: Workplace, what: Register, pushed: bool | None) -> None
     )
 
 
-def registered(job: StoredJob, what: Register, place: Workplace, announce: Announce) -> StoredJob:
+def registered(
+    job: StoredJob, admission: Admission, place: Workplace, announce: Announce
+) -> StoredJob:
     """Record a job version in W&B; the job with its names there.
 
     Raises ServiceError, which says what is there and what is not. What is there is not made again:
     the same command completes it.
     """
-    if what == "off":
+    if admission.what == "off":
         return job
     import tempfile
 
     from launch_action.core.registration import artifacts
 
     files = JobStore(job.content).files(job.version)
-    asked = artifacts(_registration(job, files, place), what)
+    asked = artifacts(_registration(job, files, place), admission.what)
     with (
         place.reporter.phase("register"),
         tempfile.TemporaryDirectory(prefix="launch-action-wandb-") as name,
     ):
         folder = Path(name)
         _write(asked, job, files, folder, place)
-        found = _recorded(job, asked, folder, place, announce)
+        found = _recorded(job, asked, folder, place, _Told(announce, admission.answer()))
     blueprint, image = found.get("blueprint"), found.get("image")
     any_of = blueprint or image
     return replace(
@@ -231,30 +235,65 @@ def _check_names(target: Path) -> None:
             ) from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Who is told of what is at W&B, and what W&B has told before."""
+
+    announce: Announce
+    first: FirstAnswer | None
+
+
 def _recorded(
-    job: StoredJob,
-    asked: Sequence[WandbArtifact],
-    folder: Path,
-    place: Workplace,
-    announce: Announce,
+    job: StoredJob, asked: Sequence[WandbArtifact], folder: Path, place: Workplace, told: _Told
 ) -> Mapping[str, RecordedArtifact]:
     """Record the artifacts; those that are there, by their roles."""
     from launch_action.wandb.recorded import recorded_before
-    from launch_action.wandb.recording import record_artifacts
 
-    before = recorded_before(place.wandb, asked, folder)
+    before = recorded_before(place.wandb, asked, folder, told.first)
+    if not before or any(one.lacking for one in before):
+        asked = _still_named(job, asked)
     found: dict[str, RecordedArtifact] = {}
     try:
-        for one in before or record_artifacts(place.wandb, asked, folder):
+        for one in _recordings(before, asked, folder, place.wandb):
             if isinstance(one, str):
                 place.reporter.warning(one)
                 continue
             found[one.role] = one
             place.reporter.info(f"W&B has {one.name}{', as it is' if before else ''}")
-            announce({**_to_launch(found), "metadata": {"wandb": _document(found)}})
+            told.announce({**_to_launch(found), "metadata": {"wandb": _document(found)}})
     except ServiceError as error:
         raise _incompletely(job, asked, found, error) from error
     return found
+
+
+def _recordings(
+    before: Sequence[Found], asked: Sequence[WandbArtifact], folder: Path, account: Account
+) -> Iterator[RecordedArtifact | str]:
+    """What is there gets the aliases that it lacks; else the artifacts are recorded."""
+    if not before:
+        from launch_action.wandb.recording import record_artifacts
+
+        yield from record_artifacts(account, asked, folder)
+        return
+    from launch_action.wandb.aliases import complete_aliases
+
+    for known, one in zip(before, asked, strict=True):
+        complete_aliases(account, replace(known, asked=one))
+        yield known.recorded
+
+
+def _still_named(job: StoredJob, asked: Sequence[WandbArtifact]) -> list[WandbArtifact]:
+    """The artifacts with the aliases that name the version still: who has moved one moves it there.
+
+    A build takes its time, and meanwhile a newer commit may be recorded, or a preview closed.
+    """
+    from launch_action.core.aliases import wandb_aliases
+    from launch_action.core.concurrency import concurrently
+
+    pairs = zip(job.aliases, concurrently(job.content.get_manifest, job.aliases), strict=True)
+    digest = job.version.digest
+    still = [alias for alias, found in pairs if found and found.descriptor.digest == digest]
+    return [replace(one, aliases=wandb_aliases(still)) for one in asked]
 
 
 def _to_launch(found: Mapping[str, RecordedArtifact]) -> dict[str, str]:

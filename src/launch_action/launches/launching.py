@@ -14,6 +14,7 @@ from launch_action.core.launch import Announce, World, execute, image_digest
 from launch_action.core.outputs import Outcome
 from launch_action.core.plan import describe
 from launch_action.core.ports import Content, Traffic
+from launch_action.jobs.admission import Admission
 from launch_action.jobs.code_archive import store_archive
 from launch_action.jobs.registering import registered, to_register, wandb_outputs
 from launch_action.jobs.stored_jobs import find_job, for_registry, is_at_wandb
@@ -41,26 +42,28 @@ def launch(place: Workplace, outcome: Outcome, log: Log, *, run: bool) -> int:
 def build(place: Workplace, announce: Announce, *, run: bool) -> StoredJob:
     """Build, record and register the source's job; `run` only tells the plan what comes after."""
     check_before(place, run=run)
-    what = to_register(place)
-    return registered(record_job(place, announce, run=run), what, place, announce)
+    admission = Admission(to_register(place), place)
+    return registered(record_job(place, announce, admission, run=run), admission, place, announce)
 
 
-def record_job(place: Workplace, announce: Announce, *, run: bool) -> StoredJob:
+def record_job(
+    place: Workplace, announce: Announce, admission: Admission, *, run: bool
+) -> StoredJob:
     """Build and record the source's job, in its store alone."""
     if place.inputs.docker_image:
-        return _existing_image(place, announce, run=run)
+        return _existing_image(place, announce, admission, run=run)
     with look(place, run=run) as looked:
-        return carry_out(place, looked, announce)
+        return carry_out(place, looked, announce, admission)
 
 
 def build_recorded(reference: str, place: Workplace, outcome: Outcome) -> int:
     """Build a recorded job from its source; its aliases move to the version that is written."""
     # What is from W&B is there already, and goes back in another form only where that is asked for.
     asked = place.inputs.wandb_register or not is_at_wandb(reference, place)
-    what = to_register(place) if asked else "off"
+    admission = Admission(to_register(place) if asked else "off", place)
     with _look_again(reference, place) as (there, looked):
-        job = carry_out(there, looked, outcome.announce)
-    registered(job, what, place, outcome.announce)
+        job = carry_out(there, looked, outcome.announce, admission)
+    registered(job, admission, place, outcome.announce)
     outcome.announce({"run_status": "skipped"})
     return 0
 
@@ -99,24 +102,30 @@ def _source_at_wandb(found: ReadJob, place: Workplace) -> Iterator[tuple[Workpla
         yield there
 
 
-def carry_out(place: Workplace, looked: Looked, announce: Announce) -> StoredJob:
+def carry_out(
+    place: Workplace, looked: Looked, announce: Announce, admission: Admission
+) -> StoredJob:
     """Build and record what was planned."""
+    admission.begin(looked.plan.job_name, looked.plan.aliases)
     content = place.content(looked.plan.store)
     announce({"job_name": looked.plan.job_name, "metadata": source_metadata(looked)})
-    launched = execute(looked.plan, world(place, looked, content, announce))
+    effects = replace(world(place, looked, content, announce), admit=admission.check)
+    launched = execute(looked.plan, effects)
     tell(place, announce, content.traffic)
     registry = looked.plan.store.kind == "registry"
     return StoredJob(content, launched.version, registry, aliases=looked.plan.aliases)
 
 
-def _existing_image(place: Workplace, announce: Announce, *, run: bool) -> StoredJob:
+def _existing_image(
+    place: Workplace, announce: Announce, admission: Admission, *, run: bool
+) -> StoredJob:
     from launch_action.jobs.job_create import record_image
 
     if run and not place.inputs.queue:
         from launch_action.planning.run_plan import check_run
 
         check_run(place)
-    return record_image(place, announce)
+    return record_image(place, announce, admission)
 
 
 def run_stored(job: StoredJob, place: Workplace, running: Running) -> int:
@@ -220,7 +229,7 @@ def _from_wandb(reference: str, place: Workplace, announce: Announce) -> StoredJ
             place.reporter.info(f"it was built before, as {before.version.digest}")
             return before
         with _source_at_wandb(found, build) as (there, looked):
-            made = carry_out(there, looked, announce)
+            made = carry_out(there, looked, announce, Admission("off", there))
             return replace(made, wandb_job=str(found.reference))
 
 

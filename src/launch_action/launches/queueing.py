@@ -25,6 +25,7 @@ from launch_action.core.run import RunResult
 from launch_action.core.store import JobStore
 from launch_action.core.template_variables import template_values, without_value
 from launch_action.core.wandb_reference import check_owner
+from launch_action.jobs.admission import Admission
 from launch_action.jobs.registering import registered, to_register, wandb_outputs
 from launch_action.launches.followed_run import Followed
 from launch_action.launches.queue_item import find_sent, push
@@ -191,7 +192,7 @@ def _registered(
         known = replace(known, image=job.content.name)
     there = replace(place, inputs=known)
     check_registered(there)
-    return registered(job, to_register(there), there, running.announce)
+    return registered(job, Admission(to_register(there), there), there, running.announce)
 
 
 def queue_at_wandb(reference: str, place: Workplace, running: Running) -> RunResult | None:

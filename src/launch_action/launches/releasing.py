@@ -16,6 +16,7 @@ from launch_action.core.reference import Repository, Tag
 from launch_action.core.release_aliases import Release, moving_aliases, own_aliases, read_release
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobVersion
+from launch_action.jobs.admission import Admission
 from launch_action.jobs.registering import registered, to_register
 from launch_action.launches.launching import (
     carry_out,
@@ -37,22 +38,24 @@ def release(
     what was previewed is what is released, also where its base image has moved since.
     """
     check_before(place, run=run)
-    what = to_register(place)
+    admission = Admission(to_register(place), place)
     known = tuple(map(asked_alias, place.inputs.alias))
     if place.inputs.docker_image:
-        job = record_job(place, announce, run=run)
+        job = record_job(place, announce, admission, run=run)
     else:
         with look(place, run=run) as looked:
             # The tag's own alias is written when all else is there.
             known = tuple(one for one in looked.plan.aliases if one != tag_alias(tag))
             looked = replace(looked, plan=replace(looked.plan, aliases=known))
-            job = _promoted(place, looked, announce) or carry_out(place, looked, announce)
+            admission.begin(looked.plan.job_name, known)
+            promoted = _promoted(place, looked, announce, admission)
+            job = promoted or carry_out(place, looked, announce, admission)
     named = name_release(JobStore(job.content), job.version, tag, _names(job, key), place)
     aliases = tuple(dict.fromkeys((*known, *named)))
     announce({"tags": [str(alias) for alias in aliases]})
     told = {"aliases": [str(alias) for alias in named], "sboms": bills(job)}
     announce({"metadata": {"release": told}})
-    return registered(replace(job, aliases=aliases), what, place, announce)
+    return registered(replace(job, aliases=aliases), admission, place, announce)
 
 
 def bills(job: StoredJob) -> list[dict[str, str]]:
@@ -126,7 +129,9 @@ class _Naming:
         return next(filter(None, map(self.store.find, rivals)), None)
 
 
-def _promoted(place: Workplace, looked: Looked, announce: Announce) -> StoredJob | None:
+def _promoted(
+    place: Workplace, looked: Looked, announce: Announce, admission: Admission
+) -> StoredJob | None:
     """The version of the commit, if it is what would be built; the log says why where it is not."""
     plan = looked.plan
     content = place.content(plan.store)
@@ -141,6 +146,7 @@ def _promoted(place: Workplace, looked: Looked, announce: Announce) -> StoredJob
         place.reporter.info(f"{version.digest} of this commit is not promoted: {why}; building")
         announce({"metadata": {"promoted": False, "not_promoted": why}})
         return None
+    admission.check()
     _announce(place, content, plan, version, announce)
     return StoredJob(content, version, plan.store.kind == "registry")
 

@@ -78,7 +78,7 @@ def find_version(server: Server, reference: ArtifactReference, kind: str) -> Art
 
     Raises StoreError with the nearest names where there is none, or none of this kind.
     """
-    version, project = _asked(server, reference)
+    version, project = look_up(server, reference)
     if version is None:
         raise _unknown(server, reference, kind, project)
     if version.kind != kind:
@@ -92,11 +92,11 @@ def find_version(server: Server, reference: ArtifactReference, kind: str) -> Art
 
 def asked_version(server: Server, reference: ArtifactReference) -> ArtifactVersion | None:
     """A version by alias or number; None where there is none."""
-    return _asked(server, reference)[0]
+    return look_up(server, reference)[0]
 
 
-def _asked(server: Server, reference: ArtifactReference) -> tuple[ArtifactVersion | None, bool]:
-    """A version, and whether its project is there."""
+def look_up(server: Server, reference: ArtifactReference) -> tuple[ArtifactVersion | None, bool]:
+    """A version by alias or number, None where there is none; and whether its project is there."""
     name = f"{reference.name}:{reference.alias}"
     variables = {"entity": reference.entity, "project": reference.project, "name": name}
     project = server.ask(MEMBERSHIP, variables).get("project")

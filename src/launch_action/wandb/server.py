@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from launch_action import __version__
-from launch_action.core.errors import InputError, ServiceError, UnansweredError
+from launch_action.core.errors import InputError, RefusedError, ServiceError, UnansweredError
 
 if TYPE_CHECKING:
     from requests import Response, Session
@@ -75,7 +75,7 @@ class Server:
         url = f"{self.base_url}/graphql"
         headers = {"Content-Type": "application/json"}
         with self._answer("POST", url, headers=headers, data=body) as answer:
-            data = _read(answer, _ANSWER_LIMIT, self._host)
+            data = _read(answer, _ANSWER_LIMIT, self.host)
             return self._data(answer.status_code, data)
 
     @contextmanager
@@ -106,7 +106,8 @@ class Server:
             self._session.close()
 
     @property
-    def _host(self) -> str:
+    def host(self) -> str:
+        """Host and port, as errors name the server."""
         return urlsplit(self.base_url).netloc
 
     def _check(self, url: str) -> None:
@@ -115,7 +116,7 @@ class Server:
         encrypted = scheme == "https" or (scheme == "http" and self._origin[0] == "http")
         if not encrypted or not host:
             raise ServiceError(
-                f"W&B at {self._host} names a file at {_shown(url)}, which is not fetched",
+                f"W&B at {self.host} names a file at {_shown(url)}, which is not fetched",
                 hint="files come by https; by http only from a server that is spoken to so itself",
             )
 
@@ -190,13 +191,13 @@ class Server:
         if status in (401, 403):
             taken = "refuses this" if status == 403 else "does not take the key"
             what = taken if self._key else "wants a key"
-            raise ServiceError(
-                f"W&B at {self._host} {what}: {status}{_complaint(body)}",
+            raise RefusedError(
+                f"W&B at {self.host} {what}: {status}{_complaint(body)}",
                 hint="set WANDB_API_KEY to a key of this server, or `wandb login`",
             )
         if status in _TRANSIENT:
             raise UnansweredError(
-                f"W&B at {self._host} is busy, or has a fault: {status}{_complaint(body)}",
+                f"W&B at {self.host} is busy, or has a fault: {status}{_complaint(body)}",
                 hint="run it again later",
             )
         try:
@@ -208,7 +209,7 @@ class Server:
             says = "what it says may tell why, and whether another try helps"
             asks = "is WANDB_BASE_URL the address of a W&B server, and is it of this time?"
             raise ServiceError(
-                f"W&B at {self._host} does not answer the question: {status}{_complaint(body)}",
+                f"W&B at {self.host} does not answer the question: {status}{_complaint(body)}",
                 hint=says if errors and "Cannot query" not in str(errors) else asks,
             )
         return data
