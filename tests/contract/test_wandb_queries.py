@@ -11,6 +11,7 @@ from wandb.apis._generated.operations import GET_AGENT_RUNS_GQL
 from wandb.sdk.artifacts._generated import operations
 
 from launch_action.wandb.abandoned import DELETE_ARTIFACT, PENDING
+from launch_action.wandb.aliases import ADD, REMOVE
 from launch_action.wandb.artifact_files import FILES, MANIFEST
 from launch_action.wandb.artifact_versions import BY_IDENTIFIER, COLLECTIONS, MEMBERSHIP
 
@@ -52,7 +53,9 @@ THEIRS = {
 }
 
 
-@pytest.mark.parametrize("mine", [MEMBERSHIP, BY_IDENTIFIER, MANIFEST, FILES, COLLECTIONS])
+@pytest.mark.parametrize(
+    "mine", [ADD, REMOVE, MEMBERSHIP, BY_IDENTIFIER, MANIFEST, FILES, COLLECTIONS]
+)
 def test_a_query_is_a_part_of_the_sdk_s(mine: str) -> None:
     name = operation(mine).name
     assert name

@@ -124,7 +124,13 @@ def test_no_server_at_all(here: Registrar, server: WandbServer) -> None:
 def test_an_entity_that_is_none(here: Registrar, server: WandbServer) -> None:
     ended = failed(here.create("-e", "nobody"), 8)
 
+    assert "has no such entity, or none that the key may see: 'nobody'" in ended.error
+    assert "--entity" in ended.hint
+    # Where W&B does not say it to the first question, it says it to the SDK.
+    server.fail("EntityIsTeam", 500)
+    ended = failed(here.create("-e", "nobody"), 8)
     assert "has no such entity: 'nobody'" in ended.error
+    assert "lacks 'hello'" in ended.error
     assert "--entity" in ended.hint
     assert not server.state.tables["projects"]
 
