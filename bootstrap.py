@@ -149,7 +149,8 @@ def prepare() -> Path:
             tool = make(place, python, outside)
             took = time.monotonic() - began
             version = python["version"]
-            print(f"launch-action: environment made by {tool}, Python {version}, {took:.1f} s")
+            # Told by the program, whose first line says what it is about to do.
+            os.environ["LAUNCH_ACTION_MADE"] = f"{tool}, Python {version}, {took:.1f} s"
     with suppress(OSError):  # another user's, in a shared tool cache, or one that is read-only
         os.utime(place)  # `sweep` goes by this time
     return place

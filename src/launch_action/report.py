@@ -41,7 +41,7 @@ def readable_size(size: float) -> str:
     return f"{size:.2f} GB"
 
 
-def result_lines(values: Mapping[str, Any]) -> Iterator[str]:
+def result_lines(values: Mapping[str, Any], *, timings: bool = True) -> Iterator[str]:
     """The result for a person: what was made, where it is, how long each phase took."""
     rows = {
         "job": values["job_name"],
@@ -53,8 +53,9 @@ def result_lines(values: Mapping[str, Any]) -> Iterator[str]:
         "run": _run_line(values),
         "page": values["run_url"],
     }
-    timings = (values["metadata"] or {}).get("timings") or {}
-    rows["seconds"] = ", ".join(f"{name} {seconds:.2f}" for name, seconds in timings.items())
+    if timings:
+        took = (values["metadata"] or {}).get("timings") or {}
+        rows["seconds"] = ", ".join(f"{name} {seconds:.2f}" for name, seconds in took.items())
     for name, text in rows.items():
         if text:
             yield f"{name:<9}{text}"

@@ -130,7 +130,7 @@ def test_what_a_killed_step_leaves_is_where_the_runner_removes_it(
 def test_the_summary_shows_the_job_and_its_metrics(runner: Runner, inputs: dict[str, str]) -> None:
     result = succeeded(runner.run(inputs))
 
-    assert result.summary.startswith("### ✅ job-https")
+    assert result.summary.startswith("### ✅ Update of <code>main</code>: jobs/train.py")
     for text in (result.outputs["job-digest"], "0.75", runner.github["GITHUB_SHA"]):
         assert text in result.summary.replace("&#58;", ":")
 
@@ -167,6 +167,7 @@ def test_the_same_commit_again_is_a_cache_hit_with_the_same_digest(
     assert second.outputs["job-digest"] == first.outputs["job-digest"]
     assert second.outputs["run-status"] == "skipped"
     assert "environment made" not in second.raw
+    assert "\nbuilt    no: the build key was known\n" in second.raw
 
 
 def test_a_job_that_fails_fails_the_step_and_leaves_the_outputs(

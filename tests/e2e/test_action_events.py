@@ -79,9 +79,8 @@ def succeeded(result: StepResult) -> StepResult:
 
 
 def first_line(result: StepResult) -> str:
-    """The first line that a person sees of the program."""
-    lines = [line for line in result.log.text.splitlines() if not line.startswith("launch-action:")]
-    return next(line for line in lines if not line.startswith("add-mask"))
+    """The first line that a person sees, of a machine's first step too."""
+    return next(x for x in result.log.text.splitlines() if not x.startswith("add-mask"))
 
 
 @pytest.mark.parametrize("case", BUILT, ids=str)
@@ -104,7 +103,11 @@ def test_an_event_becomes_a_job_with_its_aliases(
     assert in_registry == (set(outputs["tags"].split()) if case.pushed else set())
     assert outputs["run-status"] == ("succeeded" if case.run else "skipped")
     assert ("trained" in result.raw.splitlines()) == case.run
-    assert result.summary
+    # What came of it is the end of the log, and stands in the summary with the reason for it.
+    assert f"version  {outputs['job']}" in result.log.text
+    assert ("pushed   no: " in result.log.text) == (not case.pushed)
+    assert result.summary.startswith(f"### ✅ {case.mode.capitalize()} of ")
+    assert f"<sub>mode {case.mode}&#58; " in result.summary
 
 
 def old_branch(commits: Commits) -> Event:

@@ -131,7 +131,7 @@ def test_secrets_are_masked_before_anything_is_said_and_line_by_line(
     }
     result = scene.at(events.branch).run(inputs | secrets)
 
-    lines = [line for line in result.raw.splitlines() if "environment made by" not in line]
+    lines = result.raw.splitlines()
     first_other = next(i for i, line in enumerate(lines) if not line.startswith("::add-mask::"))
     masked = {line.removeprefix("::add-mask::") for line in lines[:first_other]}
     assert {"first-line", "second-line", SECRET, "value-of-a-secret", TOKEN} <= masked
@@ -196,7 +196,7 @@ def test_what_an_earlier_step_wrote_into_the_files_is_kept(
     also = {**runner.also, "GITHUB_STEP_SUMMARY": str(summary)}
     succeeded(replace(runner, also=also).run(inputs))
 
-    assert summary.read_text().startswith("# of a nested action\n### ✅ job-")
+    assert summary.read_text().startswith("# of a nested action\n### ✅ Update of ")
 
 
 # ---- the log -----------------------------------------------------------------------------------
@@ -236,6 +236,8 @@ def test_the_phases_are_groups_with_their_durations(scene: Scene, inputs: dict[s
     assert {"base", "build", "record"} <= set(groups)
     assert len(result.log.of("endgroup")) == len(groups)
     for name in groups:
+        if name == "inputs":  # it takes no time
+            continue
         assert re.search(rf"^{re.escape(name)}: [0-9]+\.[0-9]{{2}} s$", result.log.text, re.M), name
 
 
@@ -399,7 +401,7 @@ def test_a_build_that_is_cancelled_says_so_in_the_summary(
             result = step.result()
 
     assert result.code == 130, result.raw
-    assert result.summary.startswith("### 🚫 job-https")
+    assert result.summary.startswith("### 🚫 Update of ")
     assert result.outputs["job-name"].startswith("job-https___github.com_acme_mono-jobs")
 
 

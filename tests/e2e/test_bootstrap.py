@@ -61,8 +61,8 @@ def test_uv_makes_the_environment_once_and_it_is_used_again(with_uv: Runner) -> 
     second = with_uv.run({})
 
     assert (first.code, second.code) == (0, 0), first.raw + second.raw
-    assert "environment made by uv" in first.raw
-    assert "environment made" not in second.raw
+    assert "LAUNCH_ACTION_MADE=uv, Python" in first.raw
+    assert "LAUNCH_ACTION_MADE" not in second.raw
     assert len(environments(with_uv)) == 1
     assert told(second)["prefix"] == str(environments(with_uv)[0])
 
@@ -84,7 +84,7 @@ def test_without_uv_pip_makes_it(runner: Runner) -> None:
     result = runner.run({})
 
     assert result.code == 0, result.raw
-    assert "environment made by pip" in result.raw
+    assert "LAUNCH_ACTION_MADE=pip and uv, Python" in result.raw
     assert told(result)["tomli"].startswith(str(environments(runner)[0]))
 
 
@@ -273,7 +273,7 @@ def test_an_environment_in_a_tool_cache_that_is_read_only_is_used(
         pytest.skip(f"this machine mounts nothing: {done.stderr}")
 
     assert done.returncode == 0, done.stderr
-    assert "environment made" not in done.stdout
+    assert "LAUNCH_ACTION_MADE" not in done.stdout
     assert str(place) in done.stdout
 
 

@@ -252,10 +252,11 @@ def test_a_closed_pull_request_leaves_nothing_of_its_own(flow: Workflow) -> None
     done = json.loads(closed.outputs["metadata"])["cleanup"][0]
     assert done["versions"][0]["aliases"][0] == "pr-7"
     assert "pr-7" in closed.summary
+    assert f"deleted      {flow.image}@{done['versions'][0]['version']}" in closed.log.text
     # It may run twice.
-    assert (
-        json.loads(good(flow.pull(7, "closed")).outputs["metadata"])["cleanup"][0]["versions"] == []
-    )
+    again = good(flow.pull(7, "closed"))
+    assert json.loads(again.outputs["metadata"])["cleanup"][0]["versions"] == []
+    assert "there was nothing to remove" in again.log.text
 
 
 def test_a_deleted_branch_leaves_its_alias_and_no_more(flow: Workflow) -> None:

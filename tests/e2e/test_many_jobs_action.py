@@ -69,7 +69,7 @@ def test_all_jobs_are_built_into_repositories_of_their_own(
     assert "latest" in registry.tags(f"{repository}/evaluate")
     assert set(result.artifacts) == set(outputs["image"].splitlines())
     assert {"[train] build", "[Evaluate] build"} <= set(result.log.of("group"))
-    assert result.summary.startswith("### ✅ 2 jobs")
+    assert result.summary.startswith("### ✅ Update of <code>main</code>: 2 jobs")
     for key in ("train", "Evaluate"):
         assert f"<b>{key}</b>" in result.summary
 
@@ -114,7 +114,7 @@ def test_a_failing_job_stops_no_other_and_is_annotated(flow: Workflow) -> None:
     assert second["run_exit_code"] == 0
     (error,) = [one for one in result.log.commands if one.name == "error"]
     assert error.properties["title"] == "launch-action: source (train)"
-    assert result.summary.startswith("### ❌ 1 of 2 jobs failed")
+    assert result.summary.startswith("### ❌ Update of <code>main</code>: 1 of 2 jobs failed")
     assert "gone" in result.summary
 
 

@@ -11,7 +11,7 @@ from launch_action.core.errors import InputError
 from launch_action.core.outputs import Outcome
 from launch_action.core.preview_row import Row
 from launch_action.github.commands import SUMMARY_LIMIT
-from launch_action.github.summary import Entry, render, render_failure
+from launch_action.github.summary import Entry, Subject, render, render_failure
 
 VALUES: dict[str, Any] = {
     **Outcome().values,
@@ -35,10 +35,12 @@ def rendered(markdown: str) -> str:
 
 
 def test_a_job_alone_is_shown_with_everything_and_its_name_above() -> None:
-    markdown = render([Entry(FULL, VALUES)], PAGE)
+    why = "mode preview: pull request #12, pull_request opened"
+    markdown = render([Entry(FULL, VALUES)], PAGE, Subject("Preview of #12: ", why))
     shown = rendered(markdown)
 
-    assert markdown.startswith("### ✅ job-https")
+    assert markdown.startswith("### ✅ Preview of #12: jobs/train.py\n\n<sub>mode preview")
+    assert "pull_request opened" in shown
     for part in (
         FULL.job, FULL.image, "pr-12", "layers", "no Dockerfile.wandb beside the script",
         "docker.io/library/python:3.12-slim sha256:abc", "miss", "17.3 MB sent",
@@ -66,6 +68,12 @@ def test_a_step_that_had_no_job_yet_says_what_failed() -> None:
     assert markdown.startswith("### ❌ launch-action\n\n> ")
     assert "hint: true or @\u200bfalse" in html.unescape(markdown)
     assert "<b>" not in markdown
+
+
+def test_what_went_over_no_network_is_no_transfer() -> None:
+    local = {**VALUES, "pushed": False, "metadata": {**VALUES["metadata"], "requests": 0}}
+
+    assert "Transferred" not in render([Entry(FULL, local)], PAGE)
 
 
 def test_what_a_run_failed_with_is_marked() -> None:

@@ -92,6 +92,6 @@ def test_sizes_and_spans_are_for_people() -> None:
     assert [size(n) for n in (0, 999, 1000, 17_300_000, 2_500_000_000)] == [
         "0 B", "999 B", "1.0 kB", "17.3 MB", "2.50 GB",
     ]  # fmt: skip
-    assert [duration(s) for s in (0, 9.94, 59.4, 59.6, 3599.6, 7260)] == [
-        "0.0 s", "9.9 s", "59 s", "1 min 0 s", "1 h 0 min", "2 h 1 min",
+    assert [duration(s) for s in (0.04, 9.94, 59.4, 59.6, 3599.6, 7260)] == [
+        "0.04 s", "9.9 s", "59 s", "1 min 0 s", "1 h 0 min", "2 h 1 min",
     ]  # fmt: skip

@@ -50,7 +50,7 @@ def test_a_version_in_a_registry_is_run_as_it_was() -> None:
     assert chosen.set == list(inputs.set)
     assert chosen.env == ["TOKEN", "HOME"]
     assert shlex.split(args) == ["--fast", "a b"]
-    assert (chosen.timeout, chosen.resource) == ("90s", "local-process")
+    assert (chosen.timeout, chosen.resource) == ("1m30s", "local-process")
     assert getattr(chosen, "fail-if") == ["accuracy < 0.9"]
     assert "4711" not in command
 

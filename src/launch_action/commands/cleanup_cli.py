@@ -61,8 +61,8 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"{verb:<13}{one['repository']}@{version['version']} ({made}; {aliases})"
         for alias in one["aliases"]:
             yield f"{told:<13}{one['repository']}:{alias}"
-        count = one["kept"]
-        yield f"{'kept':<13}{one['repository']}: {count} version{'' if count == 1 else 's'}"
+        if (count := one["kept"]) is not None:
+            yield f"{'kept':<13}{one['repository']}: {count} version{'' if count == 1 else 's'}"
 
 
 def _short(alias: str) -> str:

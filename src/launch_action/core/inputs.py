@@ -369,6 +369,18 @@ class Inputs:
         )
 
 
+def duration_text(seconds: float) -> str:
+    """A duration as the inputs take it.
+
+    >>> duration_text(5400.0), duration_text(0.5)
+    ('1h30m', '0.5s')
+    """
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    parts = ((hours, "h"), (minutes, "m"), (rest, "s"))
+    return "".join(f"{number:g}{unit}" for number, unit in parts if number) or "0s"
+
+
 def _shown(known: Input, value: Value) -> str:
     if known.secret:
         return "***"
@@ -377,4 +389,6 @@ def _shown(known: Input, value: Value) -> str:
         return ", ".join(f"{name}=***" if equals else name for name, equals, _ in pairs)
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float):
+        return duration_text(value)
     return without_credentials(", ".join(value) if isinstance(value, tuple) else str(value))

@@ -95,9 +95,11 @@ def size(count: int) -> str:
 def duration(seconds: float) -> str:
     """A time span for people.
 
-    >>> duration(3.25), duration(75), duration(3725)
-    ('3.2 s', '1 min 15 s', '1 h 2 min')
+    >>> duration(0.04), duration(3.25), duration(75), duration(3725)
+    ('0.04 s', '3.2 s', '1 min 15 s', '1 h 2 min')
     """
+    if seconds < 0.095:
+        return f"{seconds:.2f} s"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -202,7 +202,7 @@ def _run(row: Row) -> str:
 
 
 def _measure(metric: Metric) -> str:
-    value = f"<b>{escape(number(metric.value), 40)}</b>"
+    value = f"<b>{escape(number(metric.value), 40) or _NONE}</b>"
     change = metric.change
     return value if change is None else f"{value}{_NBSP}({_delta(change)})"
 

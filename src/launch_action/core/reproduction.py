@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from launch_action.core.credentials import without_credentials
-from launch_action.core.inputs import INPUTS, Command, Input, Inputs, Value
+from launch_action.core.inputs import INPUTS, Command, Input, Inputs, Value, duration_text
 
 # What is of the place where the leg ran, and not of the job.
 _OF_THE_PLACE = frozenset({
@@ -56,8 +56,8 @@ def _spelled(known: Input, value: Value) -> Iterator[tuple[str, ...]]:
         return
     if known.kind == "words" and isinstance(value, tuple):
         texts = [shlex.join(value)]
-    elif known.kind == "duration":
-        texts = [f"{value:g}s"]
+    elif isinstance(value, float):  # a duration
+        texts = [duration_text(value)]
     else:
         texts = list(map(str, value)) if isinstance(value, tuple) else [str(value)]
     for text in texts:

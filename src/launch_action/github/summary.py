@@ -32,14 +32,23 @@ class Entry:
     values: Mapping[str, Any]
 
 
-def render(entries: Sequence[Entry], page: Page) -> str:
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What the step is about: words before its jobs, as markdown, and why it does what it does."""
+
+    words: str = ""
+    why: str = ""
+
+
+def render(entries: Sequence[Entry], page: Page, subject: Subject = Subject()) -> str:  # noqa: B008  # frozen
     """The summary as markdown, ending in a newline."""
     rows = told_apart(entry.row for entry in entries)
     entries = [replace(one, row=row) for one, row in zip(entries, rows, strict=True)]
     overview, left_out = fitting(rows, page, _TABLE_ROOM)
     alone = len(entries) == 1
     blocks = [
-        f"### {_heading(entries[0]) if alone else headline(rows)}",
+        f"### {headline(rows, subject.words)}",
+        f"<sub>{escape(subject.why, 1000)}</sub>" if subject.why else "",
         overview,
         *(named_failure(row, alone=alone) for row in rows if row.error),
         *(_details(entry, alone=alone) for entry in sorted(entries, key=_good)),
@@ -51,10 +60,6 @@ def render_failure(error: LaunchError) -> str:
     """The summary of a step that failed before it had a job."""
     row = Row(key="-", title="launch-action", run=0, state="failed", error=error.message)
     return f"### {headline([row])}\n\n{failure(replace(row, hint=error.hint))}\n"
-
-
-def _heading(entry: Entry) -> str:
-    return headline([replace(entry.row, title=entry.row.job_name or entry.row.title)])
 
 
 def _good(entry: Entry) -> bool:
@@ -100,10 +105,12 @@ def _builder(metadata: Mapping[str, Any]) -> str:
 def _traffic(metadata: Mapping[str, Any]) -> str:
     sent, received = metadata.get("bytes_sent"), metadata.get("bytes_received")
     requests = metadata.get("requests")
+    if not requests:  # what was written to this machine's own store went over no network
+        return ""
     counts = [
         f"{size(sent)} sent" if sent is not None else "",
         f"{size(received)} received" if received is not None else "",
-        f"{requests} requests" if requests is not None else "",
+        f"{requests} requests",
     ]
     return ", ".join(count for count in counts if count)
 

@@ -140,6 +140,7 @@ def _promoted(
     with place.reporter.phase("look up"):
         version = store.find(Tag(f"sha-{plan.commit}")) if plan.commit else None
         if version is None:
+            place.reporter.info("nothing was built of this commit: building")
             return None
         why = _objection(store, place, plan, version)
     if why:

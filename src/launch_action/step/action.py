@@ -22,7 +22,7 @@ from launch_action.report import Report
 from launch_action.step.action_inputs import Given, read_action_inputs
 from launch_action.step.annotations import Annotations, annotate, annotated
 from launch_action.step.flow import Flow, run_legs
-from launch_action.step.listeners import leg_rows, page_of, told_elsewhere
+from launch_action.step.listeners import leg_rows, page_of, subject_of, told_elsewhere
 from launch_action.step.step_summary import StepSummary
 
 
@@ -56,15 +56,24 @@ def _step(commands: WorkflowCommands, environment: Mapping[str, str]) -> int:
         inputs = replace(inputs, verbose=True)
     reporter = Report(commands)
     reporter.info(str(decision))
-    for name, value in inputs.shown():
-        reporter.info(f"{name}: {value}")
-    if inputs.verbose:
-        for name, value in event.shown():
-            reporter.info(f"event {name}: {value}")
+    if made := environment.get("LAUNCH_ACTION_MADE"):
+        reporter.info(f"launch-action: environment made by {made}")
+    _show(commands, reporter, inputs, event)
     place = Workplace(
         allowed(inputs, decision), environment, reporter, now(), untrusted=not decision.trusted
     )
     return _act(commands, place, event, decision, given)
+
+
+def _show(
+    commands: WorkflowCommands, reporter: Report, inputs: Inputs, event: GitHubContext
+) -> None:
+    """Say what was given, folded: it is asked for when something went wrong."""
+    with commands.group("inputs"):
+        for name, value in inputs.shown():
+            reporter.info(f"{name}: {value}")
+        for name, value in event.shown() if inputs.verbose else ():
+            reporter.info(f"event {name}: {value}")
 
 
 def _decided(
@@ -199,7 +208,7 @@ def _listeners(
     rows, page = leg_rows(place, event, decision), page_of(event)
     return [
         rows,
-        StepSummary(commands, rows, page),
+        StepSummary(commands, rows, page, subject_of(event, decision)),
         Annotations(commands, _directory(place)),
         *told_elsewhere(place, event, decision, rows),
         *_release_page(place, event, decision),

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from launch_action.commands.cleaning import Cleanup, age_policy, clean, open_pulls, remove_branch
+from launch_action.commands.cleanup_cli import lines
 from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import InputError, LaunchError, ServiceError
 from launch_action.core.markdown import code, table
@@ -39,7 +40,7 @@ def clean_up(commands: WorkflowCommands, place: Workplace, event: GitHubContext)
                 hint="run it for `types: [closed]`, or on a schedule for what is old",
             )
     finally:
-        _tell(commands, closing.done)
+        _tell(commands, place, closing.done)
     for error in closing.failed[1:]:
         place.reporter.warning(f"not cleaned either: {error.message}; {error.hint}")
     if closing.failed:
@@ -169,10 +170,14 @@ def _is_below(repository: Repository, image: Repository) -> bool:
     return repository.registry == image.registry and repository.path.startswith(f"{image.path}/")
 
 
-def _tell(commands: WorkflowCommands, done: Sequence[Document]) -> None:
-    """Tell in the summary, and in the output `metadata`, what went."""
+def _tell(commands: WorkflowCommands, place: Workplace, done: Sequence[Document]) -> None:
+    """Tell in the log, in the summary, and in the output `metadata`, what went."""
     import json
 
+    for line in lines({"dry_run": False, "repositories": done}):
+        place.reporter.info(line)
+    if done and not any(one["versions"] or one["aliases"] for one in done):
+        place.reporter.info("there was nothing to remove")
     commands.set_output("metadata", json.dumps({"cleanup": list(done)}))
     rows = [
         (

@@ -15,6 +15,7 @@ from launch_action.github.commands import WorkflowCommands
 from launch_action.github.environment import GitHubContext
 from launch_action.launches.launching import build, run_stored
 from launch_action.planning.workplace import Running, StoredJob, Workplace
+from launch_action.report import result_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,19 @@ def run_leg(flow: Flow, leg: Leg) -> Ended:
         ended = Ended(fault.exit_code, fault)
         raise
     finally:
+        say_result(flow, progress.outcome.values)
         flow.listeners.end(leg, progress.outcome.values, ended.error)
     return ended
+
+
+def say_result(flow: Flow, values: Mapping[str, Any]) -> None:
+    """Have the log end with what came of a leg: what there is, by its names."""
+    if not values["job"]:
+        return
+    for line in result_lines(values, timings=False):
+        flow.place.reporter.info(line)
+    if values["pushed"] is False:
+        flow.place.reporter.info("pushed   no: it is in the store of this machine alone")
 
 
 @dataclass(frozen=True, slots=True)

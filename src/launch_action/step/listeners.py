@@ -9,10 +9,12 @@ from launch_action.core.input_values import secret_texts
 from launch_action.core.inputs import INPUTS, Inputs
 from launch_action.core.leg_row import Moment
 from launch_action.core.legs import Listener
+from launch_action.core.markdown import code, linked
 from launch_action.core.mode import Decision
 from launch_action.core.preview_table import Page
 from launch_action.core.version import alias_tag
 from launch_action.github.environment import GitHubContext
+from launch_action.github.summary import Subject
 from launch_action.planning.workplace import Workplace
 from launch_action.step.leg_rows import LegRows
 from launch_action.step.run_records import RunRecords
@@ -66,6 +68,17 @@ def page_of(event: GitHubContext) -> Page:
         run_url=event.run_url,
         workflow=event.workflow,
     )
+
+
+def subject_of(event: GitHubContext, decision: Decision) -> Subject:
+    """What a step's summary says above its jobs, and why the step does what it does."""
+    subject = decision.mode.capitalize()
+    if event.pull_request is not None:
+        address = f"{event.server_url}/{event.repository}/pull/{event.pull_request}"
+        subject += f" of {linked(f'#{event.pull_request}', address if event.repository else '')}"
+    elif event.tag or event.branch:
+        subject += f" of {code(event.tag or event.branch)}"
+    return Subject(f"{subject}: ", str(decision))
 
 
 def secrets_of(inputs: Inputs) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from launch_action.launches.many_builds import Recorded, builds
 from launch_action.launches.many_launches import of_job
 from launch_action.planning.workplace import Running
 from launch_action.report import Report
-from launch_action.step.flow import Flow, recorded
+from launch_action.step.flow import Flow, recorded, say_result
 from launch_action.step.job_log import job_log, write
 
 
@@ -85,6 +85,10 @@ def _close(flow: Flow, all_progress: Sequence[_Progress], file: str) -> None:
         if not one.ended:
             one.end(Interrupted())
     _set_outputs(flow, all_progress, file)
+    for one in all_progress:
+        if one.outcome.values["job"]:
+            flow.commands.line(f"[{one.leg.key}]")
+            say_result(flow, one.outcome.values)
     flow.listeners.close()
 
 

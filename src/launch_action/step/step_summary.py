@@ -11,7 +11,7 @@ from launch_action.core.legs import Leg, Values
 from launch_action.core.outputs import Outcome
 from launch_action.core.preview_table import Page
 from launch_action.github.commands import WorkflowCommands
-from launch_action.github.summary import Entry, render
+from launch_action.github.summary import Entry, Subject, render
 from launch_action.step.leg_rows import LegRows
 
 
@@ -21,10 +21,13 @@ class StepSummary:
     So that an interruption leaves what is known of the legs by then. `rows` is told before it.
     """
 
-    def __init__(self, commands: WorkflowCommands, rows: LegRows, page: Page) -> None:
+    def __init__(
+        self, commands: WorkflowCommands, rows: LegRows, page: Page, subject: Subject
+    ) -> None:
         self._commands = commands
         self._rows = rows
         self._page = page
+        self._subject = subject
         self._lock = threading.Lock()
         self._before = 0
         self._values: dict[str, Mapping[str, Any]] = {}
@@ -47,7 +50,7 @@ class StepSummary:
             entries = [
                 Entry(self._rows.row(one), self._values.get(one.key, nothing)) for one in self._legs
             ]
-            self._commands.add_summary(render(entries, self._page), self._before)
+            self._commands.add_summary(render(entries, self._page, self._subject), self._before)
 
     def close(self) -> None:
         """Every leg is in it already."""
