@@ -12,7 +12,7 @@ from urllib.request import urlopen
 import pytest
 from support.program import Ended, Machine, failed, succeeded
 from support.repositories import Work
-from support.services import LocalRegistry
+from support.services import LocalRegistry, push_layout
 from support.wandb_api.server import WandbServer, serve
 from support.wandb_queue import Hand, make_queue, queued
 
@@ -163,6 +163,32 @@ def test_an_existing_version_is_registered_and_sent(bench: Bench) -> None:
     assert item["runSpec"]["job"] == "acme/demo/train-image:v0"
     assert sent.document["job"] == job
     assert "start the job's own entry point" in sent.err
+
+
+def test_an_image_as_it_is_is_registered_and_sent_by_its_digest(
+    bench: Bench, python_base_layout: Path
+) -> None:
+    image = f"{bench.registry.address}/queue/of-image:main"
+    push_layout(python_base_layout, image)
+    command = ("launch", "-d", image, "-J", "train", "-p", "demo", "-q", "gpu", "--async", "--json")
+    ended = succeeded(bench.machine.run(
+        *command, "--service", "redis=always", "-E", "python -V", cwd=bench.work.path
+    ))  # fmt: skip
+
+    (item,) = queued(bench.wandb, "gpu")
+    assert item["runSpec"]["job"] == ended.document["wandb_job"] == "acme/demo/train:v0"
+    document = json.loads(bench.wandb.files("acme/demo/train:v0")["wandb-job.json"])
+    assert document["source"]["image"].startswith(f"{image.removesuffix(':main')}@sha256:")
+    assert document["source"]["entrypoint"] == ["python", "-V"]
+    assert document["services"] == {"redis": "always"}
+
+
+def test_what_a_queue_gets_has_the_services_of_the_job(bench: Bench) -> None:
+    bench.send("--service", "redis=always")
+
+    for name in ("train", "train-image"):
+        document = json.loads(bench.wandb.files(f"acme/demo/{name}:v0")["wandb-job.json"])
+        assert document["services"] == {"redis": "always"}
 
 
 def test_a_version_of_this_machine_is_not_sent(bench: Bench) -> None:

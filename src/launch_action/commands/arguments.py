@@ -27,6 +27,13 @@ _DISCOVER = "print the jobs of launch.yaml that changed, as a matrix of a workfl
 _NAMES = (*_COMMANDS, "job", "cleanup", "action", "discover", "doctor")
 _SPELLINGS = (*_NAMES, *(f"--{known.name}" for known in INPUTS))
 
+# Options of `wandb launch` that nothing does there, or that are called otherwise here.
+_OF_WANDB = {
+    "--build": "what a queue gets is built before; leave it away",
+    "--repository": "--image names the repository to push to",
+    "--project-queue": "queues are those of an --entity; leave it away",
+}
+
 
 class _Parser(argparse.ArgumentParser):
     """argparse with our error form and exit code (both are 2, the text is ours)."""
@@ -40,6 +47,8 @@ class _Parser(argparse.ArgumentParser):
             return "a bare --queue took JOB for its name: write JOB before it; "
         typed = re.search(r"unrecognized arguments: (--[\w-]+)|invalid choice: '([^']*)'", message)
         word = (typed[1] or typed[2]) if typed else ""
+        if word in _OF_WANDB:
+            return f"{_OF_WANDB[word]}; "
         near = nearest(word, _SPELLINGS)
         return f"did you mean {near[0]!r}? " if near else ""
 

@@ -179,6 +179,8 @@ INPUTS: tuple[Input, ...] = (
           flags=("--async",), default="false", commands=_RUN),
     Input("set-var", "Values of a queue's template variables; only with a queue.", "lines",
           flags=("-v",), commands=("launch", "run"), metavar="KEY=VALUE"),
+    Input("service", "Further services that an agent on Kubernetes starts beside the job, `NAME=always` or "
+          "`NAME=never`, one per line.", "lines", flags=("-s",), metavar="NAME=POLICY"),
     Input("fail-if", "Conditions on the metrics of the run that make it a failure, such as `accuracy < 0.9`, "
           "one per line.", "lines", commands=_RUN, metavar="CONDITION"),
     Input("queue", "W&B Launch queue that the job is sent to instead of being run here; alone: `default`.",
@@ -240,6 +242,7 @@ NOT_IN_ACTION = frozenset({
     "require-clean", "allow-rename", "config", "sbom", "provenance", "resource-args", "args",
     "output", "detach", "schema", "ssh", "target", "label", "annotation", "add-host", "network", "shm-size", "ulimit",
     "no-cache", "pull", "cache-from", "cache-to", "check", "description",
+    "service",
 })  # fmt: skip
 
 # Options that a job in launch.yaml may have. What stands there is of the commit: it says what the
@@ -249,7 +252,7 @@ IN_LAUNCH_FILE = frozenset({
     "requirements", "extras", "groups", "install-project", "builder", "dockerfile", "build-arg",
     "target", "label", "annotation", "shm-size", "ulimit", "compile", "compression", "platform",
     "resolve-date", "sbom", "provenance", "schema", "set", "env", "timeout", "resource-args", "args",
-    "fail-if", "set-var", "queue", "priority", "project", "entity",
+    "fail-if", "set-var", "service", "queue", "priority", "project", "entity",
 })  # fmt: skip
 
 BY_NAME = {one.name: one for one in INPUTS}
@@ -323,6 +326,7 @@ class Inputs:
     output: str = ""
     detach: bool = False
     set_var: tuple[str, ...] = ()
+    service: tuple[str, ...] = ()
     fail_if: tuple[str, ...] = ()
     queue: str = ""
     priority: str = ""

@@ -26,21 +26,26 @@ _ANY_KEYS: dict[str, Any] = {"wb_type": "typedDict", "params": {"type_map": {}}}
 
 @dataclass(frozen=True, slots=True)
 class GitSource:
-    """A commit of a remote. `remote` is as recorded: without password or token."""
+    """A commit of a remote. `remote` is as recorded: without password or token.
+
+    `base_image` is what W&B mounts the code into, and what it is built on here.
+    """
 
     remote: str
     commit: str
     build_context: str = ""
     dockerfile: str = ""
+    base_image: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CodeSource:
-    """A directory recorded as an artifact."""
+    """A directory recorded as an artifact. `base_image` is as for a commit."""
 
     artifact: str
     build_context: str = ""
     dockerfile: str = ""
+    base_image: str = ""
 
 
 def at_digest(source: GitSource | CodeSource, digest: Digest) -> GitSource | CodeSource:
@@ -70,7 +75,10 @@ Source = GitSource | CodeSource | ImageSource
 
 @dataclass(frozen=True, slots=True)
 class JobDocument:
-    """What `wandb-job.json` says. `runtime` is the Python version `X.Y`, empty for image jobs."""
+    """What `wandb-job.json` says. `runtime` is the Python version `X.Y`, empty for image jobs.
+
+    `services` are what an agent on Kubernetes starts beside it: `always` or `never` by name.
+    """
 
     source: Source
     entrypoint: tuple[str, ...]
@@ -78,6 +86,7 @@ class JobDocument:
     input_types: Mapping[str, Any] = field(default_factory=lambda: dict(_ANY_KEYS))
     output_types: Mapping[str, Any] = field(default_factory=lambda: dict(_ANY_KEYS))
     own: Mapping[str, Any] = field(default_factory=dict)
+    services: Mapping[str, str] = field(default_factory=dict)
 
     def render(self) -> bytes:
         """The document as W&B's SDK writes it: keys in its order, indented by 4."""
@@ -90,6 +99,8 @@ class JobDocument:
             "output_types": dict(self.output_types),
             "runtime": self.runtime,
         }
+        if self.services:
+            document["services"] = dict(self.services)
         if self.own:
             document[OWN_KEY] = dict(self.own)
         return (json.dumps(document, indent=4) + "\n").encode("ascii")
@@ -136,6 +147,7 @@ def read_job(data: bytes, where: str) -> JobDocument:
             input_types=dict(found.get("input_types") or {}),
             output_types=dict(found.get("output_types") or {}),
             own=dict(found.get(OWN_KEY) or {}),
+            services=_read_services(found.get("services")),
         )
     except (KeyError, TypeError, AttributeError, ValueError, RegistryError) as error:
         raise StoreError(
@@ -171,17 +183,25 @@ def _source_document(source: Source, entrypoint: tuple[str, ...]) -> dict[str, A
         found["build_context"] = source.build_context
     if source.dockerfile:
         found["dockerfile"] = source.dockerfile
+    if source.base_image:
+        found["base_image"] = source.base_image
     return found
+
+
+def _read_services(found: Any) -> Mapping[str, str]:
+    known = found if isinstance(found, dict) else {}
+    return {str(name): str(policy) for name, policy in known.items()}
 
 
 def _read_source(kind: str, found: Mapping[str, Any]) -> Source:
     context = str(found.get("build_context") or "")
     dockerfile = str(found.get("dockerfile") or "")
+    base = str(found.get("base_image") or "")
     if kind == "repo":
         git = found["git"]
-        return GitSource(str(git["remote"]), str(git["commit"]), context, dockerfile)
+        return GitSource(str(git["remote"]), str(git["commit"]), context, dockerfile, base)
     if kind == "artifact":
-        return CodeSource(str(found["artifact"]), context, dockerfile)
+        return CodeSource(str(found["artifact"]), context, dockerfile, base)
     if kind == "image":
         args = tuple(str(word) for word in found.get("args") or ())
         return ImageSource(str(found["image"]), args)

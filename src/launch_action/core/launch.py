@@ -303,6 +303,7 @@ def job_document(plan: LaunchPlan, made: _Made) -> JobDocument:
         entrypoint=build.entrypoint,
         runtime=built.runtime or build.python.version,
         **_types(plan),
+        services=plan.services or (plan.kept.services if plan.kept else {}),
         own={
             "version": 1,
             **({"run": plan.kept.run} if plan.kept and plan.kept.run else {}),

@@ -17,7 +17,7 @@ from launch_action.core.resources import container_options
 PATHS = "paths"
 OPTIONS = IN_LAUNCH_FILE | {PATHS}
 # `NAME=VALUE` each: here a mapping, and given from two places they are merged by name.
-PAIRS = frozenset({"set", "env", "build-arg", "label", "annotation", "set-var"})
+PAIRS = frozenset({"set", "env", "build-arg", "label", "annotation", "set-var", "service"})
 # A command, which may be written as the list of its words.
 COMMANDS = frozenset({"entry-point", "args"})
 NESTED = r"[^=\s.]+(?:\.[^=\s.]+)*"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, assert_never
 from launch_action.core.aliases import default_aliases, previous_aliases
 from launch_action.core.attest import Attest, choose_attestations
 from launch_action.core.checkout import Checkout
-from launch_action.core.dataclass import dataclass
+from launch_action.core.dataclass import dataclass, field
 from launch_action.core.directory import Directory
 from launch_action.core.dockerfile_choice import PLAIN, WANDB, below_folder
 from launch_action.core.entrypoint import parse_entrypoint, script_of
@@ -69,6 +69,7 @@ class Kept:
     patch: bytes | None = None
     run: str = ""
     wandb: Mapping[str, Any] | None = None
+    services: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ class LaunchPlan:
     schema: bytes | None = None
     kept: Kept | None = None
     queue: str = ""
+    services: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def created(self) -> str:
@@ -183,7 +185,17 @@ def plan(
         attest=choose_attestations(inputs, situation),
         schema=project.schema,
         queue=inputs.queue,
+        services=_services(inputs),
     )
+
+
+def _services(inputs: Inputs) -> Mapping[str, str]:
+    if not inputs.service:
+        return {}
+    # Imported where it is used: most jobs have none.
+    from launch_action.core.services import parse_services
+
+    return parse_services(inputs.service)
 
 
 def plan_build(

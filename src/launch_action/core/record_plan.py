@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from launch_action.core.aliases import asked_alias
+from launch_action.core.base import RegistryBase
 from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.image import Descriptor
 from launch_action.core.inputs import Inputs
@@ -22,6 +23,7 @@ from launch_action.core.names import image_job_name
 from launch_action.core.plan import LaunchPlan, StorePlan, chosen_job_name, plan_store
 from launch_action.core.ports import Content
 from launch_action.core.reference import Digest, Reference, Tag
+from launch_action.core.services import parse_services
 from launch_action.core.situation import Situation
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobFiles, JobVersion, Recording
@@ -52,6 +54,7 @@ class RecordPlan:
     schema: bytes | None = None
     own: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    services: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,14 @@ def record_only(plan: LaunchPlan, frozen: bytes = b"") -> RecordPlan:
         schema=plan.schema,
         own={"script": plan.script, "dependencies": plan.build.dependencies.main},
         warnings=plan.warnings,
+        services=plan.services,
     )
+
+
+def with_base(plan: RecordPlan, base: RegistryBase) -> RecordPlan:
+    """The plan of a job with files, with the image that they go into, as W&B records it."""
+    assert not isinstance(plan.source, ImageSource)  # noqa: S101  # refused for an image
+    return replace(plan, source=replace(plan.source, base_image=str(base)))
 
 
 def with_schema(plan: RecordPlan, schema: bytes) -> RecordPlan:
@@ -114,6 +124,7 @@ def plan_image(
         allow_rename=inputs.allow_rename,
         own={"image": str(reference), "platform": found.platform or None},
         warnings=warnings,
+        services=parse_services(inputs.service),
     )
 
 
@@ -155,6 +166,7 @@ def _document(plan: RecordPlan, source: Source) -> bytes:
         entrypoint=plan.entrypoint,
         runtime=plan.runtime,
         own={"version": 1, "name": plan.job_name, **plan.own},
+        services=plan.services,
     )
     if plan.input_types:
         document = replace(document, input_types=plan.input_types)

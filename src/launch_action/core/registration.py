@@ -126,6 +126,7 @@ def _image_job(of: Registration, document: JobDocument) -> WandbArtifact:
         input_types=document.input_types,
         output_types=document.output_types,
         own={**document.own, "blueprint": of.job_name},
+        services=document.services,
     )
     files = ((DOCUMENT_TITLE, image.render()), *_other_files(of.files))
     return _job(of, image_job_name(of.job_name), "image", files)

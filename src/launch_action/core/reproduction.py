@@ -15,7 +15,7 @@ _OF_THE_PLACE = frozenset({
     "git-username", "ssh-known-hosts", "registry-username", "registry-ca", "registry-mirror",
     "cache-from", "cache-to", "require-clean", "allow-rename", "working-directory", "verbose",
     "queue", "priority", "on-cancel", "force", "wandb-register", "detach", "sbom", "provenance",
-    "set-var",
+    "set-var", "service",
 })  # fmt: skip
 # As a version's document has them already.
 _RECORDED = frozenset({"entry-point", "job-name"})

@@ -31,6 +31,7 @@ from launch_action.core.plan import chosen_job_name, plan_store
 from launch_action.core.python_version import choose_python
 from launch_action.core.record_plan import RecordPlan
 from launch_action.core.reference import Tag
+from launch_action.core.services import parse_services
 from launch_action.core.situation import Situation
 from launch_action.core.version import alias_tag
 from launch_action.core.wandb_run import RunFacts
@@ -142,6 +143,7 @@ def plan_run_source(
         patch=patch,
         own={"script": script, "run": facts.run_id},
         warnings=(*warnings, *_warnings(run, kind)),
+        services=parse_services(inputs.service),
     )
 
 

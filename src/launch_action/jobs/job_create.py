@@ -7,12 +7,20 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from launch_action.core.base import RegistryBase, parse_base
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import InputError
 from launch_action.core.git_address import is_git_address
 from launch_action.core.job import ImageSource
 from launch_action.core.launch import Announce
-from launch_action.core.record_plan import RecordPlan, record, record_only, steps, with_schema
+from launch_action.core.record_plan import (
+    RecordPlan,
+    record,
+    record_only,
+    steps,
+    with_base,
+    with_schema,
+)
 from launch_action.jobs.admission import Admission
 from launch_action.jobs.registering import registered, to_register
 from launch_action.planning.launch_plan import Looked, look
@@ -82,11 +90,23 @@ def _planned(
     if looked.checkout:
         check_commit(replace(place, inputs=inputs), looked.checkout)
     if looked.code is None:
-        return record_only(looked.plan), None
+        return _based(record_only(looked.plan), place), None
     from launch_action.jobs.code_archive import store_archive
 
     archive = partial(store_archive, looked.code, place=place)
-    return record_only(looked.plan, _declared(looked)), archive
+    return _based(record_only(looked.plan, _declared(looked)), place), archive
+
+
+def _based(plan: RecordPlan, place: Workplace) -> RecordPlan:
+    """The plan with the base image that is asked for. Raises InputError for what is none."""
+    given = place.inputs.base_image
+    if not given:
+        return plan
+    base = parse_base(given)
+    if isinstance(base, RegistryBase):
+        return with_base(plan, base)
+    place.reporter.warning(f"base image {given!r} is of no registry, and is not recorded")
+    return plan
 
 
 def _declared(looked: Looked) -> bytes:

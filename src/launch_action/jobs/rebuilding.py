@@ -25,7 +25,7 @@ from launch_action.core.job import (
     read_job,
 )
 from launch_action.core.plan import Kept, LaunchPlan, StorePlan
-from launch_action.core.reference import Tag
+from launch_action.core.reference import Reference, Tag
 from launch_action.core.store import JobStore
 from launch_action.planning.workplace import StoredJob, Workplace
 from launch_action.runners.stream import ChunkStream
@@ -116,6 +116,9 @@ def _recorded(
         entry_point=given.entry_point or shlex.join(document.entrypoint),
         build_context=given.build_context or source.build_context,
         dockerfile=given.dockerfile or source.dockerfile,
+        # Spelt out: what a document names is an image of a registry, and neither `oci:` nor `deb:`.
+        base_image=given.base_image
+        or (str(Reference.parse(source.base_image)) if source.base_image else ""),
         image=given.image or repository,
         python=given.python or document.runtime,
         alias=(*given.alias, *aliases),
@@ -141,5 +144,6 @@ def moved_plan(plan: LaunchPlan, job: StoredJob, place: Workplace) -> LaunchPlan
         patch=files.patch,
         run=str(document.own.get("run") or ""),
         wandb=origin if isinstance(origin, dict) else None,
+        services=document.services,
     )
     return replace(plan, store=store, aliases=tuple(dict.fromkeys(aliases)), kept=kept)

@@ -203,6 +203,7 @@ def _plan(found: ReadJob, place: Workplace, store: StorePlan) -> RecordPlan:
         patch=job.patch if isinstance(document.source, GitSource) else b"",
         schema=_schema(found, place),
         own={"wandb": found.origin},
+        services=document.services,
     )
 
 

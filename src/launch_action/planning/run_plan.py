@@ -200,6 +200,10 @@ def _refuse(inputs: Inputs) -> None:
             f"--priority is for a queue, and none is named: {inputs.priority!r}",
             hint="name one with --queue, or leave --priority away",
         )
+    if inputs.service:
+        from launch_action.core.services import refuse_services
+
+        refuse_services(inputs.service)
     refuse_detached(inputs)
     if inputs.detach and inputs.resource == "local-process":
         raise InputError(
