@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
-from support import github_description, services, webhook_schema
+from support import debian_packages, github_description, services, webhook_schema
 from support import newer_engine as newer
 from support.newer_engine import Engine
 from support.services import LocalRegistry
 
 if TYPE_CHECKING:
     from support.github_api import GitHubServer
+    from support.registry import Running
 
 # A machine may be busy: no test is about speed.
 settings.register_profile("any machine", deadline=None)
@@ -30,6 +31,7 @@ PROBES = {
     "engine": services.missing_engine,
     "registry": services.missing_registry,
     "network": services.missing_network,
+    "debian_packages": debian_packages.missing,
     "newer_engine": newer.missing,
     "github_description": github_description.missing,
     "github_webhooks": webhook_schema.missing,
@@ -89,6 +91,17 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRegistry
     demand("registry")
     with services.registry(tmp_path_factory.mktemp("registry")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def crane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Another registry than Docker's: go-containerregistry's, with every repository in memory."""
+    demand("debian_packages")
+    demand("network")
+    from support.registry import running_crane
+
+    with running_crane(tmp_path_factory.mktemp("crane")) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

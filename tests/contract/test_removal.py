@@ -66,6 +66,7 @@ def _tags_first(content: LayoutContent) -> Content:
     params=[
         pytest.param("deleting", marks=pytest.mark.registry),
         pytest.param("keeping", marks=pytest.mark.registry),
+        "crane",
         "layout",
         "tags first",
     ]

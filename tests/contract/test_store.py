@@ -70,6 +70,7 @@ def keeping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     params=[
         pytest.param("deleting", marks=pytest.mark.registry),
         pytest.param("keeping", marks=pytest.mark.registry),
+        "crane",
         pytest.param("layout"),
     ]
 )

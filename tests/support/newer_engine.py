@@ -6,22 +6,20 @@ started so removes the bridge `docker0`, which is another engine's.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.debian_packages import unpacked
+
 SUITE = "sid"
 PACKAGES = ("containerd", "docker-buildx", "docker-cli", "docker.io")
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _PROGRAMS = ("usr/sbin", "usr/bin")
 _PLUGIN = "usr/libexec/docker/cli-plugins/docker-buildx"
 
@@ -68,17 +66,7 @@ def missing() -> str:
 
 def packages() -> Path:
     """The unpacked packages, fetched once per machine (10 seconds, needs a Debian mirror)."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "launch-action-tests"
-    home.mkdir(parents=True, exist_ok=True)
-    key = hashlib.sha256(repr((SUITE, PACKAGES)).encode()).hexdigest()[:16]
-    place = home / f"engine-{key}"
-    with (home / "engine.lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not place.exists():
-            with tempfile.TemporaryDirectory(dir=home, prefix=".partial-") as partial:
-                _unpack(Path(partial))
-                (Path(partial) / "root").rename(place)
-    return place
+    return unpacked(SUITE, PACKAGES)
 
 
 @contextmanager
@@ -171,28 +159,6 @@ def _bridge() -> Iterator[str]:
         yield name
     finally:
         subprocess.run(["ip", "link", "delete", name], check=False, capture_output=True)
-
-
-def _unpack(partial: Path) -> None:
-    for name in ("lists/partial", "archives/partial", "debs"):
-        (partial / name).mkdir(parents=True)
-    (partial / "status").touch()
-    source = f"deb [signed-by={KEYRING}] http://deb.debian.org/debian {SUITE} main\n"
-    (partial / "sources.list").write_text(source)
-    settings = {
-        "Dir::Etc::sourcelist": partial / "sources.list",
-        "Dir::Etc::sourceparts": "-",
-        "Dir::State": partial,
-        "Dir::State::lists": partial / "lists",
-        "Dir::State::status": partial / "status",
-        "Dir::Cache": partial,
-        "APT::Sandbox::User": "root",
-    }
-    options = [f"-o{name}={value}" for name, value in settings.items()]
-    _run("apt-get", "-q", *options, "update")
-    _run("apt-get", "-q", *options, "download", *PACKAGES, cwd=partial / "debs")
-    for package in sorted((partial / "debs").iterdir()):
-        _run("dpkg", "-x", str(package), str(partial / "root"))
 
 
 def _without_docker(folder: Path) -> str:

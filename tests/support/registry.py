@@ -28,6 +28,7 @@ import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from support.debian_packages import unpacked
 
 from launch_action.core.image import Descriptor
 from launch_action.core.reference import Repository
@@ -102,10 +103,28 @@ def running(
     if tls:
         config["http"]["tls"] = {"certificate": str(tls.certificate), "key": str(tls.key)}
     (folder / "config.json").write_text(json.dumps(config))  # YAML, which JSON is
+    with _serving(folder, port, "docker-registry", "serve", str(folder / "config.json")) as found:
+        yield found
+
+
+@contextmanager
+def running_crane(folder: Path) -> Iterator[Running]:
+    """The registry of go-containerregistry, in memory and open to all.
+
+    It deletes tags, and keeps those whose manifest is deleted; its blobs are of all repositories.
+    """
+    port = free_port()
+    program = str(unpacked("sid", ("crane",)) / "usr/bin/crane")
+    with _serving(
+        folder, port, program, "registry", "serve", "--address", f"127.0.0.1:{port}"
+    ) as found:
+        yield found
+
+
+@contextmanager
+def _serving(folder: Path, port: int, *command: str) -> Iterator[Running]:
     with (folder / "log").open("wb") as out:
-        child = subprocess.Popen(
-            ["docker-registry", "serve", str(folder / "config.json")], stdout=out, stderr=out
-        )
+        child = subprocess.Popen(command, stdout=out, stderr=out)
     try:
         _wait_for(port, child)
         yield Running(f"127.0.0.1:{port}", folder)

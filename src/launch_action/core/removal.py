@@ -136,12 +136,23 @@ class Removal:
         handed_on = self._hand_on_keys([one.version for one in free], tagged)
         deleted = concurrently(lambda one: self._content.delete_manifest(one.version.digest), free)
         left = [one for one, done in zip(free, deleted, strict=True) if not done]
+        if not left and self._outlived(free, tagged, handed_on):
+            left = free
         late = self._untag(left, tagged, handed_on) if left else set()
         if marked:
             concurrently(lambda one: self._unmark(one.version.digest), doomed)
         gone = [one.version for one in free if one.version.digest not in late]
         concurrently(lambda one: remove_note(self._content, run_tag(one.digest)), gone)
         return [Doomed(one, _aliases(tagged, one)) for one in gone]
+
+    def _outlived(
+        self, free: Sequence[Doomed], tagged: Sequence[Tagged], handed_on: Collection[Tag]
+    ) -> bool:
+        """Whether tags stay here where their manifest was deleted (go-containerregistry's)."""
+        gone = {one.version.digest for one in free}
+        sample = next((t for t in tagged if t.digest in gone and t.tag not in handed_on), None)
+        found = self._content.get_manifest(sample.tag) if sample else None
+        return found is not None and found.descriptor.digest in gone
 
     def _untag(
         self, left: Sequence[Doomed], tagged: Sequence[Tagged], handed_on: Collection[Tag]
