@@ -13,6 +13,7 @@ import pytest
 from support.program import Machine, failed, succeeded
 from support.repositories import Work
 from support.services import LocalRegistry
+from support.wandb_api.handler import BELOW
 from support.wandb_api.server import KEY, WandbServer, serve
 from support.wandb_jobs import CREATE, PROJECT, Registrar, Wandb, job_document
 
@@ -345,6 +346,32 @@ def test_the_key_is_nowhere(here: Registrar, server: WandbServer, work: Work) ->
     netrc.unlink()
     kept = b"".join(_every_byte(here.machine.root, server.directory, work.path))
     assert KEY.encode() not in kept
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param("wandb_v1_" + "aB3_" * 19 + "x", id="of-86-characters"),
+        pytest.param("local-" + "f" * 40, id="of-a-team-s-own-server"),
+        pytest.param("eyJhbGciOi.eyJzdWIi_Q.c2lnbmF0dXJl-Zw", id="token"),
+    ],
+)
+def test_a_key_of_any_form_and_a_server_below_a_path(
+    machine: Machine, work: Work, tmp_path: Path, key: str
+) -> None:
+    with serve(tmp_path / "another", key) as server:
+        here = Registrar(machine, server, work.path)
+        at_path = {"WANDB_BASE_URL": f"{server.url}{BELOW}"}
+        # As a file with a line end after it gives it.
+        made = succeeded(here.create(WANDB_API_KEY=f"{key}\n", **at_path))
+        read = succeeded(here.run("job", "describe", f"wandb:{PROJECT}/hello", **at_path))
+
+    assert made.document["wandb_job"] == f"{PROJECT}/hello:v0"
+    page = f"{server.url}{BELOW}/acme/demo/artifacts/job/hello/v0"
+    assert made.document["wandb_job_url"] == page
+    assert key not in made.out + made.err + read.out + read.err
+    kept = b"".join(_every_byte(machine.root, server.directory, work.path))
+    assert key.encode() not in kept
 
 
 @pytest.mark.parametrize(

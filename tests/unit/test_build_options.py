@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from launch_action.core.build_options import BuildOptions, Secret, read_build_options
@@ -70,3 +72,27 @@ def test_the_inputs_keep_commas_where_they_mean_something() -> None:
 
     assert found.cache_from == ("type=registry,ref=a", "type=gha")
     assert found.add_host == ("a:1", "b:2")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"build_arg": ("WANDB_API_KEY",)},
+        {"build_arg": ("KEY=a-" + "k" * 40,)},
+        {"label": ("key=" + "k" * 40,)},
+        {"annotation": ("key=" + "t" * 40,), "git_token": "t" * 40},
+        {"build_arg": ("TOKEN=" + "t" * 40,), "wandb_api_key": "t" * 40},
+    ],
+)
+def test_a_key_is_no_part_of_an_image(given: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="has a key or token as") as caught:
+        read({"WANDB_API_KEY": "k" * 40 + "\n"}, **given)
+
+    assert "kkkk" not in caught.value.message
+    assert "tttt" not in caught.value.message
+    assert "--secret id=" in caught.value.hint
+
+
+def test_other_words_are_none() -> None:
+    assert read({"WANDB_API_KEY": "key"}, build_arg=("A=key of b",)).build_args
+    assert read({"WANDB_API_KEY": ""}, build_arg=("A=",)).build_args

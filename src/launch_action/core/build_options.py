@@ -11,13 +11,15 @@ from typing import Literal
 
 from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import InputError
-from launch_action.core.inputs import Inputs
+from launch_action.core.inputs import INPUTS, Inputs
 
 SecretKind = Literal["value", "file", "env"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _BYTES = re.compile(r"\d+(?:\.\d+)?\s*[bkmgBKMG]?[bB]?")
 _ULIMIT = re.compile(r"[a-z]+=-?\d+(?::-?\d+)?")
+_WANDB_KEY = "WANDB_API_KEY"
+_SHORTEST_KEY = 8
 _HOST = re.compile(r"[^\s:=]+[:=]\S+")
 
 
@@ -76,9 +78,10 @@ def read_build_options(inputs: Inputs, environment: Mapping[str, str]) -> BuildO
     """Read the options of a Dockerfile build. Raises InputError naming the input and the value.
 
     `environment` gives the values of build arguments that are named alone (`--build-arg NAME`); a
-    variable that is not set leaves the Dockerfile's default, as in Docker.
+    variable that is not set leaves the Dockerfile's default, as in Docker. What everybody can read
+    in an image, and on the builder's command line, is not a key or token that is given to us.
     """
-    return BuildOptions(
+    found = BuildOptions(
         build_args=tuple(sorted(_build_args(inputs, environment))),
         secrets=_secrets(inputs, environment),
         ssh=inputs.ssh,
@@ -95,6 +98,31 @@ def read_build_options(inputs: Inputs, environment: Mapping[str, str]) -> BuildO
         cache_to=inputs.cache_to,
         check=inputs.check,
     )
+    _refuse_keys(found, _keys(inputs, environment))
+    return found
+
+
+def _keys(inputs: Inputs, environment: Mapping[str, str]) -> frozenset[str]:
+    """The keys, tokens and passwords that this run has; what is shorter may be any word."""
+    rows = (row.field for row in INPUTS if row.secret and row.kind == "text")
+    texts = (*(str(getattr(inputs, field)) for field in rows), environment.get(_WANDB_KEY, ""))
+    return frozenset(text.strip() for text in texts if len(text.strip()) >= _SHORTEST_KEY)
+
+
+def _refuse_keys(options: BuildOptions, keys: frozenset[str]) -> None:
+    seen = {
+        "build-arg": options.build_args,
+        "label": options.labels,
+        "annotation": options.annotations,
+    }
+    for name, pairs in seen.items():
+        for key, value in pairs:
+            if any(one in value for one in keys):
+                raise InputError(
+                    f"input {name!r} has a key or token as {key!r}, which the image would show",
+                    hint=f"give it with --secret id={key},env={key}, and take it in the Dockerfile "
+                    f"with RUN --mount=type=secret,id={key}",
+                )
 
 
 def _build_args(inputs: Inputs, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from support.wandb_api.server import WandbServer
 
 
+# The server answers below this path as well, as one behind a team's own proxy does.
+BELOW = "/wandb-at-work"
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One request that was made: a GraphQL operation, or `METHOD /path`."""
@@ -62,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.wandb.stopped:  # of a connection that was open before
             self._break_off()
             return
-        path = self.path.partition("?")[0]
+        path = self.path.partition("?")[0].removeprefix(BELOW)
         try:
             request = Request.read(json.loads(body)) if path == "/graphql" else None
         except GraphQLSyntaxError as error:
