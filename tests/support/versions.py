@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from launch_action.core.image import (
+    EMPTY,
     OCI_CONFIG,
     OCI_LAYER,
     OCI_LAYER_GZIP,
@@ -41,6 +42,21 @@ def put(content: Content, data: bytes, media_type: str = OCI_LAYER) -> Descripto
     descriptor = Descriptor.of(data, media_type)
     content.put_blob(descriptor, opener(data))
     return descriptor
+
+
+def put_manifest(content: Content, tag: str) -> Manifest:
+    """Store a manifest without layers under a tag."""
+    put(content, b"{}", EMPTY.media_type)
+    manifest = Manifest.make(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": EMPTY.document(),
+            "layers": [],
+        }
+    )
+    content.put_manifest(manifest, tag)
+    return manifest
 
 
 def image_documents(seed: str, platform: Platform = AMD64) -> tuple[bytes, bytes, Manifest]:

@@ -33,18 +33,8 @@ from launch_action.oci.directory import STATE, Directory
 from launch_action.oci.layout import LayoutContent
 
 DATA = os.urandom(100_000)
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 OLD = 7200.0
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
-@pytest.fixture
-def content(directory: Path) -> LayoutContent:
-    return LayoutContent(directory, "acme/train")
 
 
 def age(directory: Path) -> None:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from support.registry import Logins, Running, blob_of, running
-from support.registry_proxy import Fault, Proxy, proxy_to
+from support.registry import blob_of
+from support.registry_proxy import Fault, Proxy
 
 from launch_action.core.errors import RegistryError
 from launch_action.core.image import Descriptor
 from launch_action.core.ports import read_blob
-from launch_action.core.reference import Repository
-from launch_action.oci.registries import Registries
 from launch_action.oci.registry import RegistryContent
 from launch_action.oci.retry import Patience
 
@@ -24,30 +20,6 @@ SIZE = 3_000_000
 DATA = os.urandom(SIZE)
 LIMIT = 1_000_000
 QUICK = Patience(tries=3, base=0.01, answer=5)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("resume")) as found:
-        yield found
-
-
-@pytest.fixture
-def proxy(server: Running) -> Iterator[Proxy]:
-    with proxy_to(server.address) as found:
-        yield found
-
-
-@pytest.fixture
-def content(proxy: Proxy, notes: list[str], tmp_path: Path) -> RegistryContent:
-    path = tmp_path.name.lower().replace("_", "-").strip("-")
-    registries = Registries(Logins(), patience=QUICK, note=notes.append)
-    return registries.open(Repository.parse(f"{proxy.address}/{path}"), writable=True)
-
-
-@pytest.fixture
-def notes() -> list[str]:
-    return []
 
 
 def put(content: RegistryContent, moved: list[int] | None = None) -> Descriptor:

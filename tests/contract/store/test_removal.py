@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.registry import Logins, Running, running
+from support.registry import Logins
 from support.versions import check_complete, put_image, recording
 
 from launch_action.core import removal
@@ -24,18 +24,6 @@ from launch_action.oci.registries import Registries
 Open = Callable[[], Content]
 MAIN, PULL = Tag("main"), Tag("pr-12")
 SHA = Tag("sha-" + recording().commit)
-
-
-@pytest.fixture(scope="module")
-def deleting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("deleting")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def keeping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("keeping"), delete=False) as found:
-        yield found
 
 
 class TagsFirst:

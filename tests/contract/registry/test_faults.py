@@ -6,15 +6,15 @@ import io
 import os
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.registry import Logins, Running, blob_of, free_port, running
 from support.registry_proxy import Fault, Proxy, proxy_to
+from support.versions import put, put_manifest
 
 from launch_action.core.errors import RegistryError
-from launch_action.core.image import EMPTY, OCI_MANIFEST, Descriptor, Manifest
+from launch_action.core.image import EMPTY, OCI_MANIFEST, Manifest
 from launch_action.core.ports import read_blob
 from launch_action.core.reference import Repository
 from launch_action.oci.registries import Registries
@@ -26,48 +26,9 @@ DATA = os.urandom(3_000_000)
 QUICK = Patience(tries=5, base=0.01, answer=5)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("faults")) as found:
-        yield found
-
-
 @pytest.fixture
-def proxy(server: Running) -> Iterator[Proxy]:
-    with proxy_to(server.address) as found:
-        yield found
-
-
-@pytest.fixture
-def notes() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def content(proxy: Proxy, notes: list[str], tmp_path: Path) -> RegistryContent:
-    """A repository of this test's own, behind the proxy."""
-    path = tmp_path.name.lower().replace("_", "-").strip("-")
-    registries = Registries(Logins(), patience=QUICK, note=notes.append)
-    return registries.open(Repository.parse(f"{proxy.address}/{path}"), writable=True)
-
-
-def put(content: RegistryContent, data: bytes) -> Descriptor:
-    descriptor = blob_of(data)
-    content.put_blob(descriptor, lambda: io.BytesIO(data))
-    return descriptor
-
-
-def put_manifest(content: RegistryContent, tag: str) -> Manifest:
-    content.put_blob(EMPTY, lambda: io.BytesIO(b"{}"))
-    document = {
-        "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
-        "config": EMPTY.document(),
-        "layers": [],
-    }
-    manifest = Manifest.make(document)
-    content.put_manifest(manifest, tag)
-    return manifest
+def patience() -> Patience:
+    return QUICK
 
 
 @pytest.mark.parametrize(
