@@ -22,7 +22,7 @@ from support.github_api import (
 )
 from support.github_description import GHES
 from support.github_state import Token
-from support.registry import certificates
+from support.loopback import certificates
 
 from launch_action.core.errors import ServiceError
 from launch_action.github.api import GitHubApi

@@ -7,16 +7,16 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 import xxhash
+from support.loopback import serving
 from support.wandb_api.server import KEY, WandbServer, serve
 from support.wandb_put import git_source, job_files, md5_text, put_artifact
 
@@ -53,6 +53,8 @@ class Host:
 
 @contextmanager
 def host() -> Iterator[Host]:
+    found = Host(0)
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             found.asked.append((self.path, self.headers.get("Authorization", "")))
@@ -69,16 +71,9 @@ def host() -> Iterator[Host]:
         def log_message(self, *_: object) -> None:
             pass
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found = Host(http.server_address[1])
-    thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with serving(Handler) as address:
+        found.port = int(address.partition(":")[2])
         yield found
-    finally:
-        http.shutdown()
-        http.server_close()
-        thread.join()
 
 
 @pytest.fixture

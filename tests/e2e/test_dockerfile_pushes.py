@@ -17,9 +17,10 @@ from support import newer_engine as newer
 from support.bases import File, layer
 from support.buildkit_proxy import CLIENT, DAEMON, buildkit_at
 from support.images import stored_images
+from support.loopback import certificates
 from support.newer_engine import Engine
 from support.program import Machine, failed, files_below, kill_group, succeeded
-from support.registry import LOGIN, PASSWORD, USERNAME, certificates, running
+from support.registry import LOGIN, PASSWORD, USERNAME, running
 from support.registry_proxy import Fault, Proxy, proxy_to
 from support.repositories import Work, make_repository
 from support.services import LocalRegistry

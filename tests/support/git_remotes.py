@@ -8,15 +8,15 @@ import os
 import shutil
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from support.loopback import serving
 from support.repositories import Work, make_repository
 
 USERNAME = "robot"
@@ -50,6 +50,108 @@ class GitServer:
         return commit
 
 
+class _Handler(SimpleHTTPRequestHandler):
+    """Git over HTTP for one server; git's own CGI program does it, unless the server is dumb."""
+
+    shared: GitServer
+    login: tuple[str, str] | None
+    dumb: bool
+    modern: bool
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def _serve(self) -> None:
+        self.shared.asked.append(f"{self.command} {self.path}")
+        if self.login and not self._allowed(self.login):
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="git"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif "/info/lfs/" in self.path or self.path.startswith("/lfs/"):
+            self._lfs()
+        elif self.dumb:
+            self.directory = str(self.shared.root)
+            super().do_GET()
+        else:
+            self._backend()
+
+    def _lfs(self) -> None:
+        """git-lfs docs/api/batch.md, downloads alone: objects are files of `lfs` below the root."""
+        if self.command == "GET":
+            self._answer(
+                (self.shared.root / self.path.lstrip("/")).read_bytes(), "application/octet-stream"
+            )
+            return
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        objects = [
+            {**one, "actions": {"download": {"href": self.shared.url(f"lfs/{one['oid']}")}}}
+            for one in asked["objects"]
+        ]
+        body = json.dumps({"transfer": "basic", "objects": objects}).encode()
+        self._answer(body, "application/vnd.git-lfs+json")
+
+    def _answer(self, body: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _allowed(self, login: tuple[str, str]) -> bool:
+        wanted = base64.b64encode(":".join(login).encode()).decode()
+        return self.headers.get("Authorization") == f"Basic {wanted}"
+
+    def _backend(self) -> None:
+        parts = urlsplit(self.path)
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self._chunks() if self.headers.get("Transfer-Encoding") else self.rfile.read(length)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "GIT_PROJECT_ROOT": str(self.shared.root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH_INFO": unquote(parts.path),
+            "QUERY_STRING": parts.query,
+            "REQUEST_METHOD": self.command,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(len(body)),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "REMOTE_USER": USERNAME,
+            "REMOTE_ADDR": "127.0.0.1",
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "safe.directory",
+            "GIT_CONFIG_VALUE_0": "*",
+        }
+        if self.modern and self.headers.get("Git-Protocol"):
+            environment["GIT_PROTOCOL"] = self.headers["Git-Protocol"]
+        done = subprocess.run([_BACKEND], input=body, env=environment, capture_output=True)
+        head, _, content = done.stdout.partition(b"\r\n\r\n")
+        lines = [line.partition(": ")[::2] for line in head.decode().split("\r\n")]
+        headers = dict(lines)
+        self.send_response(int(headers.pop("Status", "200").split()[0]))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+        self.shared.sent += len(content)
+
+    def _chunks(self) -> bytes:
+        parts = []
+        while size := int(self.rfile.readline().strip() or b"0", 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
+
+
 @contextmanager
 def http_server(
     root: Path,
@@ -63,112 +165,11 @@ def http_server(
     `login` are user and password; `dumb` serves files alone; not `modern` is protocol version 0.
     """
 
-    class Handler(SimpleHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            self._serve()
-
-        def do_POST(self) -> None:
-            self._serve()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-        def _serve(self) -> None:
-            found.asked.append(f"{self.command} {self.path}")
-            if login and not self._allowed(login):
-                self.send_response(401)
-                self.send_header("WWW-Authenticate", 'Basic realm="git"')
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-            elif "/info/lfs/" in self.path or self.path.startswith("/lfs/"):
-                self._lfs()
-            elif dumb:
-                self.directory = str(root)
-                super().do_GET()
-            else:
-                self._backend()
-
-        def _lfs(self) -> None:
-            """git-lfs docs/api/batch.md, downloads alone: objects are files of `root/lfs`."""
-            if self.command == "GET":
-                self._answer(
-                    (root / self.path.lstrip("/")).read_bytes(), "application/octet-stream"
-                )
-                return
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            objects = [
-                {**one, "actions": {"download": {"href": found.url(f"lfs/{one['oid']}")}}}
-                for one in asked["objects"]
-            ]
-            body = json.dumps({"transfer": "basic", "objects": objects}).encode()
-            self._answer(body, "application/vnd.git-lfs+json")
-
-        def _answer(self, body: bytes, kind: str) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def _allowed(self, login: tuple[str, str]) -> bool:
-            wanted = base64.b64encode(":".join(login).encode()).decode()
-            return self.headers.get("Authorization") == f"Basic {wanted}"
-
-        def _backend(self) -> None:
-            parts = urlsplit(self.path)
-            length = int(self.headers.get("Content-Length") or 0)
-            body = (
-                self._chunks() if self.headers.get("Transfer-Encoding") else self.rfile.read(length)
-            )
-            environment = {
-                "PATH": os.environ["PATH"],
-                "GIT_PROJECT_ROOT": str(root),
-                "GIT_HTTP_EXPORT_ALL": "1",
-                "PATH_INFO": unquote(parts.path),
-                "QUERY_STRING": parts.query,
-                "REQUEST_METHOD": self.command,
-                "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-                "CONTENT_LENGTH": str(len(body)),
-                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-                "REMOTE_USER": USERNAME,
-                "REMOTE_ADDR": "127.0.0.1",
-                "GIT_CONFIG_COUNT": "1",
-                "GIT_CONFIG_KEY_0": "safe.directory",
-                "GIT_CONFIG_VALUE_0": "*",
-            }
-            if modern and self.headers.get("Git-Protocol"):
-                environment["GIT_PROTOCOL"] = self.headers["Git-Protocol"]
-            done = subprocess.run([_BACKEND], input=body, env=environment, capture_output=True)
-            head, _, content = done.stdout.partition(b"\r\n\r\n")
-            lines = [line.partition(": ")[::2] for line in head.decode().split("\r\n")]
-            headers = dict(lines)
-            self.send_response(int(headers.pop("Status", "200").split()[0]))
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-            found.sent += len(content)
-
-        def _chunks(self) -> bytes:
-            parts = []
-            while size := int(self.rfile.readline().strip() or b"0", 16):
-                parts.append(self.rfile.read(size))
-                self.rfile.readline()
-            self.rfile.readline()
-            return b"".join(parts)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found = GitServer(root, server.server_address[1])
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    found = GitServer(root, 0)
+    about = {"shared": found, "login": login, "dumb": dumb, "modern": modern}
+    with serving(type("Handler", (_Handler,), about)) as address:
+        found.port = int(address.partition(":")[2])
         yield found
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @dataclass(frozen=True)

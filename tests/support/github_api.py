@@ -24,7 +24,7 @@ from support.github_description import GITHUB
 from support.github_request import Answer, Refusal, Request
 from support.github_schema import Operation, find
 from support.github_state import WORKFLOW_TOKEN, Repository, State, Token
-from support.registry import Certificates, serving
+from support.loopback import Certificates, serving
 
 Kind = Literal["status", "reset", "lose", "garbage", "truncate", "slow"]
 _MEDIA = re.compile(r"application/(vnd\.github(\.[\w-]+)*\+)?json|\*/\*")

@@ -7,13 +7,14 @@ import hashlib
 import io
 import json
 import tarfile
-import threading
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import unquote, urlsplit
+
+from support.loopback import serving
 
 UPLOADED = "2020-01-01T00:00:00.000000Z"
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -125,17 +126,9 @@ class Index:
 def serve_index(**settings: object) -> Iterator[Index]:
     """An index on a free loopback port, gone when the block ends."""
     index = Index(0, **settings)  # type: ignore[arg-type]
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(index))
-    server.daemon_threads = True
-    index.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with serving(_handler(index)) as address:
+        index.port = int(address.partition(":")[2])
         yield index
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _handler(index: Index) -> type[BaseHTTPRequestHandler]:

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from support.registry import serving
+from support.loopback import serving
 
 _HOP = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade"}
 Kind = Literal[

@@ -13,18 +13,16 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from support.loopback import Certificates, certificates, serving
 from support.registry import (
     LOGIN,
     PASSWORD,
     USERNAME,
-    Certificates,
     Logins,
     Running,
     TokenServer,
     blob_of,
-    certificates,
     running,
-    serving,
     token_server,
 )
 from support.registry_proxy import Fault, proxy_to

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from support.registry import Logins, Running, blob_of, free_port, running
+from support.loopback import free_port
+from support.registry import Logins, Running, blob_of, running
 from support.registry_proxy import Fault, Proxy, proxy_to
 from support.versions import put, put_manifest
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.registry import LOGIN, Logins, Running, blob_of, free_port, running, serving
+from support.loopback import free_port, serving
+from support.registry import LOGIN, Logins, Running, blob_of, running
 from support.registry_proxy import Fault, Proxy, proxy_to
 from support.versions import put, put_manifest
 

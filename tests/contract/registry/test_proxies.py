@@ -8,7 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from support.registry import Logins, Running, free_port
+from support.loopback import free_port
+from support.registry import Logins, Running
 from support.registry_proxy import Fault, Proxy
 from support.versions import put
 

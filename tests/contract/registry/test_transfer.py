@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.registry import Logins, blob_of, running, serving
+from support.loopback import serving
+from support.registry import Logins, blob_of, running
 from support.registry_proxy import Fault, Proxy
 from support.versions import put, put_manifest
 
