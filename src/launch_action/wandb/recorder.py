@@ -81,9 +81,9 @@ def _record(request: Mapping[str, Any], folder: Path, tell: Tell) -> None:
         settings=settings,
     )
     try:
-        code = ""
+        api, code = _api(request), ""
         for one in request["artifacts"]:
-            artifact = _logged(run, one, folder, code)
+            artifact = _settled(api, _logged(run, one, folder, code), one)
             code = str(artifact.id) if one["kind"] == "code" else code
             tell({"recorded": _described(artifact, one, run)})
     finally:
@@ -91,7 +91,7 @@ def _record(request: Mapping[str, Any], folder: Path, tell: Tell) -> None:
 
 
 def _logged(run: Any, one: Mapping[str, Any], folder: Path, code: str) -> Any:
-    """Log an artifact, and wait until it is committed with its aliases."""
+    """Log an artifact, and wait until it is committed."""
     from launch_action.wandb import sdk
 
     files = folder / one["folder"]
@@ -102,14 +102,32 @@ def _logged(run: Any, one: Mapping[str, Any], folder: Path, code: str) -> Any:
     for path in sorted(p for p in files.rglob("*") if p.is_file()):
         name = path.relative_to(files).as_posix()
         artifact.add_file(str(path), name=name, skip_cache=True, policy="immutable")
-    logged = run.log_artifact(artifact, aliases=list(one["aliases"])).wait()
-    missing = [alias for alias in one["aliases"] if alias not in logged.aliases]
-    described = one["description"] and logged.description != one["description"]
-    if missing or described:  # identical content: the version is an earlier one
-        logged.aliases.extend(missing)
-        logged.description = one["description"] or logged.description
-        logged.save()
-    return logged
+    return run.log_artifact(artifact, aliases=list(one["aliases"])).wait()
+
+
+def _settled(api: Any, logged: Any, one: Mapping[str, Any]) -> Any:
+    """The version that stays: with its aliases and its description, and the first of its content.
+
+    Identical content is an earlier version, and somebody else may have recorded it just now.
+    """
+    from launch_action.wandb.duplicates import earliest, remove
+
+    found = earliest(api, logged)
+    missing = [alias for alias in one["aliases"] if alias not in found.aliases]
+    described = one["description"] and found.description != one["description"]
+    if missing or described:
+        found.aliases.extend(missing)
+        found.description = one["description"] or found.description
+        found.save()
+    if found is not logged:
+        remove(logged)
+    return found
+
+
+def _api(request: Mapping[str, Any]) -> Any:
+    import wandb
+
+    return wandb.Api(overrides={"base_url": request["base_url"]}, api_key=request["key"])
 
 
 def _described(artifact: Any, one: Mapping[str, Any], run: Any) -> dict[str, str]:
@@ -123,14 +141,11 @@ def _described(artifact: Any, one: Mapping[str, Any], run: Any) -> dict[str, str
 
 def _forget(run: Any, request: Mapping[str, Any], tell: Tell) -> None:
     """End the run that the artifacts were logged by, and delete it, as W&B's own tools do."""
-    import wandb
-
     path = f"{run.entity}/{run.project}/{run.id}"
     try:
         run.finish()
         _sweep(run, request)
-        api = wandb.Api(overrides={"base_url": request["base_url"]}, api_key=request["key"])
-        api.run(path).delete()
+        _api(request).run(path).delete()
     except Exception as error:  # what was recorded stays, and matters more
         tell({"left": {"run": path, "why": type(error).__name__}})
 

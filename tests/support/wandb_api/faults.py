@@ -21,7 +21,8 @@ class Fault:
 
     `match` is a pattern of the whole name: a GraphQL operation, or `METHOD /path`. `skip` requests
     are answered first, then `times` are not (-1: for ever). With status 0 the connection ends
-    without an answer; `after` then carries the request out before that. `wait` is in seconds.
+    without an answer; `after` then carries the request out before that. `wait` is in seconds; with
+    status 200 it is all that is wrong, and the answer comes then.
     """
 
     match: str

@@ -79,6 +79,9 @@ class Handler(BaseHTTPRequestHandler):
             fault = next((one for one in server.faults if one.takes(name)), None)
         if fault:
             time.sleep(fault.wait)
+            if fault.status == 200:
+                method(path, request, body)
+                return
             if fault.after:
                 self.wfile, kept = io.BytesIO(), self.wfile
                 method(path, request, body)

@@ -171,7 +171,9 @@ class Recording:
         if row["state"] == "PENDING":
             self._complete(row)
             collection = self.state.row("collections", row["collection"])
-            row["versionIndex"] = len(self.artifacts.versions(collection))
+            # The number of one that was deleted is not given again.
+            number = collection.get("next", len(self.artifacts.versions(collection)))
+            row["versionIndex"], collection["next"] = number, number + 1
             row["state"] = "COMMITTED"
             self._point(collection, row, row["aliases"])
         return {"artifact": self.artifacts.node(row)}
