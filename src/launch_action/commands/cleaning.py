@@ -15,6 +15,7 @@ from launch_action.core.ports import Collecting, Content
 from launch_action.core.reference import Repository, Tag
 from launch_action.core.release_aliases import LATEST, read_release
 from launch_action.core.removal import Doomed, Removal, Tagged, remove_notes, survey
+from launch_action.core.store import JobStore
 from launch_action.core.sweep import Policy, Sweep, parse_age, plan_sweep, stale_rows
 from launch_action.jobs.stored_jobs import (
     for_registry,
@@ -22,6 +23,7 @@ from launch_action.jobs.stored_jobs import (
     open_store,
     registry_reference,
 )
+from launch_action.jobs.wandb_aliases import Forget, Gone, artifact_names
 from launch_action.planning.workplace import Workplace
 
 Document = dict[str, Any]
@@ -31,10 +33,14 @@ KEEP = "10"
 
 @dataclass(frozen=True, slots=True)
 class Cleanup:
-    """What is asked of a cleanup, of any repository: a policy, and whether it is only shown."""
+    """What is asked of a cleanup, of any repository: a policy, and whether it is only shown.
+
+    `forget` takes the aliases off at W&B as well, where that is spoken to.
+    """
 
     policy: Policy
     dry_run: bool = False
+    forget: Forget | None = None
 
 
 def age_policy(place: Workplace, pulls: frozenset[int]) -> Policy:
@@ -87,13 +93,30 @@ def clean(content: Content, wanted: Cleanup) -> Document:
     plan = plan_sweep(named, policy)
     if wanted.dry_run:
         return _document(content, plan.versions, [tag for tag, _ in plan.aliases], plan)
+    names = _names(content, tagged, plan, policy) if wanted.forget else ()
     gone = removal.versions(plan.versions)
     removed = [tag for tag, version in plan.aliases if removal.alias(tag, version.digest)]
     left = {tag for tag, _ in named} - {*removed, *(tag for one in gone for tag in one.aliases)}
     remove_notes(content, stale_rows(stamps, left, policy))
     if isinstance(content, Collecting) and (gone or removed):
         content.collect()
-    return _document(content, gone, removed, plan)
+    found = _document(content, gone, removed, plan)
+    if wanted.forget:
+        aliases = (*removed, *(tag for one in gone for tag in one.aliases), *policy.gone - left)
+        found["wandb"] = wanted.forget(Gone(content.name, names, tuple(dict.fromkeys(aliases))))
+    return found
+
+
+def _names(
+    content: Content, tagged: Iterable[Tagged], plan: Sweep, policy: Policy
+) -> tuple[tuple[str, str], ...]:
+    """What the jobs are at W&B that lose aliases; of an alias that is asked to go all that is here.
+
+    It may be gone from the store, by a cleanup that did not come to its end, and not yet at W&B.
+    """
+    losing = [one.version for one in plan.versions] + [version for _, version in plan.aliases]
+    others = [one.version for one in tagged if one.version] if policy.gone else []
+    return artifact_names(content, {one.digest: one for one in (*losing, *others)}.values())
 
 
 def _stamp(tagged: Tagged) -> int | None:
@@ -108,10 +131,20 @@ def _stamp(tagged: Tagged) -> int | None:
     return at // 1000 if type(at) is int else 0
 
 
-def remove_branch(content: Content, branch: str) -> Tag | None:
-    """Remove the alias of a deleted branch; its version is left to a sweep. None for no alias."""
+def remove_branch(content: Content, branch: str, forget: Forget | None) -> Document:
+    """Remove the alias of a deleted branch, if there is one; its version is left to a sweep."""
     alias = branch_alias(branch)
-    return alias if Removal(content, secrets.token_hex(8)).alias(alias) else None
+    named = JobStore(content).find(alias) if forget else None
+    names = artifact_names(content, [named]) if named else ()
+    removed = Removal(content, secrets.token_hex(8)).alias(alias)
+    told = forget(Gone(content.name, names, (alias,))) if forget and removed else []
+    return {
+        "repository": content.name,
+        "versions": [],
+        "aliases": [str(alias)] if removed else [],
+        "kept": None,
+        "wandb": told,
+    }
 
 
 def open_pulls(repository: str, token: str, api_url: str, place: Workplace) -> frozenset[int]:
@@ -166,6 +199,7 @@ def _document(
         "versions": [_described(one) for one in versions],
         "aliases": [str(tag) for tag in aliases],
         "kept": plan.kept + len(plan.versions) - len(versions),
+        "wandb": [],
     }
 
 

@@ -39,6 +39,7 @@ def cleanup_command(chosen: argparse.Namespace, place: Workplace) -> Iterator[st
     """Do what was chosen; the lines to print."""
     from launch_action.commands.cleaning import Cleanup, age_policy, checked_aliases, clean_all
     from launch_action.core.dataclass import replace
+    from launch_action.jobs.wandb_aliases import forgetting
 
     aliases = checked_aliases(chosen.aliases)
     by_age = bool(place.inputs.older_than) or not aliases
@@ -46,7 +47,8 @@ def cleanup_command(chosen: argparse.Namespace, place: Workplace) -> Iterator[st
     policy = replace(age_policy(place, pulls), gone=aliases)
     if not by_age:
         policy = replace(policy, older_than=None)
-    document = clean_all(chosen.repositories, place, Cleanup(policy, chosen.dry_run))
+    wanted = Cleanup(policy, chosen.dry_run, None if chosen.dry_run else forgetting(place))
+    document = clean_all(chosen.repositories, place, wanted)
     return iter([json.dumps(document, indent=2)] if chosen.json else lines(document))
 
 
@@ -61,6 +63,8 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"{verb:<13}{one['repository']}@{version['version']} ({made}; {aliases})"
         for alias in one["aliases"]:
             yield f"{told:<13}{one['repository']}:{alias}"
+        for name in one["wandb"]:
+            yield f"{told:<13}wandb:{name}"
         if (count := one["kept"]) is not None:
             yield f"{'kept':<13}{one['repository']}: {count} version{'' if count == 1 else 's'}"
 

@@ -16,7 +16,6 @@ Value = str | bool | tuple[str, ...] | float | None
 _BUILD: tuple[Command, ...] = ("launch", "build", "action")
 _RUN: tuple[Command, ...] = ("launch", "run", "action")
 _ALL: tuple[Command, ...] = ("launch", "build", "run", "action")
-_STORE: tuple[Command, ...] = ("launch", "build", "run", "job", "action")
 _CONTENT: tuple[Command, ...] = ("launch", "build", "run", "job", "cleanup", "action")
 
 
@@ -193,18 +192,18 @@ INPUTS: tuple[Input, ...] = (
           default="false", commands=_RUN),
     Input("wandb-register", "What of the job W&B gets, where there is a key and a project: `blueprint`, `image`, "
           "`both` or `off`; default the blueprint, and both with a queue.", "choice",
-          choices=("blueprint", "image", "both", "off"), commands=("launch", "build", "job", "action")),
+          choices=("blueprint", "image", "both", "off"), commands=("launch", "build", "job", "cleanup", "action")),
     Input("description", "What the job is for, as W&B shows it.", commands=("launch", "build", "job", "action"),
           metavar="TEXT"),
     Input("wandb-api-key", "Key for W&B; default $WANDB_API_KEY, else this machine's `wandb login`.",
-          commands=_STORE, secret=True, metavar="KEY"),
+          commands=_CONTENT, secret=True, metavar="KEY"),
     Input("older-than", "Age of what a cleanup takes away, such as `12h`, `7d` or `2w`; default `7d`.",
           commands=("cleanup", "action"), metavar="AGE"),
     Input("keep", "Number of the newest versions that a cleanup leaves of those that may go; default 10.",
           commands=("cleanup", "action"), metavar="N"),
     Input("name", "Name of the run.", commands=_RUN, metavar="NAME"),
-    Input("project", "W&B project of the run, and of jobs there.", flags=("-p",), commands=_STORE, metavar="NAME"),
-    Input("entity", "W&B entity of the run, and of jobs there.", flags=("-e",), commands=_STORE, metavar="NAME"),
+    Input("project", "W&B project of the run, and of jobs there.", flags=("-p",), commands=_CONTENT, metavar="NAME"),
+    Input("entity", "W&B entity of the run, and of jobs there.", flags=("-e",), commands=_CONTENT, metavar="NAME"),
     Input("registry-username", "User name at the image's registry; default the Docker login.",
           commands=_CONTENT, metavar="NAME"),
     Input("registry-password", "Password or token at the image's registry; default the Docker login.",

@@ -1,4 +1,7 @@
-"""Whether W&B lets a job be registered: asked while it is built, told before anything is pushed."""
+"""Whether a job is registered in W&B: whether it is asked for, and whether W&B lets it be.
+
+The latter is asked while the job is built, and told before anything is pushed.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from launch_action.core.errors import RefusedError
+from launch_action.core.errors import InputError, RefusedError
 from launch_action.core.reference import Tag
 from launch_action.planning.workplace import Workplace
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from launch_action.wandb.account import Account
     from launch_action.wandb.recorded import FirstAnswer
 
+OFFLINE = ("offline", "disabled", "dryrun")
 # Seconds that nothing is pushed for the sake of an answer that does not come.
 _PATIENCE = 5.0
 
@@ -69,3 +73,112 @@ def _ask(account: Account, name: str, alias: str) -> FirstAnswer | None:
     from launch_action.wandb.recorded import first_answer
 
     return first_answer(account, name, alias)
+
+
+def to_register(place: Workplace, *, pushed: bool | None = None) -> Register:
+    """What W&B gets of the jobs of this run. Raises InputError for what cannot be.
+
+    There is something only with a key and a project, and never for an event that outsiders can
+    cause. To be asked before anything is built; `pushed` says of a job that is there already
+    whether it is in a registry.
+    """
+    inputs = place.inputs
+    if place.untrusted or inputs.wandb_register == "off":
+        return "off"
+    account = place.wandb
+    if not account.key or not account.project:
+        if _is_asked(place):
+            raise _incomplete(place, "key" if not account.key else "project")
+        return "off"
+    if _is_offline(place):
+        return "off"
+    check_account(account)
+    what = _what(place)
+    if what in ("image", "both") and not inputs.docker_image:
+        _check_pushed(place, what, pushed)
+    return what if _has_sdk(place) else "off"
+
+
+def check_account(account: Account) -> None:
+    """Raise InputError for an address, a project or an entity that cannot be one."""
+    from launch_action.core.wandb_reference import check_owner
+
+    account.server().close()
+    check_owner("project", account.project)
+    if account.entity:
+        check_owner("entity", account.entity)
+
+
+def _is_asked(place: Workplace) -> bool:
+    """Whether somebody has asked for it, so that it is an error where it cannot be."""
+    return bool(place.inputs.wandb_register or place.inputs.queue)
+
+
+def _what(place: Workplace) -> Register:
+    match place.inputs.wandb_register:
+        case "blueprint" | "image" | "both" | "off" as asked:
+            return asked
+        case _:
+            return "both" if place.inputs.queue else "blueprint"
+
+
+def _because(place: Workplace, what: str = "") -> str:
+    said = f" is {what!r}" if what else " is given"
+    return f"wandb-register{said}" if place.inputs.wandb_register else "a queue is named"
+
+
+def _incomplete(place: Workplace, lacking: str) -> InputError:
+    hint = {
+        "key": "set WANDB_API_KEY, or `wandb login`",
+        "project": "give --project, or set WANDB_PROJECT",
+    }
+    return InputError(f"{_because(place)}, and no W&B {lacking} is known", hint=hint[lacking])
+
+
+def _is_offline(place: Workplace) -> bool:
+    mode = place.environment.get("WANDB_MODE", "").lower()
+    if mode not in OFFLINE:
+        return False
+    if _is_asked(place):
+        raise InputError(
+            f"{_because(place)}, and WANDB_MODE is {mode!r}",
+            hint="unset WANDB_MODE, or say --wandb-register off",
+        )
+    place.reporter.info(f"the job is not registered in W&B: WANDB_MODE is {mode}")
+    return True
+
+
+def _has_sdk(place: Workplace) -> bool:
+    """Whether the SDK can be used. Raises InputError where not and somebody counts on it.
+
+    Nobody does where the machine is logged in or a settings file has a project, and no more.
+    """
+    from launch_action.wandb.recording import EXTRA, sdk_fault
+
+    fault = sdk_fault()
+    if not fault:
+        return True
+    inputs, variables = place.inputs, place.environment
+    key = inputs.wandb_api_key or variables.get("WANDB_API_KEY")
+    project = inputs.project or variables.get("WANDB_PROJECT")
+    if _is_asked(place) or (key and project):
+        raise InputError(
+            f"the job is to be registered in W&B, and its SDK {fault}",
+            hint=f"pip install {EXTRA}, or say --wandb-register off",
+        )
+    place.reporter.warning(
+        f"the job is not registered in W&B, where this machine is logged in: the SDK of {EXTRA} "
+        f"{fault} (--wandb-register off says that it shall not be)"
+    )
+    return False
+
+
+def _check_pushed(place: Workplace, what: Register, pushed: bool | None) -> None:
+    inputs = place.inputs
+    if pushed if pushed is not None else inputs.image and inputs.push is not False:
+        return
+    raise InputError(
+        f"{_because(place, what)}, and the image is not pushed anywhere that an agent could pull "
+        "it from",
+        hint="name its repository with --image, or say --wandb-register blueprint",
+    )

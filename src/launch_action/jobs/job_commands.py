@@ -28,6 +28,7 @@ from launch_action.jobs.stored_jobs import (
     open_store,
     registry_reference,
 )
+from launch_action.jobs.wandb_aliases import Gone, artifact_names, forgetting, promoted
 from launch_action.planning.workplace import StoredJob, Workplace
 
 Document = dict[str, Any]
@@ -82,43 +83,56 @@ def _described_at_wandb(reference: str, against: str, place: Workplace) -> Docum
 def promote_job(reference: str, aliases: Sequence[str], place: Workplace) -> Document:
     """Move aliases to a version, by its digest; one with a repository moves in that repository.
 
+    W&B's version, where it has it, gets those of the job's own repository.
+
     Aliases are checked before any moves. Raises StoreError when another repository holds another
     job and `--allow-rename` is not said.
     """
     wanted = [_target(alias) for alias in dict.fromkeys(aliases)]
     job = find_job(reference, for_registry(reference, place), writable=True)
-    moved = []
+    moved, own = [], tuple(Tag(alias) for name, alias in wanted if not name)
     for repository in dict.fromkeys(repository for repository, _ in wanted):
         tags = tuple(Tag(alias) for name, alias in wanted if name == repository)
         content = _promoted(job, repository, tags, place)
         moved += [
             {"alias": str(tag), "job": f"{content.name}@{job.version.digest}"} for tag in tags
         ]
-    return {"job": f"{job.content.name}@{job.version.digest}", "moved": moved}
+    return {
+        "job": f"{job.content.name}@{job.version.digest}",
+        "moved": moved,
+        "wandb": promoted(job, own, place),
+    }
 
 
 def delete_job(reference: str, aliases: Sequence[str], place: Workplace) -> Document:
     """Delete a version with the alias that named it; or these aliases alone, and no version.
+
+    The aliases go at W&B as well, where the versions stay.
 
     Raises StoreError when another alias still reaches the version, or where there is no such alias.
     """
     place = for_registry(reference, place)
     content, selector = open_store(reference, place, writable=True)
     store, nonce = JobStore(content), secrets.token_hex(8)
+    forget = forgetting(place)
     if aliases:
         tags = [Tag(alias) for alias in aliases]
-        for tag in tags:
-            store.load(tag)  # a misspelt one is told before any is removed
+        # A misspelt one is told before any is removed.
+        versions = [store.load(tag) for tag in tags]
+        names = artifact_names(content, versions) if forget else ()
         for place_of, tag in enumerate(tags):
             store.remove_alias(tag, f"{nonce}-{place_of}")
-        return {"repository": content.name, "version": None, "aliases": [str(t) for t in tags]}
-    version = store.load(selector)
-    given = () if selector.startswith("sha256:") else (Tag(selector),)
-    gone = store.delete_version(version, nonce, given)
+        deleted, gone = None, tuple(tags)
+    else:
+        version = store.load(selector)
+        names = artifact_names(content, [version]) if forget else ()
+        given = () if selector.startswith("sha256:") else (Tag(selector),)
+        deleted, gone = str(version.digest), store.delete_version(version, nonce, given)
     return {
         "repository": content.name,
-        "version": str(version.digest),
+        "version": deleted,
         "aliases": [str(tag) for tag in gone],
+        "wandb": forget(Gone(content.name, names, gone)) if forget else [],
     }
 
 

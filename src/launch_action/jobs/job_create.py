@@ -21,8 +21,8 @@ from launch_action.core.record_plan import (
     with_base,
     with_schema,
 )
-from launch_action.jobs.admission import Admission
-from launch_action.jobs.registering import registered, to_register
+from launch_action.jobs.admission import Admission, to_register
+from launch_action.jobs.registering import registered
 from launch_action.planning.launch_plan import Looked, look
 from launch_action.planning.sources import check_commit
 from launch_action.planning.workplace import StoredJob, Workplace

@@ -60,9 +60,11 @@ def description(document: Mapping[str, Any], now: int) -> Iterator[str]:
 
 
 def promotion(document: Mapping[str, Any]) -> Iterator[str]:
-    """A line per alias that moved."""
+    """A line per alias that moved, and per version at W&B that has them too."""
     for moved in document["moved"]:
         yield f"{moved['alias']:<9}{moved['job']}"
+    for name in document["wandb"]:
+        yield f"{'W&B':<9}{name}"
 
 
 def deletion(document: Mapping[str, Any]) -> Iterator[str]:
@@ -71,6 +73,8 @@ def deletion(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"version  {document['repository']}@{document['version']} is deleted"
     for alias in document["aliases"]:
         yield f"alias    {document['repository']}:{alias} is removed"
+    for name in document["wandb"]:
+        yield f"W&B      {name} is removed; the version stays"
 
 
 def age(created: str, now: int) -> str:

@@ -14,9 +14,9 @@ from launch_action.core.launch import Announce, World, execute, image_digest
 from launch_action.core.outputs import Outcome
 from launch_action.core.plan import describe
 from launch_action.core.ports import Content, Traffic
-from launch_action.jobs.admission import Admission
+from launch_action.jobs.admission import Admission, to_register
 from launch_action.jobs.code_archive import store_archive
-from launch_action.jobs.registering import registered, to_register, wandb_outputs
+from launch_action.jobs.registering import registered, wandb_outputs
 from launch_action.jobs.stored_jobs import find_job, for_registry, is_at_wandb
 from launch_action.launches.building import prepare
 from launch_action.planning.launch_plan import Looked, look

@@ -25,8 +25,8 @@ from launch_action.core.run import RunResult
 from launch_action.core.store import JobStore
 from launch_action.core.template_variables import template_values, without_value
 from launch_action.core.wandb_reference import check_owner
-from launch_action.jobs.admission import Admission
-from launch_action.jobs.registering import registered, to_register, wandb_outputs
+from launch_action.jobs.admission import Admission, to_register
+from launch_action.jobs.registering import registered, wandb_outputs
 from launch_action.launches.followed_run import Followed
 from launch_action.launches.queue_item import find_sent, push
 from launch_action.launches.queue_recall import given_up

@@ -16,8 +16,8 @@ from launch_action.core.reference import Repository, Tag
 from launch_action.core.release_aliases import Release, moving_aliases, own_aliases, read_release
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobVersion
-from launch_action.jobs.admission import Admission
-from launch_action.jobs.registering import registered, to_register
+from launch_action.jobs.admission import Admission, to_register
+from launch_action.jobs.registering import registered
 from launch_action.launches.launching import (
     carry_out,
     check_before,

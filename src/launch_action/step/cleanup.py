@@ -18,6 +18,7 @@ from launch_action.github.api import GitHubApi
 from launch_action.github.commands import WorkflowCommands
 from launch_action.github.environment import GitHubContext
 from launch_action.jobs.stored_jobs import local_stores
+from launch_action.jobs.wandb_aliases import forgetting
 from launch_action.launches.many_jobs import listed_repositories
 from launch_action.planning.workplace import Workplace
 
@@ -61,7 +62,8 @@ class _Closing:
         """Everything that previews of a pull request have left, in stores and at GitHub."""
         policy = Policy(now=self.place.started, gone=frozenset({Tag(f"pr-{number}")}))
 
-        self._each(self._repositories(number), lambda content: clean(content, Cleanup(policy)))
+        wanted = Cleanup(policy, forget=forgetting(self.place))
+        self._each(self._repositories(number), lambda content: clean(content, wanted))
         self._at_github(number)
 
     def branch(self, branch: str) -> None:
@@ -70,16 +72,8 @@ class _Closing:
             self.place.reporter.info(f"tag {self.event.tag!r} is deleted, and its aliases stay")
             return
 
-        def close(content: Content) -> Document:
-            alias = remove_branch(content, branch)
-            return {
-                "repository": content.name,
-                "versions": [],
-                "aliases": [str(alias)] if alias else [],
-                "kept": None,
-            }
-
-        self._each(self._repositories(None), close)
+        forget = forgetting(self.place)
+        self._each(self._repositories(None), lambda content: remove_branch(content, branch, forget))
 
     def sweep(self) -> None:
         """What is old; what GitHub says is open stays."""
@@ -90,7 +84,7 @@ class _Closing:
             if asked
             else frozenset[int]()
         )
-        wanted = Cleanup(age_policy(self.place, pulls))
+        wanted = Cleanup(age_policy(self.place, pulls), forget=forgetting(self.place))
         self._each(self._repositories(None), lambda content: clean(content, wanted))
 
     def _each(self, contents: Sequence[Content], work: Callable[[Content], Document]) -> None:
@@ -196,4 +190,5 @@ def _aliases(document: Document) -> list[str]:
     return [
         *document["aliases"],
         *(alias for version in document["versions"] for alias in version["aliases"]),
+        *(f"wandb:{name}" for name in document["wandb"]),
     ]

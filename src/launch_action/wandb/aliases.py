@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
+from launch_action.core.wandb_reference import ArtifactReference
 from launch_action.wandb.account import Account
-from launch_action.wandb.artifact_versions import ArtifactVersion
+from launch_action.wandb.artifact_versions import ArtifactVersion, asked_version
 from launch_action.wandb.recorded import Found
 from launch_action.wandb.server import Server
 
@@ -32,10 +33,23 @@ def complete_aliases(account: Account, found: Found) -> None:
             server.ask(ADD, _input(found.version, found.lacking))
 
 
-def remove_aliases(server: Server, version: ArtifactVersion, aliases: Sequence[str]) -> None:
-    """Take aliases off a version, which stays. Raises ServiceError."""
-    if aliases:
-        server.ask(REMOVE, _input(version, aliases))
+def remove_alias(server: Server, reference: ArtifactReference, kind: str, store: str) -> bool:
+    """Take an alias off the version that it names, which stays; False where it names none of ours.
+
+    One that was recorded from another repository than `store` is another's. Raises ServiceError.
+    """
+    version = asked_version(server, reference)
+    if version is None or version.kind != kind or not _is_of(version, store):
+        return False
+    server.ask(REMOVE, _input(version, [reference.alias]))
+    return True
+
+
+def _is_of(version: ArtifactVersion, store: str) -> bool:
+    """Whether a version is of this store, as far as its metadata says of which it is."""
+    own = version.metadata.get("launch_action")
+    job = own.get("job") if isinstance(own, dict) else None
+    return not isinstance(job, str) or job.partition("@")[0] == store
 
 
 def _input(version: ArtifactVersion, aliases: Sequence[str]) -> dict[str, Any]:

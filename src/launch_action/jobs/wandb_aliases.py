@@ -1,0 +1,160 @@
+"""Aliases of jobs at W&B, kept as the store has them: promoted there too, and taken off there too.
+
+What W&B has is its history: no version of it is deleted, and none is made. What it refuses is a
+warning, for the store is what counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from launch_action.core.aliases import wandb_aliases
+from launch_action.core.dataclass import dataclass, replace
+from launch_action.core.errors import LaunchError
+from launch_action.core.ports import Content
+from launch_action.core.reference import Tag
+from launch_action.core.store import JobStore
+from launch_action.core.version import JobVersion
+from launch_action.jobs.admission import OFFLINE, check_account
+from launch_action.planning.workplace import StoredJob, Workplace
+
+if TYPE_CHECKING:
+    from launch_action.core.registration import Register
+    from launch_action.wandb.recorded import Found
+
+# W&B's own, which it gives to what it has last.
+_LATEST = "latest"
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Aliases that went from a store; `names` are those of artifacts at W&B, each with its kind."""
+
+    store: str
+    names: tuple[tuple[str, str], ...]
+    aliases: tuple[Tag, ...]
+
+
+# Takes aliases off at W&B; what was taken off, as `entity/project/name:alias`.
+Forget = Callable[[Gone], list[str]]
+
+
+def forgetting(place: Workplace) -> Forget | None:
+    """What takes aliases off at W&B; None without a key and a project, or where nobody wants it."""
+    return partial(_forget, place=place) if _speaks(place) else None
+
+
+def artifact_names(content: Content, versions: Iterable[JobVersion]) -> tuple[tuple[str, str], ...]:
+    """The artifacts that versions of a store may be at W&B, while they are in it: name and kind."""
+    from launch_action.core.registration import image_job_name
+
+    found: dict[tuple[str, str], None] = {}
+    for version in versions:
+        found[version.job_name, "job"] = None
+        found[image_job_name(version.job_name), "job"] = None
+        if not version.commit and (name := _code_name(content, version)):
+            found[name, "code"] = None
+    return tuple(found)
+
+
+def promoted(job: StoredJob, aliases: Sequence[Tag], place: Workplace) -> list[str]:
+    """Move aliases to a job version at W&B, where it has it; the versions there."""
+    if not aliases or not _speaks(place):
+        return []
+    try:
+        with _found(job, aliases, place) as found:
+            return [_completed(one, place) for one in found]
+    except LaunchError as error:
+        names = ", ".join(wandb_aliases(aliases))
+        place.reporter.warning(
+            f"{error.message}; at W&B {names} of {job.version.job_name!r} may be where they were; "
+            f"{error.hint}, and promote it again"
+        )
+        return []
+
+
+def _speaks(place: Workplace) -> bool:
+    """Whether W&B is told of aliases; what cannot be an account is a warning."""
+    inputs, mode = place.inputs, place.environment.get("WANDB_MODE", "").lower()
+    if place.untrusted or inputs.wandb_register == "off" or mode in OFFLINE:
+        return False
+    try:
+        account = place.wandb
+        if account.key and account.project:
+            check_account(account)
+            return True
+    except LaunchError as error:
+        place.reporter.warning(f"{error.message}; W&B is not told of aliases; {error.hint}")
+    return False
+
+
+@contextmanager
+def _found(job: StoredJob, aliases: Sequence[Tag], place: Workplace) -> Iterator[list[Found]]:
+    """What W&B has of a job version, under whatever alias that the store has of it."""
+    from launch_action.jobs.wandb_content import made_artifacts
+    from launch_action.wandb.recorded import find_recorded
+
+    what: Register = "both" if job.registry and job.version.images else "blueprint"
+    named = replace(job, aliases=tuple(aliases))
+    known = wandb_aliases(JobStore(job.content).aliases(job.version))
+    with (
+        place.reporter.phase("W&B"),
+        made_artifacts(named, what, place) as (asked, folder),
+    ):
+        yield list(find_recorded(place.wandb, asked, folder, known=known))
+
+
+def _completed(found: Found, place: Workplace) -> str:
+    from launch_action.wandb.aliases import complete_aliases
+
+    complete_aliases(place.wandb, found)
+    return found.recorded.name
+
+
+def _code_name(content: Content, version: JobVersion) -> str:
+    """The name of a directory's code, as it was recorded; empty for other jobs."""
+    from launch_action.core.job import CodeSource, artifact_name, read_job
+    from launch_action.core.names import safe_name
+
+    try:
+        document, _ = JobStore(content).job_files(version)
+        source = read_job(document, content.name).source
+    except LaunchError:  # part of it is gone: so is what would say it
+        return ""
+    if not isinstance(source, CodeSource):
+        return ""
+    return artifact_name(source.artifact) or safe_name(f"code-{version.job_name}")
+
+
+def _forget(gone: Gone, place: Workplace) -> list[str]:
+    """Take aliases off at W&B, but for what names a version for ever, or is W&B's own."""
+    aliases = [a for a in gone.aliases if a != _LATEST and not a.startswith("sha-")]
+    if not aliases or not gone.names:
+        return []
+    from launch_action.core.concurrency import concurrently
+    from launch_action.core.wandb_reference import ArtifactReference
+    from launch_action.wandb.aliases import remove_alias
+
+    account = place.wandb
+    pairs = [(*name, alias) for name in gone.names for alias in wandb_aliases(aliases)]
+    try:
+        entity = account.default_entity()
+        with closing(account.server()) as server:
+
+            def remove(pair: tuple[str, str, str]) -> str:
+                name, kind, alias = pair
+                named = ArtifactReference(entity, account.project, name, alias)
+                return str(named) if remove_alias(server, named, kind, gone.store) else ""
+
+            return list(filter(None, concurrently(remove, pairs)))
+    except LaunchError as error:
+        shown = ", ".join(wandb_aliases(aliases))
+        place.reporter.warning(
+            f"{error.message}; at W&B {shown} of {gone.names[0][0]!r} in project "
+            f"{account.project!r} may still be there; {error.hint}, and clean up again with "
+            "`launch-action cleanup REPOSITORY --alias ALIAS`, or remove it on the job's page"
+        )
+        return []
