@@ -74,12 +74,12 @@ def test_a_detached_tag_checkout(work: Work) -> None:
     work.git("checkout", "--quiet", "--detach")
     found = inspect(work.path)
     assert (found.branch, found.tags) == (None, ("release/1", "v1.0"))
-    assert found.is_tag_checkout
 
 
-def test_a_branch_with_tags_is_no_tag_checkout(work: Work) -> None:
+def test_a_branch_that_is_at_a_tag_stays_a_branch(work: Work) -> None:
     work.git("tag", "v1.0")
-    assert not inspect(work.path).is_tag_checkout
+    found = inspect(work.path)
+    assert (found.branch, found.tags) == ("main", ("v1.0",))
 
 
 def test_tags_of_other_commits_are_left_out(work: Work) -> None:
@@ -194,9 +194,9 @@ def test_a_ref_may_be_a_branch_a_tag_or_a_commit(work: Work) -> None:
     second = work.commit({"a.py": "second\n"})
     assert inspect(work.path, ref="HEAD").commit == second
     found = inspect(work.path, ref="old")
-    assert (found.commit, found.branch, found.is_tag_checkout) == (first, "old", False)
+    assert (found.commit, found.branch) == (first, "old")
     found = inspect(work.path, ref="v1")
-    assert (found.commit, found.branch, found.is_tag_checkout) == (first, None, True)
+    assert (found.commit, found.branch, found.tags) == (first, None, ("v1",))
     assert inspect(work.path, ref=first).commit == first
     assert inspect(work.path, ref=first[:10]).commit == first
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from launch_action.core.checkout import Checkout, Repository
 
 CHECKOUT = Checkout(
@@ -24,12 +22,6 @@ CHECKOUT = Checkout(
 
 def test_the_short_commit_is_a_prefix_of_twelve() -> None:
     assert CHECKOUT.short_commit == "0123456789ab"
-
-
-def test_a_tag_is_checked_out_when_detached_at_one() -> None:
-    assert not CHECKOUT.is_tag_checkout
-    assert replace(CHECKOUT, branch=None).is_tag_checkout
-    assert not replace(CHECKOUT, branch=None, tags=()).is_tag_checkout
 
 
 def test_the_remote_is_not_in_the_repr() -> None:

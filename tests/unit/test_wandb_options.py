@@ -12,7 +12,7 @@ from wandb.cli.cli import cli
 
 TESTS = Path(__file__).parents[1]
 PAGE = (TESTS.parent / "docs" / "wandb-options.md").read_text("utf-8")
-_TEST = re.compile(r"`((?:unit|contract|e2e)/\w+\.py)::(\w+)`")
+_TEST = re.compile(r"`((?:unit|contract|e2e)/[\w/]+\.py)::(\w+)`")
 
 
 def section(title: str) -> str:

@@ -56,8 +56,3 @@ class Checkout:
     def short_commit(self) -> str:
         """The first digits of the commit, for people."""
         return self.commit[:_SHORT]
-
-    @property
-    def is_tag_checkout(self) -> bool:
-        """Whether a tag was checked out: a tag points at the commit and no branch is current."""
-        return self.branch is None and bool(self.tags)

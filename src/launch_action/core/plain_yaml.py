@@ -13,7 +13,6 @@ import yaml
 
 YamlError = yaml.YAMLError
 
-_STRING = "tag:yaml.org,2002:str"
 # Tag, pattern, and the characters that a match can begin with.
 _RESOLUTION = (
     ("null", r"null|Null|NULL|~|", ("n", "N", "~", "")),

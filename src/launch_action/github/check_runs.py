@@ -30,7 +30,6 @@ class CheckRun:
     status: str
     conclusion: str
     summary: str
-    app: str
     url: str
 
 
@@ -93,7 +92,7 @@ def _read(document: Mapping[str, Any], purpose: Purpose) -> CheckRun:
     def text(name: str, within: Mapping[str, Any] = document) -> str:
         return str(within.get(name) or "")
 
-    output, app = document.get("output"), document.get("app")
+    output = document.get("output")
     return CheckRun(
         number=number,
         name=text("name"),
@@ -102,6 +101,5 @@ def _read(document: Mapping[str, Any], purpose: Purpose) -> CheckRun:
         status=text("status"),
         conclusion=text("conclusion"),
         summary=text("summary", output) if isinstance(output, dict) else "",
-        app=text("slug", app) if isinstance(app, dict) else "",
         url=text("html_url"),
     )

@@ -24,7 +24,6 @@ class Release:
     body: str
     url: str
     draft: bool
-    prerelease: bool
 
 
 class Releases:
@@ -66,5 +65,4 @@ def _read(document: Mapping[str, Any], purpose: Purpose) -> Release:
         body=str(document.get("body") or ""),
         url=str(document.get("html_url") or ""),
         draft=document.get("draft") is True,
-        prerelease=document.get("prerelease") is True,
     )

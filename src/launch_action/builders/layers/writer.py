@@ -43,7 +43,6 @@ class Written:
     digest: Digest
     size: int
     diff_id: Digest
-    uncompressed_size: int
     media_type: str
 
     @property
@@ -100,7 +99,7 @@ class _Writing:
         self._waiting: deque[Future[bytes]] = deque()
         self._run = bytearray()
         self._buffer: list[bytes] = []
-        self._buffered = self._size = self._uncompressed = 0
+        self._buffered = self._size = 0
         self._digest = hashlib.sha256()
         self._diff_id = hashlib.sha256()
 
@@ -128,7 +127,6 @@ class _Writing:
             Digest(f"sha256:{self._digest.hexdigest()}"),
             self._size,
             Digest(f"sha256:{self._diff_id.hexdigest()}"),
-            self._uncompressed,
             self._codec.media_type,
         )
 
@@ -156,7 +154,6 @@ class _Writing:
         for raw, data in self._zips.inflate(spliced):
             self._diff_id.update(data)
             self._write(raw)
-        self._uncompressed += spliced.size
         self._write(trailer(spliced.crc32, spliced.size))
 
     def _end_run(self) -> None:
@@ -166,7 +163,6 @@ class _Writing:
 
     def _member(self, data: bytes) -> None:
         self._diff_id.update(data)
-        self._uncompressed += len(data)
         if self._pool is None:
             self._write(self._codec.compress(data))
             return
