@@ -8,10 +8,9 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from support.github_api import Fault, GitHubServer, refused
+from support.github_api import Fault, GitHubServer, client, refused
 from support.github_state import Token
 
-from launch_action.github.api import GitHubApi
 from launch_action.github.comments import LIMIT, Comments
 from launch_action.github.refusal import Refused
 
@@ -22,14 +21,7 @@ NUMBER = 12
 @pytest.fixture
 def comments(github_api: GitHubServer) -> Iterator[Comments]:
     github_api.state.pull(github_api.repository(), NUMBER, "a" * 40)
-    with GitHubApi(
-        "acme/mono-jobs",
-        token=github_api.token,
-        api_url=github_api.url,
-        timeout=5,
-        patience=3,
-        backoff=0.1,
-    ) as api:
+    with client(github_api) as api:
         yield Comments(api, NUMBER)
 
 

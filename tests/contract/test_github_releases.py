@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.github_api import GitHubServer, refused
+from support.github_api import GitHubServer, client, refused
 
 from launch_action.github.api import GitHubApi
 from launch_action.github.check_runs import LIMIT as CHECK_LIMIT
@@ -18,15 +18,8 @@ COMMIT = "a" * 40
 
 @pytest.fixture
 def api(github_api: GitHubServer) -> Iterator[GitHubApi]:
-    with GitHubApi(
-        "acme/mono-jobs",
-        token=github_api.token,
-        api_url=github_api.url,
-        timeout=5,
-        patience=3,
-        backoff=0.1,
-    ) as client:
-        yield client
+    with client(github_api) as found:
+        yield found
 
 
 def test_the_release_of_a_tag_is_found_and_its_text_replaced(

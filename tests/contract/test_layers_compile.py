@@ -14,14 +14,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import CodeType
 from typing import Any
 
 import pytest
 from support.layers import content, layer_of
-from support.wheels import WheelMaker, rich
+from support.wheels import Pinned, WheelMaker, pinned, rich
 
 from launch_action.builders.layers import bytecode_worker
 from launch_action.builders.layers.archive import Entry, LayerRecipe
@@ -57,18 +57,6 @@ class Outer:
 def where():
     return where.__code__.co_filename
 """
-
-
-@dataclass(frozen=True)
-class Pinned:
-    name: str
-    version: str
-    sha256: str
-    path: Path
-
-
-def pinned(maker: WheelMaker, directory: Path) -> Pinned:
-    return Pinned(maker.name, maker.version, maker.name.ljust(64, "0"), maker.write(directory))
 
 
 @pytest.fixture

@@ -8,12 +8,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from support.layers import layer_of
-from support.wheels import WheelMaker, rich
+from support.wheels import Pinned, WheelMaker, pinned, rich
 
 from launch_action.builders.layers.environment import Supply, Tree, environment_recipes
 from launch_action.builders.layers.unpack import extract
@@ -24,18 +23,6 @@ MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 BASE = f"{sys.base_prefix}/bin/python{MINOR}"
 FACTS = PythonFacts(".".join(map(str, sys.version_info[:3])), BASE)
 HEAVY = 1 << 21
-
-
-@dataclass(frozen=True)
-class Pinned:
-    name: str
-    version: str
-    sha256: str
-    path: Path
-
-
-def pinned(maker: WheelMaker, directory: Path) -> Pinned:
-    return Pinned(maker.name, maker.version, maker.name.ljust(64, "0"), maker.write(directory))
 
 
 def supply(trees: Path | None = None) -> Supply[Pinned]:

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from support.program import Machine, failed, succeeded
+from support.program import failed, succeeded
 from support.registry import Logins
-from support.repositories import Work
 from support.services import LocalRegistry
-from support.wandb_api.server import WandbServer, serve
+from support.wandb_api.server import WandbServer
 from support.wandb_jobs import PROJECT, Registrar
 
 from launch_action.core.reference import Repository
 from launch_action.oci.registries import Registries
 
-pytest_plugins = ["support.program_fixtures"]
+pytest_plugins = ["support.program_fixtures", "support.wandb_fixtures"]
 
 WRONG = "f" * 40
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[WandbServer]:
-    with serve(tmp_path / "api") as running:
-        yield running
-
-
-@pytest.fixture
-def here(machine: Machine, server: WandbServer, work: Work) -> Registrar:
-    return Registrar(machine, server, work.path)
 
 
 def tags(image: str) -> tuple[str, ...]:

@@ -7,30 +7,18 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from support.program import Machine, failed, kill_group, succeeded
 from support.repositories import Work
-from support.wandb_api.server import WandbServer, serve
+from support.wandb_api.server import WandbServer
 from support.wandb_jobs import CREATE, IMPATIENT, PROJECT, Registrar
 
-pytest_plugins = ["support.program_fixtures"]
+pytest_plugins = ["support.program_fixtures", "support.wandb_fixtures"]
 
 NAME = f"{PROJECT}/hello"
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[WandbServer]:
-    with serve(tmp_path / "api") as running:
-        yield running
-
-
-@pytest.fixture
-def here(machine: Machine, server: WandbServer, work: Work) -> Registrar:
-    return Registrar(machine, server, work.path)
 
 
 def committed(server: WandbServer) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +11,14 @@ from support.images import stored_images
 from support.program import Machine, failed, succeeded
 from support.repositories import Work
 from support.services import LocalRegistry, push_layout
-from support.wandb_api.server import WandbServer, serve
+from support.wandb_api.server import WandbServer
 from support.wandb_jobs import PROJECT, Registrar, Wandb, job_document
 
 from launch_action.oci.layout import LayoutContent
 
-pytest_plugins = ["support.program_fixtures"]
+pytest_plugins = ["support.program_fixtures", "support.wandb_fixtures"]
 
 IMAGE = "ghcr.io/acme/trainer:1.2.3"
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[WandbServer]:
-    with serve(tmp_path / "api") as running:
-        yield running
-
-
-@pytest.fixture
-def here(machine: Machine, server: WandbServer, work: Work) -> Registrar:
-    return Registrar(machine, server, work.path)
 
 
 def test_a_name_that_is_not_safe_is_made_so_with_a_warning(

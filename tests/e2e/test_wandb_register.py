@@ -19,20 +19,9 @@ from support.wandb_jobs import CREATE, PROJECT, Registrar, Wandb, job_document
 
 import launch_action
 
-pytest_plugins = ["support.program_fixtures"]
+pytest_plugins = ["support.program_fixtures", "support.wandb_fixtures"]
 
 SCHEMA = {"type": "object", "properties": {"lr": {"type": "number"}}, "required": ["lr"]}
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[WandbServer]:
-    with serve(tmp_path / "api") as running:
-        yield running
-
-
-@pytest.fixture
-def here(machine: Machine, server: WandbServer, work: Work) -> Registrar:
-    return Registrar(machine, server, work.path)
 
 
 @pytest.fixture

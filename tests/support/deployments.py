@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from support.github_api import GitHubServer
 
-from launch_action.github.api import GitHubApi
 from launch_action.github.deployment import Deployment, Deployments
 
 HEAD = "a" * 40
@@ -19,17 +18,6 @@ def preview(
 
 
 TRAIN = preview(HEAD)
-
-
-def client(server: GitHubServer) -> GitHubApi:
-    return GitHubApi(
-        "acme/mono-jobs",
-        token=server.token,
-        api_url=server.url,
-        timeout=5,
-        patience=3,
-        backoff=0.1,
-    )
 
 
 def ensure(deployments: Deployments, wanted: Deployment) -> Deployment:

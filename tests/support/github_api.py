@@ -26,6 +26,8 @@ from support.github_schema import Operation, find
 from support.github_state import WORKFLOW_TOKEN, Repository, State, Token
 from support.loopback import Certificates, serving
 
+from launch_action.github.api import GitHubApi
+
 Kind = Literal["status", "reset", "lose", "garbage", "truncate", "slow"]
 _MEDIA = re.compile(r"application/(vnd\.github(\.[\w-]+)*\+)?json|\*/\*")
 
@@ -127,6 +129,18 @@ class GitHubServer:
                         self.faults.remove(fault)
                     return fault
         return None
+
+
+def client(server: GitHubServer) -> GitHubApi:
+    """Our client of it, which does not wait long."""
+    return GitHubApi(
+        "acme/mono-jobs",
+        token=server.token,
+        api_url=server.url,
+        timeout=5,
+        patience=3,
+        backoff=0.1,
+    )
 
 
 @contextmanager

@@ -138,3 +138,17 @@ def damage(path: Path, before: bytes, after: bytes) -> Path:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"' if set(name) & {",", '"'} else name
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A wheel as a lock names it, and its file."""
+
+    name: str
+    version: str
+    sha256: str
+    path: Path
+
+
+def pinned(maker: WheelMaker, directory: Path) -> Pinned:
+    return Pinned(maker.name, maker.version, maker.name.ljust(64, "0"), maker.write(directory))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from packageurl import PackageURL
 from spdx_tools.spdx.parser.jsonlikedict.json_like_dict_parser import JsonLikeDictParser
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
+from support import plans
 from support.versions import AMD64, ARM64, image_descriptor
 
 from launch_action.core.attest import Attest
@@ -26,14 +27,11 @@ from launch_action.core.attestation import (
 from launch_action.core.base import (
     BaseFacts,
     PythonFacts,
-    RegistryBase,
     SystemPackages,
 )
-from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.errors import StoreError
 from launch_action.core.image import UNKNOWN_PLATFORM, Platform
 from launch_action.core.job import GitSource
-from launch_action.core.layers_plan import LayersPlan
 from launch_action.core.materials import (
     InstalledWheel,
     public_url,
@@ -43,8 +41,6 @@ from launch_action.core.materials import (
 )
 from launch_action.core.provenance import slsa_provenance
 from launch_action.core.purl import deb_purl, oci_purl, pypi_purl
-from launch_action.core.python_version import PythonChoice
-from launch_action.core.reference import Reference
 from launch_action.core.sbom import Contents, git_location, spdx_document
 
 SHA = "5" * 64
@@ -84,21 +80,7 @@ WHEELS = (
 CONTENTS = Contents(
     "job-train", SOURCE, "2024-05-01T12:00:00Z", image_descriptor("a"), (BASE.record,), WHEELS
 )
-PLAN = LayersPlan(
-    builder="layers",
-    reason="",
-    platforms=(AMD64,),
-    base=RegistryBase(Reference.parse("python:3.11-slim")),
-    python=PythonChoice("3.11", ""),
-    dependencies=DependencyInputs("none"),
-    dependency_key="d",
-    cutoff=None,
-    entrypoint=("python", "train.py"),
-    files=(),
-    content="",
-    compile=False,
-    recipe="r",
-)
+PLAN = replace(plans.PLAN, compile=False)
 ATTEST = Attest(True, True, "launch-action-1.0", "https://ci/workflow@main", "https://ci/runs/1")
 
 

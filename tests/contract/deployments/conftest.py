@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.deployments import HEAD, RUN, client
-from support.github_api import GitHubServer
+from support.deployments import HEAD, RUN
+from support.github_api import GitHubServer, client
 
 from launch_action.github.deployment import Deployments
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.deployments import HEAD, OLDER, RUN, TRAIN, client, ensure, states
-from support.github_api import Fault, GitHubServer, serve_github
+from support.deployments import HEAD, OLDER, RUN, TRAIN, ensure, states
+from support.github_api import Fault, GitHubServer, client, serve_github
 from support.github_description import GHES
 
 from launch_action.core.errors import Interrupted, LaunchError
