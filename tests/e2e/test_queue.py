@@ -85,6 +85,8 @@ def bench(tmp_path: Path, machine: Machine) -> Iterator[Bench]:
     (tmp_path / "here").mkdir()
     with serve(tmp_path / "wandb") as wandb:
         make_queue(wandb, "gpu", arguments={"gpus": "{{gpus}}"}, variables=VARIABLES)
+        strict = {"tier": {"type": "string"}}
+        make_queue(wandb, "strict", arguments={"tier": "{{tier}}"}, variables=strict)
         put_artifact(
             wandb,
             "acme/demo/train",
@@ -167,10 +169,11 @@ def test_the_metrics_gate_holds_for_a_queued_run(bench: Bench) -> None:
     ("arguments", "code", "said", "hint"),
     [
         (("-q", "gpus"), 2, "'acme' has no queue 'gpus'", "did you mean gpu"),
-        (("-q",), 2, "'acme' has no queue 'default'", "it has: gpu"),
+        (("-q",), 2, "'acme' has no queue 'default'", "it has: gpu, strict"),
         (("-q", "gpu", "-e", "nobody"), 2, "'nobody' has no queue 'gpu'", "make one"),
         (("-q", "gpu", "-c", '{"entity": "nobody"}'), 2, "'nobody' has no queue 'gpu'", "make one"),
         (("-q", "gpu", "-v", "gpu=2"), 2, "no template variable 'gpu'", "did you mean 'gpus'"),
+        (("-q", "strict"), 2, "wants a value of 'tier'", "--set-var tier="),
         (("-q", "gpu", "-v", "gpus=9"), 2, "'gpus' cannot be 9", "at most 8"),
         (("-q", "gpu", "-p", "a/b"), 2, "not a W&B project: 'a/b'", "1 to 128 characters"),
         (("-q", "gpu", "-r", "sagemaker"), 2, "runs jobs on kubernetes, not on", "--resource"),

@@ -76,6 +76,17 @@ def test_what_has_neither_value_nor_default_is_named() -> None:
     assert without_value(VARIABLES, {"tier": "spot"}) == ("memory", "note")
 
 
+def test_what_the_configuration_has_in_it_wants_a_value() -> None:
+    configuration = '{"memory": "{{ memory }}", "note": "{{notes}}"}'
+    schemas = {"memory": '{"type": "number"}', "note": '{"type": "string"}'}
+    known = [read_variable(name, text, configuration) for name, text in schemas.items()]
+
+    assert without_value(known, {"memory": 1.0}) == ("note",)
+    with pytest.raises(InputError, match="wants a value of 'memory'") as caught:
+        without_value(known, {})
+    assert "--set-var memory=" in caught.value.hint
+
+
 def test_a_schema_that_is_not_json_is_the_servers_fault() -> None:
     with pytest.raises(ServiceError, match="'gpus' is not JSON"):
         read_variable("gpus", "{")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,18 +21,27 @@ _SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class TemplateVariable:
-    """A variable of a queue's configuration, with the schema of its values."""
+    """A variable of a queue, with the schema of its values.
+
+    `used` is whether the queue's configuration has it in it.
+    """
 
     name: str
     schema: Mapping[str, Any] = field(default_factory=dict)
+    used: bool = False
 
     @property
     def has_default(self) -> bool:
         return self.schema.get("default") is not None
 
 
-def read_variable(name: str, schema: str | Mapping[str, Any]) -> TemplateVariable:
-    """A variable as W&B tells it: its schema is JSON text. Raises ServiceError."""
+def read_variable(
+    name: str, schema: str | Mapping[str, Any], configuration: str = ""
+) -> TemplateVariable:
+    """A variable as W&B tells it: its schema is JSON text. Raises ServiceError.
+
+    The queue's `configuration` is JSON text too, with `{{name}}` where a variable goes.
+    """
     try:
         found = json.loads(schema) if isinstance(schema, str) else schema
     except (ValueError, RecursionError) as error:
@@ -39,7 +49,8 @@ def read_variable(name: str, schema: str | Mapping[str, Any]) -> TemplateVariabl
             f"W&B's schema of template variable {name!r} is not JSON: {schema!r}",
             hint="set the variable again in the queue's configuration",
         ) from error
-    return TemplateVariable(name, found if isinstance(found, Mapping) else {})
+    used = bool(re.search(r"\{\{\s*" + re.escape(name) + r"\s*\}\}", configuration))
+    return TemplateVariable(name, found if isinstance(found, Mapping) else {}, used)
 
 
 def template_values(
@@ -57,8 +68,19 @@ def template_values(
 def without_value(
     variables: Sequence[TemplateVariable], values: Mapping[str, Any]
 ) -> tuple[str, ...]:
-    """The variables that have neither a value nor a default."""
-    return tuple(one.name for one in variables if one.name not in values and not one.has_default)
+    """The variables that have neither a value nor a default, and that nothing is lacking without.
+
+    Raises InputError for those that the queue's configuration has in it.
+    """
+    found = [one for one in variables if one.name not in values and not one.has_default]
+    lacking = [one.name for one in found if one.used]
+    if lacking:
+        raise InputError(
+            f"the queue's configuration wants a value of {', '.join(map(repr, lacking))}, "
+            "and there is neither one nor a default",
+            hint=f"give it with --set-var {lacking[0]}=...",
+        )
+    return tuple(one.name for one in found)
 
 
 def _pair(line: str) -> tuple[str, str]:

@@ -129,6 +129,8 @@ class WandbQueues:
         queue = self._queue(name, QUEUE)
         identifier = queue.get("defaultResourceConfigID")
         config = self._config(str(identifier)) if identifier is not None else {}
+        configuration = config.get("config") or ""
+        text = configuration if isinstance(configuration, str) else json.dumps(configuration)
         return Queue(
             identifier=str(queue.get("id")),
             name=name,
@@ -136,7 +138,7 @@ class WandbQueues:
             resource=str(config.get("resource") or ""),
             prioritized=str(queue.get("prioritizationMode") or "DISABLED") != "DISABLED",
             variables=tuple(
-                read_variable(str(one.get("name")), one.get("schema") or {})
+                read_variable(str(one.get("name")), one.get("schema") or {}, text)
                 for one in _objects(config.get("templateVariables"))
             ),
         )
