@@ -74,3 +74,25 @@ def test_a_launch_config_that_holds_itself_is_an_input_error() -> None:
 def test_a_name_in_a_launch_config_that_is_no_text_is_an_input_error(name: str) -> None:
     with pytest.raises(InputError, match=f"'{name}' of --config is no text"):
         parse_config(f'{{"{name}": ["x"]}}', "--config")
+
+
+@pytest.mark.parametrize("depth", [101, 400, 3000])
+def test_what_is_nested_too_deeply_is_an_input_error(depth: int) -> None:
+    nested = '{"a": ' * depth + "1" + "}" * depth
+    with pytest.raises(InputError, match=r"more than 100 deep|recursion"):
+        parse_config(f'{{"overrides": {{"run_config": {nested}}}}}', "--config")
+    with pytest.raises(InputError, match="more than 100 deep"):
+        parse_settings([".".join("a" * depth) + "=1"])
+
+
+def test_a_hundred_levels_are_read_and_written() -> None:
+    found = parse_settings([".".join("a" * 100) + "=1"])
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_anchors_that_multiply_are_an_input_error() -> None:
+    lines = [f"    a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
+    text = "\n".join(("overrides:", "  run_config:", "    a0: &a0 [x]", *lines))
+
+    with pytest.raises(InputError, match="more than 1000000 values"):
+        parse_config(text, "c.yaml")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from launch_action.core.dataclass import dataclass, field
 from launch_action.core.entrypoint import parse_entrypoint
 from launch_action.core.errors import InputError
+
+# As deep as a configuration is nested, at most: far below what readers and writers of JSON take.
+_DEEPEST = 100
+_MOST = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,8 @@ def parse_settings(lines: Sequence[str], *, texts: bool = False) -> dict[str, An
         key, equals, text = line.partition("=")
         if not equals or not all(key.split(".")):
             raise InputError(f"not KEY=VALUE: {line!r}", hint="write --set learning_rate=0.1")
+        if key.count(".") >= _DEEPEST:
+            raise _too_deep(f"--set {key[:80]!r}")
         _nest(found, key.split("."), _scalar(text, line, texts=texts), line)
     return found
 
@@ -144,6 +150,7 @@ def _scalar(text: str, line: str, *, texts: bool) -> Any:
         value = read_yaml(text, texts=texts)
     except YamlError:
         return text
+    _check_size(value, f"--set {line[:80]!r}")
     if not _is_json(value):
         raise InputError(f"not a value that JSON has: {line!r}", hint="quote the value")
     return text if value is None and text not in ("", "null", "~") else value
@@ -159,10 +166,11 @@ def _parse(text: str, where: str) -> Any:
             f"{where} is neither JSON nor YAML: {' '.join(str(error).split())[:200]}",
             hint="check the file, or the quoting of the text",
         ) from error
+    _check_size(found, where)
     if not _is_json(found):
         raise InputError(
-            f"{where} holds what JSON cannot: an anchor inside itself, or a key that is an object",
-            hint="write it without anchors",
+            f"{where} holds what JSON cannot: a key that is an object",
+            hint="write names as texts",
         )
     return found
 
@@ -173,6 +181,45 @@ def _is_json(value: Any) -> bool:
     except (TypeError, ValueError, RecursionError):
         return False
     return True
+
+
+def _check_size(value: Any, where: str) -> None:
+    """Raise InputError for what is too deep, or too much where anchors are written out."""
+    if _is_deep(value):
+        raise _too_deep(where)
+    if _values(value, {}) > _MOST:
+        raise InputError(f"{where} has more than {_MOST} values", hint="write it without anchors")
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether something is nested more than _DEEPEST deep in it; of what JSON has."""
+    level = [value]
+    for _ in range(_DEEPEST + 1):
+        # Each once: an anchor of YAML may be named many times.
+        level = list({id(inner): inner for one in level for inner in _inner(one)}.values())
+        if not level:
+            return False
+    return True
+
+
+def _values(value: Any, known: dict[int, int]) -> int:
+    """How many values there are in it, each as often as it is named."""
+    if id(value) not in known:
+        known[id(value)] = 1 + sum(_values(inner, known) for inner in _inner(value))
+    return known[id(value)]
+
+
+def _inner(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _too_deep(where: str) -> InputError:
+    return InputError(
+        f"{where} is nested more than {_DEEPEST} deep, which not every reader of JSON takes",
+        hint="give the values flatter names, and no anchor inside itself",
+    )
 
 
 def _mapping(found: Any, where: str, what: str) -> Mapping[str, Any]:
