@@ -6,6 +6,7 @@ Exits 7, with one line saying why, when the program cannot be started.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -41,6 +42,7 @@ UNREACHABLE = (
     "is the package index reachable? PIP_INDEX_URL or UV_DEFAULT_INDEX names a mirror;"
     " configuration files are not read"
 )
+NO_ROOM = "free space or rights in the runner's tool cache, RUNNER_TOOL_CACHE"
 
 # The console script; it takes the inputs from where `hand_over_inputs` puts them.
 SCRIPT = """\
@@ -90,6 +92,9 @@ def main() -> None:
         environment = prepare()
     except CannotStart as why:
         complain(why)
+        sys.exit(7)
+    except OSError as why:  # a disk that is full, a directory of another user
+        complain(CannotStart(f"the program's environment cannot be made: {why}", NO_ROOM))
         sys.exit(7)
     become(environment)
 
@@ -433,6 +438,8 @@ def run(arguments: Sequence[str], outside: str, hint: str = UNREACHABLE) -> None
     if code:
         name = Path(arguments[0]).name
         message = f"the program's environment cannot be made: {name} exited with {code}"
+        if os.strerror(errno.ENOSPC) in output:
+            message, hint = f"{message}: {os.strerror(errno.ENOSPC)}", NO_ROOM
         raise CannotStart(message, hint, "\n".join(output.strip().splitlines()[-20:]))
 
 

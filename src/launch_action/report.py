@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 # A transfer that is smaller is not worth a line of its own.
 _WORTH_A_LINE = 1024 * 1024
-_CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+# Longer words of a job are in its outputs.
+_LONGEST = 300
+# Line ends of other systems and marks that turn the reading direction are among them.
+_CONTROL = re.compile(
+    r"\x1b\[[0-9;]*[A-Za-z]"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
 
 
 def printable(text: str) -> str:
@@ -65,7 +71,8 @@ def result_lines(values: Mapping[str, Any], *, timings: bool = True) -> Iterator
 
 def _one_line(text: str) -> str:
     """A job's words on a line of ours: they begin no line, which CI systems take for commands."""
-    return " ".join(text.splitlines())
+    line = " ".join(text[: 2 * _LONGEST].splitlines())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 
 def _run_line(values: Mapping[str, Any]) -> str:

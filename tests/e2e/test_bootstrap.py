@@ -277,6 +277,29 @@ def test_an_environment_in_a_tool_cache_that_is_read_only_is_used(
     assert str(place) in done.stdout
 
 
+def test_a_tool_cache_without_room_is_said(with_uv: Runner) -> None:
+    cache = Path(with_uv.environment()["RUNNER_TOOL_CACHE"])
+    step = shlex.join(["bash", "-e", "-c", _STEP])
+    small = f"mount -t tmpfs -o size=100k tmpfs {cache} && exec {step}"
+
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", small],
+        cwd=with_uv.workspace,
+        env={**with_uv.environment(), "PATH": f"{with_uv.path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "unshare failed" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"this machine mounts nothing: {done.stderr}")
+
+    assert done.returncode == 7, done.stdout + done.stderr
+    error = done.stdout.splitlines()[-1]
+    assert error.startswith("::error title=launch-action::")
+    assert "No space left on device" in error
+    assert "RUNNER_TOOL_CACHE" in error
+
+
 def test_environments_unused_for_a_month_are_swept(with_uv: Runner) -> None:
     stale = with_uv.root / "tools" / "launch-action" / ("0" * 16) / "cpython-3.11-x86_64-0"
     stale.mkdir(parents=True)

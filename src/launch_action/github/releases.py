@@ -37,7 +37,7 @@ class Releases:
 
         GitHub does not find drafts by their tag, and lists them only to who may write.
         """
-        purpose = Purpose(f"show the release of tag {tag!r}", "contents: read")
+        purpose = Purpose(f"show the release of tag {tag!r}", PERMISSION)
         try:
             return _read(self._api.get(f"/releases/tags/{quote(tag)}", purpose), purpose)
         except Refused as error:
