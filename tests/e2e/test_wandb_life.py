@@ -244,3 +244,28 @@ def test_a_cleanup_that_did_not_reach_w_b_completes_when_it_runs_again(
     assert ended.document["repositories"][0]["aliases"] == ["pr-4"]
     assert "not a W&B project" in ended.err
     assert failed(here.run("cleanup", "hello", "-a", "v1.2.3"), 2)
+
+
+FILE = """\
+defaults:
+  entry-point: python train.py
+  entity: acme
+jobs:
+  a: {job-name: one, project: demo}
+  b: {job-name: two, project: other}
+"""
+
+
+@pytest.mark.network
+@pytest.mark.registry
+def test_jobs_of_a_launch_file_are_where_it_says(flow: Workflow, server: WandbServer) -> None:
+    del flow.inputs["entry-point"], flow.inputs["job-name"]
+    del flow.also["WANDB_PROJECT"], flow.also["WANDB_ENTITY"]
+    flow.work.commit({"launch.yaml": FILE})
+    found = good(flow.pull(7)).outputs["wandb-job"].splitlines()
+    names = [one.rpartition(":")[0] for one in found]
+    assert [name.rpartition("/")[0] for name in names] == [PROJECT, "acme/other"]
+    assert [named(server, name) for name in names] == [{"pr-7": "v0"}] * 2
+
+    good(flow.pull(7, "closed"))
+    assert [named(server, name) for name in names] == [{}] * 2

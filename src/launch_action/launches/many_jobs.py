@@ -90,20 +90,27 @@ def _check_source(place: Workplace, keys: Sequence[str]) -> None:
             )
 
 
-def listed_repositories(place: Workplace) -> tuple[str, ...]:
+def listed_repositories(place: Workplace) -> dict[str, dict[str, str]]:
     """Where the jobs that the checkout's launch file lists are pushed; none where it lists none.
 
-    A step that only cleans up need not have a checkout.
+    Each with the `project` and the `entity` at W&B that the file says of it. A step that only
+    cleans up need not have a checkout.
     """
     if not names_no_job(place.inputs):
-        return ()
+        return {}
     try:
         with open_checkout(place, "") as checkout:
             file = read_listed(checkout)
     except LaunchError:
-        return ()
+        return {}
     image = place.inputs.image or (_image(place, file) if file else "")
-    return tuple(job.repository(image.lower()) for job in file.jobs) if file and image else ()
+    if not (file and image):
+        return {}
+    return {job.repository(image.lower()): _at_wandb(job) for job in file.jobs}
+
+
+def _at_wandb(job: ListedJob) -> dict[str, str]:
+    return {name: str(job.values[name]) for name in ("project", "entity") if job.values.get(name)}
 
 
 def read_listed(checkout: Checkout) -> LaunchFile | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from launch_action.commands.cleaning import Cleanup, age_policy, clean, open_pulls, remove_branch
 from launch_action.commands.cleanup_cli import lines
-from launch_action.core.dataclass import dataclass, field
+from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.errors import InputError, LaunchError, ServiceError
 from launch_action.core.markdown import code, table
 from launch_action.core.ports import Content
@@ -18,7 +18,7 @@ from launch_action.github.api import GitHubApi
 from launch_action.github.commands import WorkflowCommands
 from launch_action.github.environment import GitHubContext
 from launch_action.jobs.stored_jobs import local_stores
-from launch_action.jobs.wandb_aliases import forgetting
+from launch_action.jobs.wandb_aliases import Forget, forgetting
 from launch_action.launches.many_jobs import listed_repositories
 from launch_action.planning.workplace import Workplace
 
@@ -51,19 +51,21 @@ def clean_up(commands: WorkflowCommands, place: Workplace, event: GitHubContext)
 
 @dataclass(frozen=True, slots=True)
 class _Closing:
-    """One cleanup; `done` are its documents, `failed` what repositories raised."""
+    """One cleanup; `done` are its documents, `failed` what repositories raised.
+
+    `listed` says of repositories where their jobs are at W&B, as the launch file has it.
+    """
 
     place: Workplace
     event: GitHubContext
     done: list[Document] = field(default_factory=list)
     failed: list[LaunchError] = field(default_factory=list)
+    listed: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def pull_request(self, number: int) -> None:
         """Everything that previews of a pull request have left, in stores and at GitHub."""
         policy = Policy(now=self.place.started, gone=frozenset({Tag(f"pr-{number}")}))
-
-        wanted = Cleanup(policy, forget=forgetting(self.place))
-        self._each(self._repositories(number), lambda content: clean(content, wanted))
+        self._clean(self._repositories(number), policy)
         self._at_github(number)
 
     def branch(self, branch: str) -> None:
@@ -72,8 +74,10 @@ class _Closing:
             self.place.reporter.info(f"tag {self.event.tag!r} is deleted, and its aliases stay")
             return
 
-        forget = forgetting(self.place)
-        self._each(self._repositories(None), lambda content: remove_branch(content, branch, forget))
+        self._each(
+            self._repositories(None),
+            lambda content: remove_branch(content, branch, self._forget(content)),
+        )
 
     def sweep(self) -> None:
         """What is old; what GitHub says is open stays."""
@@ -84,8 +88,26 @@ class _Closing:
             if asked
             else frozenset[int]()
         )
-        wanted = Cleanup(age_policy(self.place, pulls), forget=forgetting(self.place))
-        self._each(self._repositories(None), lambda content: clean(content, wanted))
+        self._clean(self._repositories(None), age_policy(self.place, pulls))
+
+    def _clean(self, contents: Sequence[Content], policy: Policy) -> None:
+        self._each(
+            contents,
+            lambda content: clean(content, Cleanup(policy, forget=self._forget(content))),
+        )
+
+    def _forget(self, content: Content) -> Forget | None:
+        """What takes aliases off at W&B; the step's own inputs win over the launch file."""
+        place, said = self.place, self.listed.get(content.name, {})
+        inputs = place.inputs
+
+        def known(name: str) -> str:
+            given = str(getattr(inputs, name))
+            from_environment = given == place.environment.get(f"WANDB_{name.upper()}", "")
+            return said.get(name, given) if from_environment else given
+
+        named = replace(inputs, project=known("project"), entity=known("entity"))
+        return forgetting(replace(place, inputs=named))
 
     def _each(self, contents: Sequence[Content], work: Callable[[Content], Document]) -> None:
         for content in contents:
@@ -100,7 +122,8 @@ class _Closing:
         And where the jobs are that the checkout's launch file lists.
         """
         place = self.place
-        named = {Repository.parse(one) for one in listed_repositories(place)}
+        self.listed.update(listed_repositories(place))
+        named = {Repository.parse(one) for one in self.listed}
         if not place.inputs.image:
             found: list[Content] = [
                 place.registries.open(one, writable=True) for one in sorted(named)
