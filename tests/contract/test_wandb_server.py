@@ -32,11 +32,15 @@ JOB = job_files("image", {"image": "a/b"})
 
 @dataclass
 class Host:
-    """A host that answers what a test says, and keeps what it was asked with which login."""
+    """A host that answers what a test says, and keeps what it was asked with which login.
+
+    `passes` are what the requests had for a proxy, each in `X-Pass`.
+    """
 
     port: int
     answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    passes: list[str] = field(default_factory=list)
 
     def url(self, path: str = "") -> str:
         return f"http://127.0.0.1:{self.port}{path}"
@@ -58,6 +62,7 @@ def host() -> Iterator[Host]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             found.asked.append((self.path, self.headers.get("Authorization", "")))
+            found.passes.append(self.headers.get("X-Pass", ""))
             status, headers, body = found.answers.get(self.path, (404, {}, b""))
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.send_response(status)
@@ -116,6 +121,30 @@ def test_the_key_goes_to_its_server_alone(wandb_host: Host, other_host: Host) ->
     assert content(server, back) == b"here"
     assert {login for _, login in other_host.asked} == {""}
     assert {login for _, login in wandb_host.asked} == {LOGIN}
+
+
+def test_what_a_proxy_in_front_wants_goes_to_its_server_alone(
+    wandb_host: Host, other_host: Host
+) -> None:
+    extra = {"WANDB_X_EXTRA_HTTP_HEADERS": '{"X-Pass": "let me in"}'}
+    wandb_host.moves("/away", other_host.says("/x", b"there"))
+    wandb_host.says("/graphql", b'{"data": {"viewer": null}}')
+    server = server_at(wandb_host.url(), **extra)
+    assert server.ask("query Viewer { viewer { entity } }", {}) == {"viewer": None}
+    assert content(server, wandb_host.url("/away")) == b"there"
+    assert (wandb_host.passes, other_host.passes) == (["let me in"] * 2, [""])
+    assert {login for _, login in wandb_host.asked} == {LOGIN}
+    # Who asks without a key says nothing else of itself either.
+    server_at(wandb_host.url(), "", **extra).ask("query Viewer { viewer { entity } }", {})
+    assert wandb_host.passes[-1] == ""
+
+
+@pytest.mark.parametrize("value", ["let-me-in", '["let-me-in"]', '{"X-Pass": 1}'])
+def test_what_are_no_headers_is_told_without_its_secret(value: str) -> None:
+    with pytest.raises(InputError, match="WANDB_X_EXTRA_HTTP_HEADERS is no JSON object") as caught:
+        server_at("https://wandb.example", WANDB_X_EXTRA_HTTP_HEADERS=value)
+
+    assert "let-me-in" not in caught.value.message + caught.value.hint
 
 
 def test_a_question_is_not_redirected(wandb_host: Host, other_host: Host) -> None:

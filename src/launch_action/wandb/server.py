@@ -31,6 +31,8 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
 _CHUNK = 256 * 1024
 _ANSWER_LIMIT = 32 * 1024 * 1024
+# For who stands in front of the server, such as a proxy that wants a login of its own.
+_EXTRA = "WANDB_X_EXTRA_HTTP_HEADERS"
 _BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
@@ -63,6 +65,7 @@ class Server:
         self._origin = _origin(base_url)
         self._key = key
         self._environment = environment
+        self._extra = _extra_headers(environment)
         self._attempts, self._timeout = (
             (attempts or _ATTEMPTS, _TIMEOUT) if patient else (1, _SHORT)
         )
@@ -166,7 +169,7 @@ class Server:
         if not self._key or _origin(url) != self._origin:
             return {}
         login = base64.b64encode(f"api:{self._key}".encode()).decode()
-        return {"Authorization": f"Basic {login}"}
+        return {**self._extra, "Authorization": f"Basic {login}"}
 
     def _proxies(self, url: str) -> dict[str, str]:
         parts = urlsplit(url)
@@ -213,6 +216,24 @@ class Server:
                 hint=says if errors and "Cannot query" not in str(errors) else asks,
             )
         return data
+
+
+def _extra_headers(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a proxy in front of the server wants, as the SDK is told it. Raises InputError."""
+    text = environment.get(_EXTRA)
+    if not text:
+        return {}
+    try:
+        found = json.loads(text)
+        if all(isinstance(value, str) for value in found.values()):
+            return dict(found)
+    except (ValueError, AttributeError, RecursionError):
+        pass
+    # Not the value: what lets us through a proxy is a secret.
+    raise InputError(
+        f"{_EXTRA} is no JSON object of texts",
+        hint="""write it as {"NAME": "VALUE"}, or unset it""",
+    )
 
 
 def _origin(url: str) -> tuple[str, str, int]:
