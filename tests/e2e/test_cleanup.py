@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.github_api import GitHubServer
 from support.github_packages import Packages, github_registry
+from support.github_runner import StepResult
 from support.program import Ended, Machine, failed, succeeded
 from support.registry import Logins, Running, running
 from support.registry_proxy import Fault, proxy_to
@@ -274,13 +275,23 @@ def test_a_schedule_sweeps(flow: Workflow) -> None:
     good(flow.pull(7))
     kept = good(flow.push()).outputs["job-digest"]
     flow.work.commit({"train.py": "print(2)\n"})
-    good(flow.pull(8))
-    options = f"{flow.inputs['build-options']}\nolder-than=1d\nkeep=0"
+    young = good(flow.pull(8)).outputs["job-digest"]
 
-    good(flow.step("schedule", {}, {"mode": "cleanup", "build-options": options}))
+    def sweep(age: str, **inputs: str) -> StepResult:
+        options = f"{flow.inputs['build-options']}\nolder-than={age}\nkeep=0"
+        asked = {"mode": "cleanup", "build-options": options, **inputs}
+        return good(flow.step("schedule", {}, asked))
 
+    # GitHub cannot be asked which pull requests are open: none of theirs goes.
+    flow.also["GITHUB_API_URL"] = "http://127.0.0.1:9"
+    assert "no preview goes this time" in sweep("0s").raw
+    assert set(named(flow).values()) == {kept, young}
+    # Without a token age alone counts: the commit is old, and was previewed just now.
+    sweep("1d", github_token="")
+    assert set(named(flow).values()) == {kept, young}
+    told = sweep("0s", github_token="")
     assert set(named(flow).values()) == {kept}
-    assert not [alias for alias in named(flow) if alias.startswith("pr-")]
+    assert "previews go by their age alone: pr-7, pr-8; with a token" in told.raw
 
 
 def test_nothing_of_an_outsider_s_pull_request_is_touched(flow: Workflow) -> None:

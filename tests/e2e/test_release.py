@@ -23,7 +23,7 @@ from launch_action.core.ports import Content, read_blob
 from launch_action.core.reference import Repository, Tag
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobVersion
-from launch_action.launches.releasing import name_release
+from launch_action.launches.release_names import name_release
 from launch_action.oci.registries import Registries
 from launch_action.planning.workplace import Workplace
 from launch_action.report import PlainSink, Report

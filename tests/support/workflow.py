@@ -59,6 +59,16 @@ class Workflow:
         payload = {"action": action, "number": number, "pull_request": pull}
         return self.step("pull_request", ref, inputs, payload)
 
+    def branch(self, branch: str, **inputs: str) -> StepResult:
+        """The step of a push to another branch, at what is checked out."""
+        ref = {"GITHUB_REF": f"refs/heads/{branch}", "GITHUB_REF_NAME": branch}
+        return self.step("push", ref, inputs)
+
+    def as_run(self, run: int, attempt: int = 1) -> None:
+        """Have the steps from here on be of this workflow run."""
+        numbers = {"ID": run, "NUMBER": run % 7000, "ATTEMPT": attempt}
+        self.also |= {f"GITHUB_RUN_{name}": str(number) for name, number in numbers.items()}
+
     def delete(self, branch: str, **inputs: str) -> StepResult:
         """The step of a branch's deletion; what is checked out is the default branch."""
         payload = {"ref": branch, "ref_type": "branch"}
@@ -71,8 +81,15 @@ class Workflow:
         inputs: Mapping[str, str],
         payload: Mapping[str, Any] | None = None,
     ) -> StepResult:
+        named = {name.replace("_", "-"): value for name, value in inputs.items()}
+        return self.runner(event, ref, payload).run(self.inputs | named)
+
+    def runner(
+        self, event: str, ref: Mapping[str, str], payload: Mapping[str, Any] | None = None
+    ) -> Runner:
+        """The runner of an event, at what is checked out."""
         repository = {"full_name": NAME, "default_branch": "main"}
-        runner = Runner(
+        return Runner(
             root=self.root / "runner",
             action=ROOT,
             workspace=self.work.path,
@@ -87,8 +104,6 @@ class Workflow:
                 **self.also,
             },
         )
-        named = {name.replace("_", "-"): value for name, value in inputs.items()}
-        return runner.run(self.inputs | named)
 
     @property
     def commit(self) -> str:

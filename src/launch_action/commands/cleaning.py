@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from launch_action.core.aliases import branch_alias
+from launch_action.core.aliases import branch_alias, distinct_alias
+from launch_action.core.claims import Turn
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import InputError, LaunchError, ServiceError
-from launch_action.core.notes import ROW_NOTE, note_text, row_of
+from launch_action.core.notes import ROW_NOTE, note_text, row_of, used_at
 from launch_action.core.ports import Collecting, Content
 from launch_action.core.reference import Repository, Tag
 from launch_action.core.release_aliases import LATEST, read_release
 from launch_action.core.removal import Doomed, Removal, Tagged, remove_notes, survey
 from launch_action.core.store import JobStore
-from launch_action.core.sweep import Policy, Sweep, parse_age, plan_sweep, stale_rows
+from launch_action.core.sweep import Policy, Sweep, parse_age, plan_sweep, preview_of, stale_rows
+from launch_action.core.turns import Taken, read_taken, record, stale_turns, taken_of
 from launch_action.jobs.stored_jobs import (
     for_registry,
     local_stores,
@@ -43,8 +45,8 @@ class Cleanup:
     forget: Forget | None = None
 
 
-def age_policy(place: Workplace, pulls: frozenset[int]) -> Policy:
-    """The policy of a sweep, by the inputs; previews of these pull requests stay.
+def age_policy(place: Workplace, pulls: frozenset[int] | None) -> Policy:
+    """The policy of a sweep, by the inputs; previews of these pull requests stay, None: of all.
 
     Raises InputError.
     """
@@ -89,7 +91,12 @@ def clean(content: Content, wanted: Cleanup) -> Document:
         removal.finish(tagged)
     named = [(one.tag, one.version) for one in tagged if one.version]
     stamps = {one.tag: at for one in tagged if (at := _stamp(one)) is not None}
-    policy = replace(wanted.policy, stamps=tuple((row_of(t) or 0, at) for t, at in stamps.items()))
+    turns = {one.tag: taken for one in tagged if (taken := taken_of(one.manifest))}
+    policy = replace(
+        wanted.policy,
+        stamps=(*((row_of(t) or 0, at) for t, at in stamps.items()), *_moved(turns.values())),
+        used=tuple(use for one in tagged if (use := used_at(one.tag, one.manifest))),
+    )
     plan = plan_sweep(named, policy)
     if wanted.dry_run:
         return _document(content, plan.versions, [tag for tag, _ in plan.aliases], plan)
@@ -97,7 +104,8 @@ def clean(content: Content, wanted: Cleanup) -> Document:
     gone = removal.versions(plan.versions)
     removed = [tag for tag, version in plan.aliases if removal.alias(tag, version.digest)]
     left = {tag for tag, _ in named} - {*removed, *(tag for one in gone for tag in one.aliases)}
-    remove_notes(content, stale_rows(stamps, left, policy))
+    old = stale_turns(turns, left, policy.now, policy.older_than)
+    remove_notes(content, (*stale_rows(stamps, left, policy), *old))
     if isinstance(content, Collecting) and (gone or removed):
         content.collect()
     found = _document(content, gone, removed, plan)
@@ -131,24 +139,68 @@ def _stamp(tagged: Tagged) -> int | None:
     return at // 1000 if type(at) is int else 0
 
 
-def remove_branch(content: Content, branch: str, forget: Forget | None) -> Document:
-    """Remove the alias of a deleted branch, if there is one; its version is left to a sweep."""
-    alias = branch_alias(branch)
-    named = JobStore(content).find(alias) if forget else None
-    names = artifact_names(content, [named]) if named else ()
-    removed = Removal(content, secrets.token_hex(8)).alias(alias)
-    told = forget(Gone(content.name, names, (alias,))) if forget and removed else []
+def _moved(turns: Iterable[Taken]) -> Iterator[tuple[int, int]]:
+    """When aliases of previews were set, each by its number."""
+    for one in turns:
+        number = preview_of(one.alias)
+        if number is not None and one.version:
+            yield number, one.turn.at
+
+
+def remove_branch(
+    content: Content, branch: str, turn: Turn | None, forget: Forget | None
+) -> Document:
+    """Remove the aliases of a deleted branch, if there are any; its versions wait for a sweep.
+
+    Another branch's stays, and what a later run than `turn` has set.
+    """
+    aliases = _of_branch(content, branch, turn)
+    store, removal = JobStore(content), Removal(content, secrets.token_hex(8))
+    versions = [found for alias in aliases if (found := store.find(alias))] if forget else []
+    names = artifact_names(content, versions)
+    removed = tuple(alias for alias in aliases if removal.alias(alias))
+    if turn:
+        record(content, turn, None, removed, branch)
+    told = forget(Gone(content.name, names, removed)) if forget and removed else []
     return {
         "repository": content.name,
         "versions": [],
-        "aliases": [str(alias)] if removed else [],
+        "aliases": [str(alias) for alias in removed],
         "kept": None,
         "wandb": told,
     }
 
 
-def open_pulls(repository: str, token: str, api_url: str, place: Workplace) -> frozenset[int]:
-    """The pull requests of a GitHub repository that are open; none, with a warning, if unknown."""
+def _of_branch(content: Content, branch: str, turn: Turn | None) -> tuple[Tag, ...]:
+    """The aliases that are this branch's, as far as it is noted."""
+    names = tuple(dict.fromkeys((branch_alias(branch), distinct_alias(branch))))
+    known = read_taken(content, names, turn.origin if turn else "")
+
+    def is_mine(taken: Taken) -> bool:
+        others = taken.version and taken.branch not in ("", branch)
+        return not (others or (turn and taken.is_later(turn)))
+
+    return tuple(alias for alias in names if alias not in known or is_mine(known[alias]))
+
+
+def close_preview(content: Content, policy: Policy, turn: Turn | None) -> Policy:
+    """The policy without what a later run has set, after which no earlier one brings it back."""
+    if turn is None or not content.tags():
+        return policy
+    taken = read_taken(content, sorted(policy.gone), turn.origin)
+    gone = [
+        alias
+        for alias in sorted(policy.gone)
+        if not (alias in taken and taken[alias].is_later(turn))
+    ]
+    record(content, turn, None, gone)
+    return replace(policy, gone=frozenset(gone))
+
+
+def open_pulls(
+    repository: str, token: str, api_url: str, place: Workplace
+) -> frozenset[int] | None:
+    """The pull requests of a GitHub repository that are open; None, with a warning, if unknown."""
     from launch_action.github.api import GitHubApi
     from launch_action.github.pulls import PullRequests
 
@@ -156,8 +208,26 @@ def open_pulls(repository: str, token: str, api_url: str, place: Workplace) -> f
         with GitHubApi(repository, token=token, api_url=api_url) as api:
             return frozenset(pull.number for pull in PullRequests(api).open())
     except ServiceError as error:
-        place.reporter.warning(f"{error.message}; previews go by their age alone; {error.hint}")
-        return frozenset()
+        place.reporter.warning(f"{error.message}; no preview goes this time; {error.hint}")
+        return None
+
+
+def warn_of_age(
+    documents: Iterable[Document], place: Workplace, named: Collection[str] = ()
+) -> None:
+    """Say that previews go though nobody was asked whether they are in use; but for the `named`."""
+    gone = {tag for one in documents for tag in gone_aliases(one) if preview_of(tag) is not None}
+    if gone - set(named):
+        place.reporter.warning(
+            f"previews go by their age alone: {', '.join(sorted(gone - set(named)))}; with a token "
+            "(GITHUB_TOKEN and GITHUB_REPOSITORY) those of open pull requests stay"
+        )
+
+
+def gone_aliases(document: Document) -> list[str]:
+    """All aliases that a cleanup's document has."""
+    versions = (alias for version in document["versions"] for alias in version["aliases"])
+    return [*document["aliases"], *versions]
 
 
 def checked_aliases(aliases: Iterable[str]) -> frozenset[Tag]:

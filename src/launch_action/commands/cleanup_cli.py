@@ -37,18 +37,27 @@ def add_cleanup(
 
 def cleanup_command(chosen: argparse.Namespace, place: Workplace) -> Iterator[str]:
     """Do what was chosen; the lines to print."""
-    from launch_action.commands.cleaning import Cleanup, age_policy, checked_aliases, clean_all
+    from launch_action.commands.cleaning import (
+        Cleanup,
+        age_policy,
+        checked_aliases,
+        clean_all,
+        warn_of_age,
+    )
     from launch_action.core.dataclass import replace
     from launch_action.jobs.wandb_aliases import forgetting
 
     aliases = checked_aliases(chosen.aliases)
     by_age = bool(place.inputs.older_than) or not aliases
-    pulls = _open_pulls(place) if by_age else frozenset()
+    asked = by_age and _can_ask(place)
+    pulls = _open_pulls(place) if asked else frozenset[int]()
     policy = replace(age_policy(place, pulls), gone=aliases)
     if not by_age:
         policy = replace(policy, older_than=None)
     wanted = Cleanup(policy, chosen.dry_run, None if chosen.dry_run else forgetting(place))
     document = clean_all(chosen.repositories, place, wanted)
+    if by_age and not asked:
+        warn_of_age(document["repositories"], place, aliases)
     return iter([json.dumps(document, indent=2)] if chosen.json else lines(document))
 
 
@@ -73,14 +82,18 @@ def _short(alias: str) -> str:
     return alias[:16] if alias.startswith("sha-") else alias
 
 
-def _open_pulls(place: Workplace) -> frozenset[int]:
-    """The pull requests that are open, where GitHub can be asked: their previews stay."""
-    environment = place.environment
-    token = environment.get("GITHUB_TOKEN") or environment.get("GH_TOKEN") or ""
-    repository = environment.get("GITHUB_REPOSITORY", "")
-    if not (token and repository):
-        return frozenset()
+def _can_ask(place: Workplace) -> bool:
+    """Whether GitHub can be asked which pull requests are open."""
+    return bool(_token(place) and place.environment.get("GITHUB_REPOSITORY"))
+
+
+def _token(place: Workplace) -> str:
+    return place.environment.get("GITHUB_TOKEN") or place.environment.get("GH_TOKEN") or ""
+
+
+def _open_pulls(place: Workplace) -> frozenset[int] | None:
+    """The pull requests that are open: their previews stay."""
     from launch_action.commands.cleaning import open_pulls
 
-    api_url = environment.get("GITHUB_API_URL") or "https://api.github.com"
-    return open_pulls(repository, token, api_url, place)
+    api_url = place.environment.get("GITHUB_API_URL") or "https://api.github.com"
+    return open_pulls(place.environment["GITHUB_REPOSITORY"], _token(place), api_url, place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 
@@ -15,6 +16,8 @@ from launch_action.core.version import alias_tag, hidden
 _VERSION = re.compile(r"v[0-9]+")
 # Branches of GitHub's merge queue begin so.
 MERGE_QUEUE = "gh-readonly-queue/"
+# A tag has 128 characters at most, nine of which are a hash's.
+_LONGEST = 119
 # Aliases with a meaning of their own, which no branch or tag may take, as `pr/3` would when its `/`
 # has become a `-`.
 _RESERVED = re.compile(r"latest|pr-[0-9]+|sha-.*|key-.*|branch-.*", re.DOTALL)
@@ -55,9 +58,16 @@ def previous_aliases(checkout: Checkout | None, situation: Situation) -> tuple[T
     return tuple(dict.fromkeys(alias_tag(name) for name in wanted if name))
 
 
+def named_branch(checkout: Checkout | None, situation: Situation) -> str:
+    """The branch whose alias is among the default ones; empty for none."""
+    about_it = situation.pull_request is None and not situation.event_tag
+    return _branch(checkout, situation) if about_it else ""
+
+
 def base_aliases(branch: str) -> tuple[Tag, ...]:
     """What a pull request into a branch is compared with: the first of these that there is."""
-    wanted = [branch_alias(branch), "latest"] if branch else ["latest"]
+    own = [distinct_alias(branch)] if branch and may_collide(branch) else []
+    wanted = [*own, branch_alias(branch), "latest"] if branch else ["latest"]
     return tuple(dict.fromkeys(alias_tag(name) for name in wanted))
 
 
@@ -71,6 +81,25 @@ def branch_alias(branch: str) -> Tag:
     alias = alias_tag(branch)
     reserved = _is_reserved(branch) or _is_reserved(alias) or _RELEASES.fullmatch(alias)
     return alias_tag(f"branch-{branch}") if reserved else alias
+
+
+def may_collide(branch: str) -> bool:
+    """Whether a branch shares its alias with others, and has no better right to it than they.
+
+    As `a/b`, `a-b` and `@main` do; `main` is spelt by its alias as nobody else is.
+    """
+    alias = branch_alias(branch)
+    return alias != branch or "-" in alias
+
+
+def distinct_alias(branch: str) -> Tag:
+    """The alias that a branch has where another branch has its plain one.
+
+    >>> str(distinct_alias("feature/x"))
+    'feature-x-217d2bf5'
+    """
+    digest = hashlib.sha256(branch.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return alias_tag(f"{branch_alias(branch)[:_LONGEST]}-{digest}")
 
 
 def tag_alias(tag: str) -> Tag:

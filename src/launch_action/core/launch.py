@@ -74,6 +74,8 @@ class World:
     content: Content
     reporter: Reporter
     announce: Announce
+    point: Callable[[JobStore, JobVersion, LaunchPlan], tuple[Tag, ...]]
+    """Moves the plan's aliases, as far as they may move; those that name the version now."""
     check_source: Callable[[Callable[[], bool]], None] = lambda _: None
     """Raises SourceError when nobody else could get what is about to be recorded.
 
@@ -87,11 +89,12 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A recorded job version, and whether its image was there before."""
+    """A recorded job version with its aliases, and whether its image was there before."""
 
     version: JobVersion
     document: JobDocument
     cache_hit: bool
+    aliases: tuple[Tag, ...]
 
 
 def execute(plan: LaunchPlan, world: World) -> Launch:
@@ -208,9 +211,9 @@ def _record(plan: LaunchPlan, world: World, store: JobStore, made: _Made) -> Lau
     )
     version = recorded.version
     world.announce(_version_outputs(plan, world, version, cache_hit=made.cache_hit))
-    store.point(version, plan.aliases)
-    world.announce({"tags": list(plan.aliases), "pushed": plan.store.kind == "registry"})
-    return Launch(version, document, made.cache_hit)
+    aliases = world.point(store, version, plan)
+    world.announce({"tags": list(aliases), "pushed": plan.store.kind == "registry"})
+    return Launch(version, document, made.cache_hit, aliases)
 
 
 def _files(plan: LaunchPlan, document: bytes, frozen: bytes, code: Descriptor | None) -> JobFiles:

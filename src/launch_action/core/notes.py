@@ -20,6 +20,7 @@ from launch_action.core.reference import Digest, Tag
 
 RUN_NOTE = "application/vnd.launch-action.run.v1+json"
 ROW_NOTE = "application/vnd.launch-action.row.v1+json"
+USED_NOTE = "application/vnd.launch-action.used.v1+json"
 _TEXT = "dev.launch-action.text"
 _KIND = "dev.launch-action.note"
 # Registries refuse manifests over 4 MiB, and some from 512 kB on.
@@ -29,6 +30,30 @@ LIMIT = 256 * 1024
 def run_tag(version: Digest) -> Tag:
     """Where the run of a version is noted, with its metrics."""
     return Tag(f"sha256-{version.hex}.run")
+
+
+def used_tag(version: Digest) -> Tag:
+    """Where it is noted when a version was last used that no alias but its commit's names."""
+    return Tag(f"sha256-{version.hex}.used")
+
+
+def used_at(tag: str, manifest: Manifest) -> tuple[str, int] | None:
+    """The digest of a version, and when it was used, in seconds since 1970; None for no such note.
+
+    Its text is `note_use`'s.
+    """
+    found = re.fullmatch(r"sha256-([0-9a-f]{64})\.used", tag)
+    text = note_text(manifest, USED_NOTE) if found else None
+    whole = text is not None and text.isascii() and text.isdigit() and len(text) < 20
+    return (f"sha256:{found[1]}", int(text)) if found and text and whole else None
+
+
+def note_use(content: Content, version: Digest, now: int) -> None:
+    """Have no sweep take a version for old, by seconds since 1970. Raises what the content raises.
+
+    For a version whose run goes on, or which a later one keeps from its alias.
+    """
+    put_note(content, used_tag(version), USED_NOTE, str(now))
 
 
 def row_tag(pull_request: int, workflow: str, key: str) -> Tag:

@@ -6,9 +6,15 @@ import posixpath
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
-from launch_action.core.aliases import default_aliases, previous_aliases
+from launch_action.core.aliases import (
+    asked_alias,
+    default_aliases,
+    named_branch,
+    previous_aliases,
+)
 from launch_action.core.attest import Attest, choose_attestations
 from launch_action.core.checkout import Checkout
+from launch_action.core.claims import Claims, Held, parted, waits
 from launch_action.core.dataclass import dataclass, field
 from launch_action.core.directory import Directory
 from launch_action.core.dockerfile_choice import PLAIN, WANDB, below_folder
@@ -76,7 +82,8 @@ class Kept:
 class LaunchPlan:
     """What will be done, in full. `schema` is that of the job's inputs, as it is recorded.
 
-    `queue` is what it is sent to instead of being run here.
+    `queue` is what it is sent to instead of being run here. `aliases` are moved at once, those of
+    `held` when the run has gone well, both by the right of `claims`.
     """
 
     job_name: str
@@ -95,6 +102,8 @@ class LaunchPlan:
     kept: Kept | None = None
     queue: str = ""
     services: Mapping[str, str] = field(default_factory=dict)
+    held: Held | None = None
+    claims: Claims = Claims()
 
     @property
     def created(self) -> str:
@@ -119,7 +128,7 @@ class LaunchPlan:
             Step("job", f"{self.job_name}, entry point {' '.join(self.build.entrypoint)}"),
             *_build_steps(self.build),
             Step("push" if store.kind == "registry" else "store", store.name),
-            Step("alias", ", ".join(self.aliases)),
+            *([Step("alias", ", ".join(self.aliases))] if self.aliases or not self.held else []),
         ]
         if self.attest.wanted:
             found.append(Step("attest", ", ".join(self.attest.wanted)))
@@ -127,6 +136,8 @@ class LaunchPlan:
             found.append(
                 Step("queue", self.queue) if self.queue else Step("run", "the job version")
             )
+        if self.held:
+            found.append(Step("alias", f"{', '.join(self.held.shown)}, if the run goes well"))
         return tuple(found)
 
     def _origin(self) -> str:
@@ -164,6 +175,7 @@ def plan(
     entrypoint = below_folder(entrypoint, found.folder if found else "")
     build = plan_build(inputs, moment, project, situation, entrypoint)
     name, name_warnings = _job_name(inputs, origin, script)
+    aliases, held, claims = _aliases(inputs, checkout, situation, run=run)
     return LaunchPlan(
         job_name=name,
         script=script,
@@ -171,7 +183,7 @@ def plan(
         moment=moment,
         store=plan_store(inputs, situation, name),
         build=build,
-        aliases=default_aliases(checkout, situation, inputs.alias),
+        aliases=aliases,
         previous=previous_aliases(checkout, situation),
         allow_rename=inputs.allow_rename,
         run=run,
@@ -186,6 +198,8 @@ def plan(
         schema=project.schema,
         queue=inputs.queue,
         services=_services(inputs),
+        held=held,
+        claims=claims,
     )
 
 
@@ -196,6 +210,17 @@ def _services(inputs: Inputs) -> Mapping[str, str]:
     from launch_action.core.services import parse_services
 
     return parse_services(inputs.service)
+
+
+def _aliases(
+    inputs: Inputs, checkout: Checkout | None, situation: Situation, *, run: bool
+) -> tuple[tuple[Tag, ...], Held | None, Claims]:
+    """The aliases that are moved at once, those that wait for the run, and with what right."""
+    asked = frozenset(map(asked_alias, inputs.alias))
+    claims = Claims(situation.turn, asked, named_branch(checkout, situation))
+    pull_request = situation.pull_request is not None
+    wait = waits(inputs, pull_request=pull_request, tag=situation.event_tag, run=run)
+    return *parted(default_aliases(checkout, situation, inputs.alias), claims, wait=wait), claims
 
 
 def plan_build(

@@ -19,7 +19,7 @@ from launch_action.core.concurrency import concurrently, pause
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import RegistryError, StoreError
 from launch_action.core.image import EMPTY, Descriptor, Manifest, digest_of
-from launch_action.core.notes import remove_note, run_tag
+from launch_action.core.notes import remove_note, run_tag, used_tag
 from launch_action.core.ports import Collecting, Content, Tagging
 from launch_action.core.reference import Digest, Tag
 from launch_action.core.tombstone import going_tag, is_tombstone, make_tombstone, tombstone_of
@@ -142,7 +142,8 @@ class Removal:
         if marked:
             concurrently(lambda one: self._unmark(one.version.digest), doomed)
         gone = [one.version for one in free if one.version.digest not in late]
-        concurrently(lambda one: remove_note(self._content, run_tag(one.digest)), gone)
+        notes = [note(one.digest) for one in gone for note in (run_tag, used_tag)]
+        remove_notes(self._content, notes)
         return [Doomed(one, _aliases(tagged, one)) for one in gone]
 
     def _outlived(

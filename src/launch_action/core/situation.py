@@ -12,6 +12,7 @@ from launch_action.core.python_version import PythonChoice
 
 if TYPE_CHECKING:
     from launch_action.core.build_options import BuildOptions
+    from launch_action.core.claims import Turn
     from launch_action.core.dockerfile_choice import Dockerfile
 
 
@@ -45,7 +46,8 @@ class Situation:
     `event_branch`, `event_tag`, `pull_request` and `default_branch` are what CI says; a command
     line outside CI says nothing and the checkout's own are used. Where an event is not `trusted`,
     nothing of a package is run, which may choose other versions. `tool` is this program with its
-    version, `builder` the URI of who vouches for what is built, `invocation` that of this run.
+    version, `builder` the URI of who vouches for what is built, `invocation` that of this run;
+    `turn` is the run among those of its repository.
     """
 
     platform: Platform
@@ -62,3 +64,4 @@ class Situation:
     tool: str = ""
     builder: str = ""
     invocation: str = ""
+    turn: Turn | None = None

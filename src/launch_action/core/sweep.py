@@ -29,16 +29,23 @@ class Policy:
 
     `gone` are aliases that go whatever their age. What is fleeting goes when it is older than
     `older_than` seconds before `now` (seconds since 1970; None: nothing by its age), but for the
-    `keep` newest versions of all that are fleeting, and for previews of `open_pulls`. `stamps` are
-    moments that are known of previews besides their commit's: seconds since 1970, by number.
+    `keep` newest versions of all that are fleeting, and for previews of `open_pulls`; None: of all
+    pull requests, for it is not known which are open. `stamps` are moments that are known of
+    previews besides their commit's, `used` those of versions: seconds since 1970, by number and by
+    digest.
     """
 
     now: int
     gone: frozenset[Tag] = frozenset()
     older_than: int | None = None
     keep: int = 0
-    open_pulls: frozenset[int] = frozenset()
+    open_pulls: frozenset[int] | None = frozenset()
     stamps: tuple[tuple[int, int], ...] = ()
+    used: tuple[tuple[str, int], ...] = ()
+
+    def is_open(self, number: int | None) -> bool:
+        """Whether a pull request is open, or may be."""
+        return self.open_pulls is None or number in self.open_pulls
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,7 @@ def stale_rows(stamps: Mapping[Tag, int], left: Collection[Tag], policy: Policy)
         number = row_of(tag)
         alias = f"pr-{number}"
         old = policy.older_than is not None and at <= policy.now - policy.older_than
-        if alias in policy.gone or (old and alias not in left and number not in policy.open_pulls):
+        if alias in policy.gone or (old and alias not in left and not policy.is_open(number)):
             found.append(tag)
     return tuple(found)
 
@@ -112,7 +119,7 @@ def _goes(tag: Tag, version: JobVersion, policy: Policy) -> bool:
     if tag in policy.gone:
         return True
     number = preview_of(tag)
-    if number is None or number in policy.open_pulls:
+    if number is None or policy.is_open(number):
         return False
     return _is_old(version, (number,), policy)
 
@@ -133,4 +140,5 @@ def _is_old(version: JobVersion, numbers: Collection[int], policy: Policy) -> bo
     except ValueError:
         return False
     moments = [at for number, at in policy.stamps if number in numbers]
+    moments += [at for digest, at in policy.used if digest == version.digest]
     return max(created, *moments, 0) <= policy.now - policy.older_than

@@ -57,11 +57,11 @@ BUILT = "dev.launch-action.built"
 
 _BUILD_KEY_TEXT = re.compile(r"[0-9a-f]{64}")
 # `buildcache` is where a builder keeps its cache when nothing else is said.
-# Runs are noted at `sha256-<version>.run`, rows of reports as `core.notes` says, and what is to be
-# removed is marked as `core.tombstone` says.
+# Runs are noted at `sha256-<version>.run`, rows of reports as `core.notes` says, who moved an alias
+# as `core.turns` says, and what is to be removed is marked as `core.tombstone` says.
 _HIDDEN = re.compile(
     r"key-[0-9a-f]{32}|going-[0-9a-f]{32}|sha256-[0-9a-f]{64}.*|report-pr-[0-9]+-[0-9a-f]{16}"
-    r"|buildcache",
+    r"|turn-[0-9a-f]{16}-[0-9]|buildcache",
     re.DOTALL,
 )
 _UNTAGGABLE = re.compile(r"[^A-Za-z0-9._-]")

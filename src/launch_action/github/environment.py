@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from launch_action.core.claims import Turn
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError
 from launch_action.core.mode import EventFacts
@@ -64,6 +65,7 @@ class GitHubContext:
     workflow_ref: str
     job: str
     run_id: str
+    run_number: int
     run_attempt: int
     workspace: str
     server_url: str
@@ -136,6 +138,13 @@ class GitHubContext:
     def workflow_url(self) -> str:
         """Which workflow, at which ref, this run is of; what SLSA calls the builder's id."""
         return f"{self.server_url}/{self.workflow_ref}" if self.workflow_ref else ""
+
+    def turn(self, now: int) -> Turn | None:
+        """This run among those of the repository, `now` in seconds since 1970."""
+        if not (self.repository and self.run_id.isascii() and self.run_id.isdigit()):
+            return None
+        origin = f"{self.server_url}/{self.repository}"
+        return Turn(origin, int(self.run_id), self.run_attempt, now, self.run_number)
 
     def shown(self) -> tuple[tuple[str, str], ...]:
         """Name and text of what is known of the run, for a log that says more."""
@@ -241,6 +250,7 @@ def read_context(
         workflow_ref=environment.get("GITHUB_WORKFLOW_REF", ""),
         job=environment.get("GITHUB_JOB", ""),
         run_id=environment.get("GITHUB_RUN_ID", ""),
+        run_number=_positive(environment.get("GITHUB_RUN_NUMBER", "")),
         run_attempt=_positive(environment.get("GITHUB_RUN_ATTEMPT", "")),
         workspace=environment.get("GITHUB_WORKSPACE", ""),
         server_url=_url(environment.get("GITHUB_SERVER_URL"), "https://github.com"),

@@ -8,7 +8,7 @@ from typing import Any
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import LaunchError
 from launch_action.core.fitting import fitted, fitting
-from launch_action.core.markdown import code, escape, folded, link, size, table
+from launch_action.core.markdown import code, escape, fenced, folded, link, size, table
 from launch_action.core.preview_row import BAD, Row, told_apart
 from launch_action.core.preview_table import (
     Page,
@@ -51,6 +51,7 @@ def render(entries: Sequence[Entry], page: Page, subject: Subject = Subject()) -
         f"<sub>{escape(subject.why, 1000)}</sub>" if subject.why else "",
         overview,
         *(named_failure(row, alone=alone) for row in rows if row.error),
+        *(_held(entry, alone=alone) for entry in entries),
         *(_details(entry, alone=alone) for entry in sorted(entries, key=_good)),
     ]
     return fitted([one for one in blocks if one], "", _ROOM, page, left_out) + "\n"
@@ -60,6 +61,18 @@ def render_failure(error: LaunchError) -> str:
     """The summary of a step that failed before it had a job."""
     row = Row(key="-", title="launch-action", run=0, state="failed", error=error.message)
     return f"### {headline([row])}\n\n{failure(replace(row, hint=error.hint))}\n"
+
+
+def _held(entry: Entry, *, alone: bool) -> str:
+    """The aliases that a run which did not go well has kept from its version."""
+    held = (entry.values["metadata"] or {}).get("held") or {}
+    if not held or held["moved"]:
+        return ""
+    names = ", ".join(map(code, held["aliases"]))
+    whose = "" if alone else f"**{escape(entry.row.title)}**: "
+    return (
+        f"{whose}Aliases that are not moved: {names}. By hand:\n\n{fenced(held['command'], 'sh')}"
+    )
 
 
 def _good(entry: Entry) -> bool:

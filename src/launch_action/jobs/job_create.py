@@ -7,7 +7,9 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from launch_action.core.aliases import asked_alias
 from launch_action.core.base import RegistryBase, parse_base
+from launch_action.core.claims import Claims, parted, waits
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import InputError
 from launch_action.core.git_address import is_git_address
@@ -23,7 +25,7 @@ from launch_action.core.record_plan import (
 )
 from launch_action.jobs.admission import Admission, to_register
 from launch_action.jobs.registering import registered
-from launch_action.planning.launch_plan import Looked, look
+from launch_action.planning.launch_plan import Looked, look, place_situation
 from launch_action.planning.sources import check_commit
 from launch_action.planning.workplace import StoredJob, Workplace
 
@@ -46,9 +48,17 @@ def create_job(kind: str, path: str, place: Workplace, announce: Announce) -> St
     return registered(job, admission, place, announce)
 
 
-def record_image(place: Workplace, announce: Announce, admission: Admission) -> StoredJob:
-    """Record the image job of `--docker-image`."""
-    return _record(_image(place), place, _Telling(announce, admission), None)
+def record_image(
+    place: Workplace, announce: Announce, admission: Admission, *, run: bool
+) -> StoredJob:
+    """Record the image job of `--docker-image`; with `run`, its aliases may wait for its run."""
+    plan, found = _image(place), place_situation(place)
+    pull_request = found.pull_request is not None
+    wait = waits(place.inputs, pull_request=pull_request, tag=found.event_tag, run=run)
+    claims = Claims(found.turn, frozenset(map(asked_alias, place.inputs.alias)))
+    now, held = parted(plan.aliases, claims, wait=wait)
+    telling = _Telling(announce, admission)
+    return replace(_record(replace(plan, aliases=now), place, telling, None), held=held)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,12 @@ from launch_action.planning.sources import check_commit
 from launch_action.planning.workplace import Running, StoredJob, Workplace
 
 if TYPE_CHECKING:
+    from launch_action.core.checkout import Checkout
+    from launch_action.core.plan import LaunchPlan
+    from launch_action.core.reference import Tag
     from launch_action.core.run import RunResult
+    from launch_action.core.store import JobStore
+    from launch_action.core.version import JobVersion
     from launch_action.jobs.wandb_jobs import ReadJob
 
 Log = Callable[[bytes], None]
@@ -113,7 +118,9 @@ def carry_out(
     launched = execute(looked.plan, effects)
     tell(place, announce, content.traffic)
     registry = looked.plan.store.kind == "registry"
-    return StoredJob(content, launched.version, registry, aliases=looked.plan.aliases)
+    return StoredJob(
+        content, launched.version, registry, aliases=launched.aliases, held=looked.plan.held
+    )
 
 
 def _existing_image(
@@ -125,7 +132,7 @@ def _existing_image(
         from launch_action.planning.run_plan import check_run
 
         check_run(place)
-    return record_image(place, announce, admission)
+    return record_image(place, announce, admission, run=run)
 
 
 def run_stored(job: StoredJob, place: Workplace, running: Running) -> int:
@@ -135,6 +142,15 @@ def run_stored(job: StoredJob, place: Workplace, running: Running) -> int:
 
     Raises GateError when the run succeeded and `--fail-if` says that its metrics are not good.
     """
+    if job.held is None:
+        return _run(job, place, running)
+    from launch_action.launches.holding import run_held
+
+    there = replace(job, held=None)
+    return run_held(there, job.held, place, running.announce, lambda: _run(there, place, running))
+
+
+def _run(job: StoredJob, place: Workplace, running: Running) -> int:
     if place.inputs.queue:
         from launch_action.launches.queueing import queue_stored as start
     else:
@@ -293,7 +309,24 @@ def world(place: Workplace, looked: Looked, content: Content, announce: Announce
         announce,
         check_source=partial(check_commit, place, checkout) if checkout else lambda _: None,
         archive=partial(store_archive, code, content, place) if code else None,
+        point=partial(point, place, checkout),
     )
+
+
+def point(
+    place: Workplace,
+    checkout: Checkout | None,
+    store: JobStore,
+    version: JobVersion,
+    plan: LaunchPlan,
+) -> tuple[Tag, ...]:
+    """Move the aliases of a plan to a version, by the plan's right; those that it has now."""
+    if plan.claims.turn is None:
+        store.point(version, plan.aliases)
+        return plan.aliases
+    from launch_action.launches.claiming import claim
+
+    return claim(store, version, plan.aliases, plan.claims, place, checkout)
 
 
 def source_metadata(looked: Looked) -> Mapping[str, Any]:

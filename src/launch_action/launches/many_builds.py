@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, assert_never
 
+from launch_action.core.claims import read_held
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import (
     BuildError,
@@ -23,7 +24,7 @@ from launch_action.core.errors import (
 from launch_action.core.gate import GateError
 from launch_action.core.launch import Announce
 from launch_action.core.outputs import described
-from launch_action.core.reference import Repository
+from launch_action.core.reference import Repository, Tag
 from launch_action.core.store import JobStore
 from launch_action.core.unexpected import unexpected
 from launch_action.oci.layout import LayoutContent
@@ -47,12 +48,17 @@ class Recorded:
     """A version that a build left: in the repository `name`, or in the layout at `directory`.
 
     `code` is the exit code of its run where it was sent to a queue; None: it is run from here.
+    `aliases` are those that it has, `held` is what waits for its run (core.claims), and `wandb` its
+    names at W&B.
     """
 
     name: str
     directory: str
     version: str
     code: int | None = None
+    aliases: Sequence[str] = ()
+    held: Mapping[str, Any] | None = None
+    wandb: Sequence[str] = ("", "")
 
     def open(self, place: Workplace) -> StoredJob:
         """The version in its store. Raises StoreError and RegistryError."""
@@ -60,7 +66,11 @@ class Recorded:
             content: Any = LayoutContent(Path(self.directory), self.name)
         else:
             content = place.registries.open(Repository.parse(self.name), writable=True)
-        return StoredJob(content, JobStore(content).load(self.version), not self.directory)
+        version = JobStore(content).load(self.version)
+        aliases = tuple(map(Tag, self.aliases))
+        held = read_held(self.held) if self.held else None
+        job, image = self.wandb
+        return StoredJob(content, version, not self.directory, job, image, aliases, held)
 
 
 class Audience(Protocol):
@@ -156,8 +166,16 @@ def _build(number: int, place: Workplace, record: Record, tell: Tell, *, queued:
         return
     content = job.content
     directory = str(content.directory) if isinstance(content, LayoutContent) else ""
-    recorded = {"name": content.name, "directory": directory, "version": str(job.version.digest)}
-    tell({"recorded": {**recorded, "code": code}})
+    recorded = {
+        "name": content.name,
+        "directory": directory,
+        "version": str(job.version.digest),
+        "code": code,
+        "aliases": list(job.aliases),
+        "held": job.held.document() if job.held else None,
+        "wandb": [job.wandb_job, job.wandb_image],
+    }
+    tell({"recorded": recorded})
 
 
 def _queue(job: StoredJob, place: Workplace, announce: Announce, tell: Tell) -> int:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from launch_action.core.aliases import asked_alias, tag_alias
-from launch_action.core.dataclass import dataclass, replace
+from launch_action.core.claims import Claims, for_release
+from launch_action.core.dataclass import replace
 from launch_action.core.errors import StoreError
 from launch_action.core.job import read_job
 from launch_action.core.launch import Announce, image_digest
 from launch_action.core.plan import LaunchPlan
 from launch_action.core.ports import Content
 from launch_action.core.promotion import objection
-from launch_action.core.reference import Repository, Tag
-from launch_action.core.release_aliases import Release, moving_aliases, own_aliases, read_release
+from launch_action.core.reference import Tag
+from launch_action.core.release_aliases import own_aliases, read_release
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobVersion
 from launch_action.jobs.admission import Admission, to_register
@@ -21,11 +20,13 @@ from launch_action.jobs.registering import registered
 from launch_action.launches.launching import (
     carry_out,
     check_before,
+    point,
     record_job,
     source_metadata,
     tell,
 )
-from launch_action.planning.launch_plan import Looked, look
+from launch_action.launches.release_names import bills, likely_names, name_release, names_of
+from launch_action.planning.launch_plan import Looked, look, place_situation
 from launch_action.planning.workplace import StoredJob, Workplace
 
 
@@ -35,98 +36,43 @@ def release(
     """Record the job of a git tag, and move the aliases of the release to it.
 
     `key` is the job's in launch.yaml. What was built of the commit before is promoted by digest:
-    what was previewed is what is released, also where its base image has moved since.
+    what was previewed is what is released, also where its base image has moved since. Where it is
+    run, the aliases wait for the end of the run.
     """
     check_before(place, run=run)
     admission = Admission(to_register(place), place)
-    known = tuple(map(asked_alias, place.inputs.alias))
-    if place.inputs.docker_image:
-        job = record_job(place, announce, admission, run=run)
-    else:
-        with look(place, run=run) as looked:
-            # The tag's own alias is written when all else is there.
-            known = tuple(one for one in looked.plan.aliases if one != tag_alias(tag))
-            looked = replace(looked, plan=replace(looked.plan, aliases=known))
-            admission.begin(looked.plan.job_name, known)
-            promoted = _promoted(place, looked, announce, admission)
-            job = promoted or carry_out(place, looked, announce, admission)
-    named = name_release(JobStore(job.content), job.version, tag, _names(job, key), place)
-    aliases = tuple(dict.fromkeys((*known, *named)))
+    job = _recorded(place, announce, admission, tag, run=run)
+    names, store = names_of(job, key), JobStore(job.content)
+    if job.held:
+        own = own_aliases(read_release(tag), names)
+        held = for_release(job.held, tag, names, own, likely_names(store, tag, names))
+        return registered(replace(job, held=held), admission, place, announce)
+    claims = Claims(place_situation(place).turn)
+    named = name_release(store, job.version, tag, names, place, claims)
+    aliases = tuple(dict.fromkeys((*job.aliases, *named)))
     announce({"tags": [str(alias) for alias in aliases]})
     told = {"aliases": [str(alias) for alias in named], "sboms": bills(job)}
     announce({"metadata": {"release": told}})
     return registered(replace(job, aliases=aliases), admission, place, announce)
 
 
-def bills(job: StoredJob) -> list[dict[str, str]]:
-    """Where the bills of materials of a version are, with the platform of each; of a registry.
-
-    The address is that of a blob, for which a registry may want a login.
-    """
-    if not job.registry:
-        return []
-    from launch_action.core.attestation import PREDICATE_TYPE, REFERENCE_DIGEST, SPDX
-
-    named = Repository.parse(job.content.name)
-    address = f"https://{named.registry}/v2/{named.path}/blobs"
-    images = {str(image.digest): str(image.platform) for image in job.version.images}
-    found = []
-    for entry in job.version.attestations:
-        manifest = job.content.get_manifest(entry.digest)
-        platform = images.get(entry.annotations.get(REFERENCE_DIGEST, ""), "")
-        for layer in manifest.layers() if manifest else ():
-            if layer.annotations.get(PREDICATE_TYPE) == SPDX:
-                found.append({"platform": platform, "url": f"{address}/{layer.digest}"})
-    return found
-
-
-def name_release(
-    store: JobStore, version: JobVersion, tag: str, names: Sequence[str], place: Workplace
-) -> tuple[Tag, ...]:
-    """Give a version the aliases of a release; those that it has got.
-
-    Those that move go to the newest release that is there, whoever else releases meanwhile: the
-    own aliases are written first, and the others looked at again once they have moved.
-    """
-    found = read_release(tag)
-    own = own_aliases(found, names)
-    _tell_moved(store, version, own, place)
-    store.point(version, own)
-    naming = _Naming(store, version, found, names)
-    return (*own, *naming.keep(naming.take()))
-
-
-@dataclass(frozen=True, slots=True)
-class _Naming:
-    """The aliases of one release that move."""
-
-    store: JobStore
-    version: JobVersion
-    release: Release
-    names: Sequence[str]
-
-    def take(self) -> tuple[Tag, ...]:
-        """Take every alias that no newer release has; those that were taken."""
-        taken = tuple(alias for alias, newest in self._newest() if newest is None)
-        self.store.point(self.version, taken)
-        return taken
-
-    def keep(self, taken: Sequence[Tag]) -> tuple[Tag, ...]:
-        """Hand on what belongs to a newer release that has come meanwhile; those that are kept."""
-        newer = {alias: newest for alias, newest in self._newest() if newest is not None}
-        for alias in taken:
-            if alias in newer:
-                self.store.point(newer[alias], [alias])
-        return tuple(alias for alias in taken if alias not in newer)
-
-    def _newest(self) -> list[tuple[Tag, JobVersion | None]]:
-        """Each alias that moves, with the newest other release that it belongs to."""
-        moving = moving_aliases(self.release, self.store.content.tags(), self.names)
-        return [(one.alias, self._first(one.rivals)) for one in moving]
-
-    def _first(self, rivals: Sequence[Tag]) -> JobVersion | None:
-        # A removed alias may still be listed: where nothing can be deleted, its tombstone is there.
-        return next(filter(None, map(self.store.find, rivals)), None)
+def _recorded(
+    place: Workplace, announce: Announce, admission: Admission, tag: str, *, run: bool
+) -> StoredJob:
+    """The version of the tag's commit, promoted or built, without the tag's own alias."""
+    if place.inputs.docker_image:
+        job = record_job(place, announce, admission, run=run)
+        # An image's tag is no alias of its release.
+        return (
+            job if job.held else replace(job, aliases=tuple(map(asked_alias, place.inputs.alias)))
+        )
+    with look(place, run=run) as looked:
+        # The tag's own alias is written when all else is there.
+        known = tuple(one for one in looked.plan.aliases if one != tag_alias(tag))
+        looked = replace(looked, plan=replace(looked.plan, aliases=known))
+        admission.begin(looked.plan.job_name, known)
+        promoted = _promoted(place, looked, announce, admission)
+        return promoted or carry_out(place, looked, announce, admission)
 
 
 def _promoted(
@@ -148,8 +94,9 @@ def _promoted(
         announce({"metadata": {"promoted": False, "not_promoted": why}})
         return None
     admission.check()
-    _announce(place, content, plan, version, announce)
-    return StoredJob(content, version, plan.store.kind == "registry")
+    registry = plan.store.kind == "registry"
+    aliases = _announce(place, content, looked, version, announce)
+    return StoredJob(content, version, registry, aliases=aliases, held=plan.held)
 
 
 def _objection(store: JobStore, place: Workplace, plan: LaunchPlan, version: JobVersion) -> str:
@@ -167,8 +114,10 @@ def _objection(store: JobStore, place: Workplace, plan: LaunchPlan, version: Job
 
 
 def _announce(
-    place: Workplace, content: Content, plan: LaunchPlan, version: JobVersion, announce: Announce
-) -> None:
+    place: Workplace, content: Content, looked: Looked, version: JobVersion, announce: Announce
+) -> tuple[Tag, ...]:
+    """Tell of a promoted version, and move what the plan has; those aliases that it has now."""
+    plan = looked.plan
     document = read_job(JobStore(content).job_files(version)[0], content.name)
     attested = "" if version.attestations else "; it is not attested, and its digest stays"
     place.reporter.info(f"{version.digest} was built of this commit and is promoted{attested}")
@@ -189,22 +138,7 @@ def _announce(
             },
         }
     )
-    JobStore(content).point(version, plan.aliases)
-    announce({"tags": list(plan.aliases), "pushed": plan.store.kind == "registry"})
+    aliases = point(place, looked.checkout, JobStore(content), version, plan)
+    announce({"tags": list(aliases), "pushed": plan.store.kind == "registry"})
     tell(place, announce, content.traffic)
-
-
-def _tell_moved(store: JobStore, version: JobVersion, own: Sequence[Tag], place: Workplace) -> None:
-    """Say when a release is not the one that the same tag was before."""
-    for alias in own:
-        before = store.find(alias)
-        if before and before.digest != version.digest:
-            place.reporter.warning(
-                f"{alias} was {before.digest} of commit {before.commit or 'none'} before, "
-                "and names another version now"
-            )
-
-
-def _names(job: StoredJob, key: str) -> tuple[str, ...]:
-    """What a tag's prefix may call the job."""
-    return key, job.content.name.rpartition("/")[2], job.version.job_name
+    return aliases

@@ -90,6 +90,7 @@ def place_situation(place: Workplace) -> Situation:
         default_branch=event.default_branch or _ask_default_branch(place, event),
         builder=event.workflow_url or found.builder,
         invocation=event.run_url,
+        turn=event.turn(place.started),
     )
 
 

@@ -27,6 +27,7 @@ from launch_action.core.version import JobFiles, JobVersion
 
 if TYPE_CHECKING:
     from launch_action.core.checkout import Checkout
+    from launch_action.core.claims import Held
     from launch_action.oci.docker_config import DockerCredentials
     from launch_action.oci.registries import Registries
     from launch_action.planning.package_deletion import PackageDeletion
@@ -51,7 +52,8 @@ class StoredJob:
     """A job version in its store. `registry` tells whether an engine can pull it from there.
 
     `wandb_job` names it at W&B, `entity/project/name:v3`, where it is known there, and
-    `wandb_image` the job of its image alone. `aliases` are those that it was given now.
+    `wandb_image` the job of its image alone. `aliases` are those that it was given now, `held` what
+    it gets when its run has gone well.
     """
 
     content: Content
@@ -60,6 +62,7 @@ class StoredJob:
     wandb_job: str = ""
     wandb_image: str = ""
     aliases: tuple[Tag, ...] = ()
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from launch_action.commands.cleaning import Cleanup, age_policy, clean, open_pulls, remove_branch
+from launch_action.commands.cleaning import (
+    Cleanup,
+    age_policy,
+    clean,
+    close_preview,
+    gone_aliases,
+    open_pulls,
+    remove_branch,
+    warn_of_age,
+)
 from launch_action.commands.cleanup_cli import lines
+from launch_action.core.claims import Turn
 from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.errors import InputError, LaunchError, ServiceError
 from launch_action.core.markdown import code, table
@@ -65,7 +75,7 @@ class _Closing:
     def pull_request(self, number: int) -> None:
         """Everything that previews of a pull request have left, in stores and at GitHub."""
         policy = Policy(now=self.place.started, gone=frozenset({Tag(f"pr-{number}")}))
-        self._clean(self._repositories(number), policy)
+        self._clean(self._repositories(number), policy, closing=True)
         self._at_github(number)
 
     def branch(self, branch: str) -> None:
@@ -74,27 +84,31 @@ class _Closing:
             self.place.reporter.info(f"tag {self.event.tag!r} is deleted, and its aliases stay")
             return
 
+        turn = self._turn
         self._each(
             self._repositories(None),
-            lambda content: remove_branch(content, branch, self._forget(content)),
+            lambda content: remove_branch(content, branch, turn, self._forget(content)),
         )
 
     def sweep(self) -> None:
         """What is old; what GitHub says is open stays."""
         event, token = self.event, self.place.inputs.github_token
         asked = bool(token and event.repository)
-        pulls = (
-            open_pulls(event.repository, token, event.api_url, self.place)
-            if asked
-            else frozenset[int]()
-        )
+        pulls: frozenset[int] | None = frozenset()
+        if asked:
+            pulls = open_pulls(event.repository, token, event.api_url, self.place)
         self._clean(self._repositories(None), age_policy(self.place, pulls))
+        if not asked:
+            warn_of_age(self.done, self.place)
 
-    def _clean(self, contents: Sequence[Content], policy: Policy) -> None:
-        self._each(
-            contents,
-            lambda content: clean(content, Cleanup(policy, forget=self._forget(content))),
-        )
+    def _clean(self, contents: Sequence[Content], policy: Policy, *, closing: bool = False) -> None:
+        turn = self._turn if closing else None
+
+        def work(content: Content) -> Document:
+            there = close_preview(content, policy, turn)
+            return clean(content, Cleanup(there, forget=self._forget(content)))
+
+        self._each(contents, work)
 
     def _forget(self, content: Content) -> Forget | None:
         """What takes aliases off at W&B; the step's own inputs win over the launch file."""
@@ -165,6 +179,10 @@ class _Closing:
                 mark_removed(api, number, page_of(self.event))
 
     @property
+    def _turn(self) -> Turn | None:
+        return self.event.turn(self.place.started)
+
+    @property
     def _speaks(self) -> bool:
         """Whether GitHub can be asked and told anything."""
         return bool(self.place.inputs.github_token and self.event.repository)
@@ -210,8 +228,4 @@ def _tell(commands: WorkflowCommands, place: Workplace, done: Sequence[Document]
 
 
 def _aliases(document: Document) -> list[str]:
-    return [
-        *document["aliases"],
-        *(alias for version in document["versions"] for alias in version["aliases"]),
-        *(f"wandb:{name}" for name in document["wandb"]),
-    ]
+    return [*gone_aliases(document), *(f"wandb:{name}" for name in document["wandb"])]
