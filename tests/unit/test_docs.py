@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from launch_action.cli import _parsed
 from launch_action.commands.arguments import parser
 from launch_action.core.inputs import INPUTS
 from launch_action.core.inputs_page import action_table, page
@@ -30,6 +35,26 @@ def test_every_option_in_the_readme_exists() -> None:
 
     assert len(commands) > 3
     assert options <= known | {"--json", "--dry-run", "--no-push", "--help"}
+
+
+def commands(path: Path) -> Iterator[list[str]]:
+    """The words of each command of ours in the blocks of a page, as a shell parts them."""
+    for block in re.findall(r"```(?:sh|bash|)\n(.*?)```", path.read_text("utf-8"), re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            typed = re.match(r"\s*(?:[A-Z_]+=\S+ )*launch-action (?!is\b)(.*)", line)
+            if typed and "..." not in typed[1]:
+                words = shlex.split(typed[1], comments=True)
+                end = (i for i, word in enumerate(words) if word in ("|", ">", ">>", "&&", ";"))
+                yield words[: next(end, len(words))]
+
+
+PAGES = [p for p in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")) if any(commands(p))]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_the_commands_of_a_page_can_be_typed(path: Path) -> None:
+    for words in commands(path):
+        assert _parsed(words).command, words
 
 
 def test_the_readme_names_only_inputs_and_outputs_of_the_action() -> None:
