@@ -308,6 +308,25 @@ def test_an_interruption_takes_the_item_off_the_queue(bench: Bench, number: int,
     assert "was taken off queue 'gpu'" in err
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["at-once", "after-the-answer"])
+def test_an_interruption_while_it_is_sent_leaves_no_item(bench: Bench, late: bool) -> None:
+    """As a workflow's runner does it: a second signal follows, and no third is waited for."""
+    fault = bench.wandb.fail("pushToRunQueueByName", 0, after=True, wait=2.0 if late else 0.3)
+    with bench.started("run", JOB, "-q", "gpu", "--json") as followed:
+        wait_for(lambda: fault.seen)
+        followed.child.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        time.sleep(1.0)
+        if followed.child.poll() is None:
+            followed.child.send_signal(signal.SIGTERM)
+        ended, out, err = followed.end()
+
+    assert ended in (130, 143), err
+    assert time.monotonic() - began < 10
+    time.sleep(1.5)
+    assert bench.items == []
+
+
 def test_an_interruption_stops_a_run_and_a_second_signal_does_not_hinder_it(bench: Bench) -> None:
     with bench.started("run", JOB, "-q", "gpu") as followed:
         item = followed.item()

@@ -150,6 +150,16 @@ def test_processes_get_the_blueprint(bench: Bench) -> None:
     assert queued(bench.wandb, "process")[0]["runSpec"]["job"] == "acme/demo/train:v0"
 
 
+def test_a_queue_gets_the_blueprint_where_that_is_asked_for(bench: Bench) -> None:
+    found = bench.send("--wandb-register", "blueprint")
+
+    (item,) = queued(bench.wandb, "gpu")
+    assert item["runSpec"]["job"] == found["wandb_job"] == "acme/demo/train:v0"
+    assert bench.wandb.collections("acme/demo") == ["train"]
+    document = json.loads(bench.wandb.files("acme/demo/train:v0")["wandb-job.json"])
+    assert document["source_type"] == "repo"
+
+
 def test_an_existing_version_is_registered_and_sent(bench: Bench) -> None:
     built = succeeded(bench.launch("--image", bench.image, "-r", "local-process", "--json"))
     job = built.document["job"]
