@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from support.program import Ended, Machine, failed, succeeded
 from support.repositories import Work
 from support.services import LocalRegistry, push_layout
+from support.wandb_agent import WANDB, wandb_environment
 from support.wandb_api.server import WandbServer, serve
 from support.wandb_queue import Hand, make_queue, queued
 
@@ -141,6 +143,22 @@ def test_a_commit_is_sent_as_its_image_once_for_a_workflow(bench: Bench) -> None
     assert found["image"].startswith(f"{bench.image}@sha256:")
     assert sorted(bench.wandb.collections("acme/demo")) == ["train", "train-image"]
     assert bench.wandb.versions("acme/demo/train-image")[0]["description"] == "what it does"
+
+
+def test_what_is_registered_is_queued_by_w_b_s_own_command_too(bench: Bench) -> None:
+    """`wandb launch --queue` of both forms, and by an alias: as of the jobs that it makes itself."""
+    bench.send("--service", "redis=always")
+    jobs = [f"acme/demo/{name}" for name in ("train:latest", "train-image:v0")]
+    for job in jobs:
+        queue = ("launch", "-j", job, "-q", "gpu", "-e", "acme", "-p", "demo", "-v", "gpus=2")
+        done = subprocess.run(
+            [WANDB, *queue], cwd=bench.work.path, capture_output=True, text=True,
+            env=wandb_environment(bench.wandb, bench.work.path.parent / "home"), timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    _, *theirs = queued(bench.wandb, "gpu")
+    assert [one["runSpec"]["job"] for one in theirs] == jobs
 
 
 def test_processes_get_the_blueprint(bench: Bench) -> None:
