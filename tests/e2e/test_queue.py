@@ -319,7 +319,7 @@ def test_an_interruption_while_it_is_sent_leaves_no_item(bench: Bench, late: boo
         time.sleep(1.0)
         if followed.child.poll() is None:
             followed.child.send_signal(signal.SIGTERM)
-        ended, out, err = followed.end()
+        ended, _, err = followed.end()
 
     assert ended in (130, 143), err
     assert time.monotonic() - began < 10

@@ -146,7 +146,7 @@ def test_a_commit_is_sent_as_its_image_once_for_a_workflow(bench: Bench) -> None
 
 
 def test_what_is_registered_is_queued_by_w_b_s_own_command_too(bench: Bench) -> None:
-    """`wandb launch --queue` of both forms, and by an alias: as of the jobs that it makes itself."""
+    """`wandb launch --queue` of both forms, also by an alias, as of its own jobs."""
     bench.send("--service", "redis=always")
     jobs = [f"acme/demo/{name}" for name in ("train:latest", "train-image:v0")]
     for job in jobs:
