@@ -16,12 +16,8 @@ from support.github_payloads import NUMBER, REPOSITORY, Commits
 from launch_action.core.errors import InputError
 from launch_action.core.inputs import Inputs
 from launch_action.core.mode import decide
-from launch_action.github.environment import (
-    GitHubContext,
-    load_context,
-    parse_payload,
-    read_context,
-)
+from launch_action.github.environment import GitHubContext, load_context, read_context
+from launch_action.github.payload import parse_payload
 
 MERGE = "1" * 40
 HEAD = "2" * 40

@@ -5,16 +5,15 @@ Sources: the runner's variables (actions/runner, GitHubContext.cs) and the webho
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from launch_action.core.claims import Turn
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError
 from launch_action.core.mode import EventFacts
+from launch_action.github.payload import Payload, read_payload
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _PULL_REQUEST_EVENTS = frozenset(
@@ -159,7 +158,7 @@ def load_context(environment: Mapping[str, str]) -> GitHubContext:
 
     Raises InputError when the payload is there but is not a JSON object.
     """
-    return read_context(environment, _payload(environment))
+    return read_context(environment, read_payload(environment).value)
 
 
 def compared_commit(environment: Mapping[str, str]) -> str:
@@ -168,44 +167,13 @@ def compared_commit(environment: Mapping[str, str]) -> str:
     Of a pull request the base branch's, of a merge queue the one before the group, of a push the
     one before it, but for a branch or tag that is new. Raises InputError.
     """
-    event = _Event(_payload(environment))
+    event = read_payload(environment)
     named = (
         event.text("pull_request", "base", "sha"),
         event.text("merge_group", "base_sha"),
         event.text("before"),
     )
     return next((one for one in named if _COMMIT.fullmatch(one) and one.strip("0")), "")
-
-
-def _payload(environment: Mapping[str, str]) -> Mapping[str, Any]:
-    path = environment.get("GITHUB_EVENT_PATH", "")
-    try:
-        content = Path(path).read_bytes() if path else b"{}"
-    except FileNotFoundError:
-        content = b"{}"
-    except OSError as error:
-        raise InputError(
-            f"the event payload {path!r} cannot be read: {error.strerror}",
-            hint="GITHUB_EVENT_PATH is set by the runner; do not change it",
-        ) from error
-    return parse_payload(content, path)
-
-
-def parse_payload(content: bytes, path: str) -> Mapping[str, Any]:
-    """The payload of an event. Raises InputError when it is not a JSON object."""
-    try:
-        payload = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"the event payload {path!r} is not JSON: {error}",
-            hint="GITHUB_EVENT_PATH is written by the runner; do not change it",
-        ) from error
-    if not isinstance(payload, dict):
-        raise InputError(
-            f"the event payload {path!r} is not a JSON object but a {type(payload).__name__}",
-            hint="GITHUB_EVENT_PATH is written by the runner; do not change it",
-        )
-    return payload
 
 
 def read_context(
@@ -216,7 +184,7 @@ def read_context(
     Raises InputError when a pull request's payload does not say which commit and number it is of;
     everything else that is missing or of another type counts as not said.
     """
-    event = _Event(payload or {})
+    event = Payload(payload or {})
     name = environment.get("GITHUB_EVENT_NAME", "")
     pull = event.within("pull_request")
     repository = environment.get("GITHUB_REPOSITORY") or event.text("repository", "full_name")
@@ -258,28 +226,7 @@ def read_context(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Event:
-    """A payload that is asked by path and answers nothing where it holds something else."""
-
-    value: Any
-
-    def within(self, *path: str) -> _Event:
-        found = self.value
-        for name in path:
-            found = found.get(name) if isinstance(found, Mapping) else None
-        return _Event(found)
-
-    def text(self, *path: str) -> str:
-        found = self.within(*path).value
-        return found if isinstance(found, str) else ""
-
-    def number(self, *path: str) -> int | None:
-        found = self.within(*path).value
-        return found if type(found) is int and found > 0 else None
-
-
-def _require_pull_request(name: str, pull: _Event) -> None:
+def _require_pull_request(name: str, pull: Payload) -> None:
     commit = pull.text("head", "sha")
     if not _COMMIT.fullmatch(commit):
         raise InputError(
@@ -293,7 +240,7 @@ def _require_pull_request(name: str, pull: _Event) -> None:
         )
 
 
-def _head_sha(name: str, event: _Event) -> str:
+def _head_sha(name: str, event: Payload) -> str:
     if name in _PULL_REQUEST_EVENTS:
         return event.text("pull_request", "head", "sha")
     if name == "workflow_run":
@@ -301,13 +248,13 @@ def _head_sha(name: str, event: _Event) -> str:
     return ""
 
 
-def _head_repository(name: str, event: _Event) -> str:
+def _head_repository(name: str, event: Payload) -> str:
     if name == "workflow_run":
         return event.text("workflow_run", "head_repository", "full_name")
     return event.text("pull_request", "head", "repo", "full_name")
 
 
-def _is_fork(name: str, event: _Event, repository: str) -> bool:
+def _is_fork(name: str, event: Payload, repository: str) -> bool:
     """Whether the head is another repository's, or may be: a deleted one cannot be told apart."""
     if name in _PULL_REQUEST_EVENTS or name == "workflow_run":
         head = _head_repository(name, event)
@@ -316,7 +263,7 @@ def _is_fork(name: str, event: _Event, repository: str) -> bool:
     return event.within("issue", "pull_request").value is not None
 
 
-def _pull_request(name: str, event: _Event) -> int | None:
+def _pull_request(name: str, event: Payload) -> int | None:
     """The pull request that the event is about, where it is about one alone."""
     if name in _PULL_REQUEST_EVENTS:
         return event.number("pull_request", "number")
@@ -324,17 +271,17 @@ def _pull_request(name: str, event: _Event) -> int | None:
         return event.number("issue", "number")
     several = event.within("workflow_run", "pull_requests").value
     if isinstance(several, list) and len(several) == 1:
-        return _Event(several[0]).number("number")
+        return Payload(several[0]).number("number")
     return None
 
 
-def _base_ref(event: _Event) -> str:
+def _base_ref(event: Payload) -> str:
     """The branch that a pull request, or the merge queue, is to be merged into."""
     queued = event.text("merge_group", "base_ref")
     return event.text("pull_request", "base", "ref") or queued.removeprefix("refs/heads/")
 
 
-def _ref(name: str, environment: Mapping[str, str], event: _Event) -> tuple[str, str]:
+def _ref(name: str, environment: Mapping[str, str], event: Payload) -> tuple[str, str]:
     """Name and kind of the ref that the event is about.
 
     Where a ref was deleted, GitHub's variables name the default branch; those of a workflow that
