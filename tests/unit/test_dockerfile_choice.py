@@ -20,7 +20,8 @@ from launch_action.core.dockerfile_plan import DockerfilePlan
 from launch_action.core.dockerfile_read import ignore_file, read_dockerfile
 from launch_action.core.errors import InputError
 from launch_action.core.inputs import Inputs
-from launch_action.core.plan import LaunchPlan, describe, plan
+from launch_action.core.plan import LaunchPlan, plan
+from launch_action.core.plan_steps import describe
 
 ENTRY = ("python", "jobs/a/train.py", "--epochs", "3")
 

@@ -14,7 +14,8 @@ from launch_action.core.errors import InputError, SourceError
 from launch_action.core.image import Platform
 from launch_action.core.inputs import Inputs
 from launch_action.core.layers_plan import LayersPlan
-from launch_action.core.plan import LaunchPlan, describe, plan
+from launch_action.core.plan import LaunchPlan, plan
+from launch_action.core.plan_steps import describe
 from launch_action.core.python_version import PythonChoice
 from launch_action.core.situation import Project, Situation
 

@@ -54,14 +54,6 @@ class StorePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One line of the plan, for people and programs."""
-
-    name: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
 class Kept:
     """What a recorded version says that its source does not: its build says it again.
 
@@ -119,40 +111,6 @@ class LaunchPlan:
     def commit(self) -> str:
         """The commit, empty for code."""
         return self.source.commit if isinstance(self.source, GitSource) else ""
-
-    def steps(self) -> tuple[Step, ...]:
-        """The plan as a list of steps."""
-        store = self.store
-        found = [
-            Step("source", f"{self._origin()}, {self._context()}"),
-            Step("job", f"{self.job_name}, entry point {' '.join(self.build.entrypoint)}"),
-            *_build_steps(self.build),
-            Step("push" if store.kind == "registry" else "store", store.name),
-            *([Step("alias", ", ".join(self.aliases))] if self.aliases or not self.held else []),
-        ]
-        if self.attest.wanted:
-            found.append(Step("attest", ", ".join(self.attest.wanted)))
-        if self.run:
-            found.append(
-                Step("queue", self.queue) if self.queue else Step("run", "the job version")
-            )
-        if self.held:
-            found.append(Step("alias", f"{', '.join(self.held.shown)}, if the run goes well"))
-        return tuple(found)
-
-    def _origin(self) -> str:
-        match self.source:
-            case GitSource():
-                return f"{self.source.remote} at {self.source.commit[:12]}"
-            case CodeSource():
-                return f"artifact {self.source.artifact}"
-            case _:
-                assert_never(self.source)
-
-    def _context(self) -> str:
-        files = self.build.files
-        place = f"directory {self.source.build_context}" if self.source.build_context else "root"
-        return f"{place}, {len(files)} files of {sum(f.size for f in files)} bytes"
 
 
 def plan(
@@ -239,37 +197,10 @@ def plan_build(
     return plan_dockerfile(inputs, moment, project, situation, entrypoint)
 
 
-def _build_steps(build: BuildPlan) -> list[Step]:
-    platforms = ", ".join(map(str, build.platforms))
-    how = Step("build", f"{build.builder}: {build.reason}")
-    match build.builder:
-        case "layers":
-            return [Step("base", f"{build.base}, for {platforms}"), *_python_steps(build), how]
-        case "buildkit":
-            bases = ", ".join(build.bases) or "scratch"
-            inner = _python_steps(build.generated) if build.generated else []
-            return [Step("base", f"{bases}, for {platforms}"), *inner, how]
-        case _:
-            assert_never(build)
-
-
-def _python_steps(build: LayersPlan) -> list[Step]:
-    as_of = f", as of {build.cutoff}" if build.cutoff else ""
-    return [
-        Step("python", f"{build.python.version} ({build.python.source})"),
-        Step("dependencies", f"{build.dependencies.main or 'none: the code alone'}{as_of}"),
-    ]
-
-
 def _asked_context(project: Project) -> str:
     """The build context that was asked for, below which a Dockerfile may have made another."""
     folder = project.dockerfile.folder if project.dockerfile else ""
     return project.build_context.removesuffix(folder).rstrip("/")
-
-
-def describe(plan: LaunchPlan) -> list[dict[str, Any]]:
-    """The steps as JSON objects."""
-    return [{"step": step.name, "detail": step.detail} for step in plan.steps()]
 
 
 def _check_clean(inputs: Inputs, checkout: Checkout) -> None:

@@ -12,7 +12,6 @@ from launch_action.core.entrypoint import parse_entrypoint
 from launch_action.core.errors import InputError
 from launch_action.core.launch import Announce, World, execute, image_digest
 from launch_action.core.outputs import Outcome
-from launch_action.core.plan import describe
 from launch_action.core.ports import Content, Traffic
 from launch_action.jobs.admission import Admission, to_register
 from launch_action.jobs.code_archive import store_archive
@@ -289,6 +288,8 @@ def show_plan(
 def _plan_document(looked: Looked, outcome: Outcome) -> dict[str, Any]:
     outcome.announce({"job_name": looked.plan.job_name, "tags": list(looked.plan.aliases)})
     outcome.announce({"metadata": source_metadata(looked)})
+    from launch_action.core.plan_steps import describe
+
     return {**outcome.document(), "plan": describe(looked.plan)}
 
 

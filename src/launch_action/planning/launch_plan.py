@@ -66,7 +66,9 @@ def look(place: Workplace, *, run: bool) -> Iterator[Looked]:
         for warning in decided.warnings:
             place.reporter.warning(warning)
         if place.inputs.verbose:
-            for step in decided.steps():
+            from launch_action.core.plan_steps import steps
+
+            for step in steps(decided):
                 place.reporter.info(f"plan {step.name}: {step.detail}")
         yield Looked(source.top, source.checkout, context, decided, source.code)
 
