@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import jwt
@@ -155,11 +155,14 @@ class TokenRequest:
 @dataclass(slots=True)
 class TokenServer:
     """Gives tokens as Docker's token protocol has it: everything to LOGIN or the identity token,
-    `pull` alone to everybody else. `lifetime`, in seconds, is what it says of them."""
+    `pull` alone to everybody else. `lifetime`, in seconds, is what it says of them. `delete` is how
+    it takes that action: `unknown` is Quay's, which refuses a scope with it and lets who may push
+    delete; `withheld` that of a robot which may only push."""
 
     address: str = ""
     lifetime: int = 300
     identity_token: str = "identity-" + "t" * 20
+    delete: Literal["granted", "withheld", "unknown"] = "granted"
     refuse: tuple[int, str] | None = None
     requests: list[TokenRequest] = field(default_factory=list)
     key: ec.EllipticCurvePrivateKey = field(
@@ -198,10 +201,16 @@ class TokenServer:
         }
         return jwt.encode(claims, self.key, "ES256", headers={"x5c": [chain.decode()]})
 
-    @staticmethod
-    def _access(scope: str, everything: bool) -> dict[str, Any]:
+    def knows(self, scope: str) -> bool:
+        return self.delete != "unknown" or "delete" not in scope.rpartition(":")[2]
+
+    def _access(self, scope: str, everything: bool) -> dict[str, Any]:
         kind, name, actions = scope.split(":")
         granted = [a for a in actions.split(",") if everything or a == "pull"]
+        if self.delete == "withheld":
+            granted = [action for action in granted if action != "delete"]
+        if self.delete == "unknown" and "push" in granted:
+            granted.append("delete")
         return {"type": kind, "name": name, "actions": granted}
 
 
@@ -229,6 +238,10 @@ def token_server() -> Iterator[TokenServer]:
             known = sent == f"Basic {pair}" or flat.get("refresh_token") == tokens.identity_token
             if tokens.refuse:
                 self._answer(*tokens.refuse)
+            elif not all(map(tokens.knows, scopes)):
+                self._answer(
+                    400, json.dumps({"errors": [{"message": f"Unable to decode {scopes}"}]})
+                )
             elif (sent or self.command == "POST") and not known:
                 self._answer(401, json.dumps({"details": f"incorrect login {sent}"}))
             else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from launch_action.core.dataclass import replace
+from launch_action.core.errors import RegistryError
 from launch_action.core.image import (
     EMPTY,
     OCI_CONFIG,
@@ -22,6 +23,8 @@ from launch_action.core.image import (
 )
 
 Blob = tuple[Descriptor, bytes]
+# Of GitLab, and of a Quay that has a list.
+_REFUSED = ("unknown media type", "is not one of")
 
 
 def make_artifact(
@@ -59,6 +62,12 @@ def plain_config(layers: Sequence[Descriptor]) -> bytes:
     """The config of an image that is none, as BuildKit's attestations have one."""
     rootfs = {"type": "layers", "diff_ids": [str(layer.digest) for layer in layers]}
     return canonical({**UNKNOWN_PLATFORM.document(), "config": {}, "rootfs": rootfs})
+
+
+def wants_plain(refusal: RegistryError) -> bool:
+    """Whether a registry refuses a media type: in the plain form it may take the same."""
+    words = refusal.message.lower()
+    return any(word in words for word in _REFUSED)
 
 
 def is_plain(manifest: Manifest) -> bool:

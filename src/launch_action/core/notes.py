@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from launch_action.core.artifact import make_artifact, make_plain
+from launch_action.core.artifact import make_artifact, make_plain, wants_plain
 from launch_action.core.errors import RegistryError
 from launch_action.core.image import EMPTY, Descriptor, Manifest
 from launch_action.core.ports import Content
@@ -74,7 +74,7 @@ def put_note(content: Content, tag: Tag, kind: str, text: str) -> None:
     try:
         _put(content, tag, make_artifact(kind, [EMPTY], annotations))
     except RegistryError as error:
-        if "unknown media type" not in error.message.lower():
+        if not wants_plain(error):
             raise
         _put(content, tag, make_plain([EMPTY], annotations))
 

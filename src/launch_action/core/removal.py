@@ -14,7 +14,7 @@ from __future__ import annotations
 import io
 from collections.abc import Collection, Iterable, Sequence
 
-from launch_action.core.artifact import make_plain
+from launch_action.core.artifact import make_plain, wants_plain
 from launch_action.core.concurrency import concurrently, pause
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import RegistryError, StoreError
@@ -214,7 +214,7 @@ class Removal:
         try:
             self._content.put_manifest(made, tag)
         except RegistryError as error:
-            if "unknown media type" not in error.message.lower():
+            if not wants_plain(error):
                 raise
             config, made = make_plain([EMPTY], made.annotations())
             self._put_blob(config)

@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO
 
-from launch_action.core.artifact import is_plain
+from launch_action.core.artifact import is_plain, wants_plain
 from launch_action.core.concurrency import concurrently
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import RegistryError, StoreError
@@ -23,6 +23,7 @@ from launch_action.core.version import (
     CODE_TITLE,
     DOCUMENT_TITLE,
     FROZEN_TITLE,
+    NO_TEXT,
     PATCH_TITLE,
     SCHEMA_TITLE,
     TITLE,
@@ -153,7 +154,7 @@ class JobStore:
         try:
             self.content.put_manifest(made.job)
         except RegistryError as error:
-            if self._plain or "unknown media type" not in error.message.lower():
+            if self._plain or not wants_plain(error):
                 raise
             self._plain = True
             return self.record(recording, allow_rename=allow_rename)
@@ -313,9 +314,10 @@ class JobStore:
         for title in (DOCUMENT_TITLE, FROZEN_TITLE):
             if title not in layers:
                 raise self._lost(version, title)
-        return concurrently(
+        found = concurrently(
             lambda title: read_blob(self.content, layers[title], _TEXT_LIMIT), titles
         )
+        return [b"" if text == NO_TEXT else text for text in found]
 
     def _lost(self, version: JobVersion, what: str) -> StoreError:
         return StoreError(

@@ -25,6 +25,8 @@ from launch_action.core.image import (
 )
 from launch_action.core.reference import Digest, Tag
 
+# What stands for an empty file: a blob of no bytes is refused by ECR and Artifact Registry.
+NO_TEXT = b"\n"
 FORMAT = "1"
 JOB_ARTIFACT = "application/vnd.launch-action.job.v1+json"
 WANDB_JOB = "application/vnd.wandb.job.v0+json"
@@ -320,6 +322,7 @@ def _layers(recording: Recording) -> tuple[tuple[Descriptor, bytes | None], ...]
 
 
 def _text(title: str, kind: str, data: bytes) -> tuple[Descriptor, bytes | None]:
+    data = data or NO_TEXT
     return Descriptor.of(data, kind).annotated({TITLE: title}), data
 
 

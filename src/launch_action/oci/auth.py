@@ -17,7 +17,7 @@ from launch_action.core.errors import RegistryError
 from launch_action.core.image import parse_object
 from launch_action.oci.challenge import Challenge, parse_challenges
 from launch_action.oci.docker_config import Credential, Credentials
-from launch_action.oci.faults import Secrets, basic, refusal, said
+from launch_action.oci.faults import Secrets, TokenRefused, basic, refusal, said
 from launch_action.oci.retry import TRANSIENT, Transient, retry_after
 from launch_action.oci.transport import Answer, Meter
 
@@ -193,7 +193,7 @@ class Authority:
             )  # fmt: skip
             if answer.status in TRANSIENT:
                 raise Transient(error, after=retry_after(answer.headers.get("Retry-After")))
-            raise error
+            raise TokenRefused(error.message, hint=error.hint)
         found = parse_object(body, f"the answer of the token server {server}")
         value = found.get("token") or found.get("access_token")
         if not isinstance(value, str) or not value or not value.isprintable():

@@ -24,6 +24,10 @@ class Refused(RegistryError):
     """The registry answered, and the answer was no."""
 
 
+class TokenRefused(Refused):
+    """The token server answered, and gave no token for what was asked."""
+
+
 class Corrupt(RegistryError):
     """What was received is not what its digest or size says."""
 
@@ -84,6 +88,7 @@ def _messages(found: Any) -> Iterator[str]:
     for entry in errors if isinstance(errors, list) else ():
         if isinstance(entry, dict):
             detail = entry.get("detail")
+            detail = detail.get("message") if isinstance(detail, dict) else detail  # Quay's
             parts = (entry.get("code"), entry.get("message"), isinstance(detail, str) and detail)
             yield ": ".join(str(part) for part in parts if part)
     for name in ("message", "details", "error_description", "error"):

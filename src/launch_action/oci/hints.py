@@ -36,6 +36,10 @@ _ACCESS: Mapping[Kind, str] = {
     "begins with its project's",
     "quay": "log in with a robot account that may write there: docker login quay.io -u ORG+ROBOT",
 }
+_LISTED = (
+    "the registry takes only media types of a list of its own (on Quay: IGNORE_UNKNOWN_MEDIATYPES "
+    "ends that); attestations are left away with --no-sbom and --no-provenance"
+)
 _MISSING: Mapping[Kind, str] = {
     "amazon": "the repository must exist first: aws ecr create-repository --repository-name NAME, "
     "or a repository creation template that applies to CREATE_ON_PUSH",
@@ -50,10 +54,12 @@ def hint(
 ) -> str:
     """The next action after an answer of this status; `text` is what the registry said."""
     words = text.lower()
-    if status == 429 or "toomanyrequests" in words:
+    if status == 429 or "toomanyrequests" in words or "secondary rate limit" in words:
         return _limit(host, headers or {}, login=login)
     if any(word in words for word in _LOCKED):
         return _locked(host)
+    if "unknown media type" in words or "is not one of" in words:
+        return _LISTED
     if status in (401, 403):
         return _access(host, login=login)
     if status == 404:

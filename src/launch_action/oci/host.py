@@ -24,6 +24,9 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
 # What Docker Hub says when the hours' allowance is gone: waiting seconds does not help.
 _ALLOWANCE = "pull rate limit"
+# What ghcr.io says with 403 when too much came at once; it names no time to wait.
+_SECONDARY = "secondary rate limit"
+_SECONDARY_WAIT = 20.0  # seconds
 
 # Pieces of more than half of it are refused with 416, bodies of a whole blob are not.
 _PIECE_LIMITS: Mapping[str, int] = {"ghcr.io": 8 * 1024 * 1024}
@@ -156,6 +159,8 @@ class Host:
         foreign = not self._owns(answer.url) and answer.status in (400, 401, 403)
         if not lasting and (answer.status in TRANSIENT or foreign or _unsettled(request, body)):
             raise Transient(error, after=retry_after(answer.headers.get("Retry-After")))
+        if answer.status == 403 and _SECONDARY in error.message.lower():
+            raise Transient(error, after=_SECONDARY_WAIT)
         raise error
 
     def _send(self, request: Request, header: str | None, meter: Meter) -> Answer:

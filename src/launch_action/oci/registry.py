@@ -19,7 +19,7 @@ from launch_action.core.ports import Content, Moved, Traffic
 from launch_action.core.reference import Digest, Repository
 from launch_action.oci.auth import scope
 from launch_action.oci.download import Download
-from launch_action.oci.faults import Refused, corrupt, error_codes
+from launch_action.oci.faults import Refused, TokenRefused, corrupt, error_codes
 from launch_action.oci.host import Host, Request
 from launch_action.oci.outgoing import Outgoing, Progress, Source
 from launch_action.oci.received import ACCEPT, read_manifest
@@ -31,7 +31,7 @@ _TAGS_PER_PAGE = 1000
 _WORTH_ASKING = 1024 * 1024  # bytes: at 100 Mbit/s a round trip to a distant registry
 _MOST_PAGES = 10_000
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
-_CANNOT = frozenset({400, 404, 405})
+_CANNOT = frozenset({400, 401, 403, 404, 405, 409, 412, 501})
 # Deletes a manifest by another API than the registry's; False where it does not. It is given what
 # asks the registry whether the manifest is there.
 Deletion = Callable[[Repository, Digest, Callable[[], bool]], bool]
@@ -59,6 +59,7 @@ class RegistryContent:
         self._meter = Meter()
         self._write = frozenset({scope(self._path, "pull,push")})
         self._read = self._write if writable else frozenset({scope(self._path, "pull")})
+        self._delete_scopes = frozenset({scope(self._path, "delete,pull,push")})
         # Blobs seen here by this object; a registry does not lose what was just there.
         self._present: set[Digest] = set()
 
@@ -197,7 +198,7 @@ class RegistryContent:
         )
 
     def delete_manifest(self, digest: Digest) -> bool:
-        """Delete a manifest with every tag of it; False where the registry deletes nothing.
+        """Delete a manifest with every tag of it; False where the registry, or the login, may not.
 
         True as well when it was not there: it is gone.
         """
@@ -278,15 +279,28 @@ class RegistryContent:
         return {tag for tag in listed if isinstance(tag, str)}, following
 
     def _delete(self, reference: str) -> tuple[int, frozenset[str]]:
-        request = Request(
+        try:
+            answer, data = self._origin.document(self._deleting(reference), self._meter)
+        except TokenRefused:
+            if self._delete_scopes == self._write:
+                raise
+            # Quay gives no token for a scope with `delete`: there, who may push may delete.
+            self._delete_scopes = self._write
+            return self._delete(reference)
+        if answer.status in (401, 403):
+            self._origin.note(
+                f"{self._origin.name} does not let this login delete {reference} of {self.name}"
+            )
+        return answer.status, error_codes(data)
+
+    def _deleting(self, reference: str) -> Request:
+        return Request(
             "DELETE",
             f"/v2/{self._path}/manifests/{quote(reference, safe=':')}",
             f"deleting {reference} of {self.name}",
-            frozenset({scope(self._path, "delete,pull,push")}),
+            self._delete_scopes,
             frozenset({200, 202, 204}) | _CANNOT,
         )
-        answer, data = self._origin.document(request, self._meter)
-        return answer.status, error_codes(data)
 
 
 def _named_by(manifest: Manifest) -> set[Digest]:

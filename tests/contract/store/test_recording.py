@@ -105,12 +105,16 @@ def test_a_version_without_schema_and_code_has_none(store: JobStore) -> None:
 
 
 def test_an_empty_list_of_requirements_is_stored(store: JobStore) -> None:
-    """A project without dependencies has an empty blob."""
+    """A project without dependencies has an empty one; some registries take no empty blob."""
     wanted = recording()
 
     version = save(store, replace(wanted, files=replace(wanted.files, frozen=b"")), "latest")
 
     assert store.job_files(version)[1] == b""
+    assert version.job
+    job = store.content.get_manifest(version.job.digest)
+    assert job
+    assert all(layer.size for layer in job.layers())
 
 
 def test_a_job_without_image_is_stored(store: JobStore) -> None:
