@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -69,6 +70,22 @@ def test_a_name_that_no_variable_can_have_is_refused(name: str) -> None:
         plan(env_names=(name,))
     with pytest.raises(InputError, match="not the name of a variable"):
         plan(environment=((name, "value"),))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"config": {"x": "y" * 2_000_000}}, "environment and arguments of the run have 20000"),
+        ({"files": {"x": "y" * 2_000_000}}, "takes 2000000 at most"),
+        ({"args": ("ü" * 70_000,)}, "argument 'üüüüüüüüüüüüüüüüüüüü' has 140000 bytes"),
+        ({"environment": (("A", "x" * 140_000),)}, "--env A has 140002 bytes"),
+        ({"artifacts": {"a": "x" * 140_000}}, "overrides.artifacts has"),
+        ({"environment": tuple((f"A{i}", "x" * 100_000) for i in range(21))}, "takes 2000000"),
+    ],
+)
+def test_what_no_process_can_be_given_is_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        plan(**given)
 
 
 @pytest.mark.parametrize(("returned", "code"), [(0, 0), (3, 3), (-9, 137), (-15, 143)])

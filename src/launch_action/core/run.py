@@ -26,6 +26,10 @@ LayerRole = Literal["base", "dependency", "code"]
 
 # The longest value of one variable, in characters (W&B's MAX_ENV_LENGTHS).
 CONFIG_CHUNK = 32670
+# What Linux gives a process at its start: each text, and all of them (a quarter of the usual stack,
+# with room for what else there is), in bytes.
+_LONGEST_TEXT = 131_071
+_MOST_TEXT = 2_000_000
 # Beside `wandb`, in the output directory: what an offline run logged as artifacts.
 WANDB_DATA = "wandb-data"
 _RUN_ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -72,6 +76,7 @@ class RunPlan:
             )
         for name in (*self.env_names, *(name for name, _ in self.environment)):
             _check_variable(name)
+        _check_size(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +266,28 @@ def _json_variables(name: str, values: Mapping[str, Any]) -> dict[str, str]:
 def _without_empty(found: Mapping[str, str]) -> dict[str, str]:
     """Without the W&B variables that are empty: the SDK ends on an empty switch (WANDB_SILENT)."""
     return {name: value for name, value in found.items() if value or not name.startswith("WANDB_")}
+
+
+def _check_size(plan: RunPlan) -> None:
+    """Raise InputError for what no process can be given: else it ends after everything is built."""
+    words = [(f"argument {word[:20]!r}", word) for word in (*plan.entrypoint, *plan.args)]
+    given = [(f"--env {name}", f"{name}={value}") for name, value in plan.environment]
+    known = [*words, *given, ("overrides.artifacts", json.dumps(dict(plan.artifacts)))]
+    sizes = {what: len(text.encode("utf-8", "surrogatepass")) for what, text in known}
+    longest = max(sizes, key=lambda what: sizes[what])
+    if sizes[longest] > _LONGEST_TEXT:
+        raise InputError(
+            f"{longest} has {sizes[longest]} bytes, and a process takes {_LONGEST_TEXT} at most",
+            hint="give it in a file",
+        )
+    config = len(json.dumps(plan.config)) + len(json.dumps(dict(plan.files)))
+    total = config + sum(sizes.values())
+    if total > _MOST_TEXT:
+        raise InputError(
+            f"configuration, environment and arguments of the run have {total} bytes, and a "
+            f"process takes {_MOST_TEXT} at most",
+            hint="give what is large in a file, and its name in the configuration",
+        )
 
 
 def _check_variable(name: str) -> None:
