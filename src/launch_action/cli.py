@@ -175,6 +175,7 @@ def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
     )
 
     environment = take_environment()
+    _take_keys(chosen)
     inputs = read_inputs(_given(chosen), environment)
     report = Report(open_sink(sys.stderr))
     place = Workplace(inputs, environment, report, now(), is_untrusted(environment))
@@ -204,6 +205,18 @@ def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
         raise
     _print_result(outcome, as_json=chosen.json)
     return code
+
+
+def _take_keys(chosen: argparse.Namespace) -> None:
+    """With the address of a repository, `--job` are keys of its launch file, as in the action."""
+    if chosen.command != "launch" or not (chosen.job and chosen.uri):
+        return
+    from launch_action.core.launch_file import is_key
+    from launch_action.planning.workplace import names_commit
+
+    keys = chosen.job.replace(",", " ").split()
+    if names_commit(chosen.uri) and all(map(is_key, keys)):
+        chosen.only, chosen.job = [*(chosen.only or ()), *keys], None
 
 
 def _listed(

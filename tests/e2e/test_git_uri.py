@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 from support.git_remotes import ACCOUNT, PASSWORD, USERNAME, GitServer, http_server, ssh_server
-from support.program import Machine, failed, succeeded
+from support.program import Ended, Machine, failed, succeeded
 from support.repositories import Work, git, make_repository
 
 pytest_plugins = ["support.program_fixtures"]
@@ -87,6 +87,54 @@ def test_a_commit_of_a_remote_with_a_password_is_built_and_run(
         assert PASSWORD not in ended.out + ended.err
     for path in tmp_path.joinpath("machine").rglob("*"):
         assert not path.is_file() or PASSWORD.encode() not in path.read_bytes(), path
+    assert machine.leftovers() == []
+
+
+FILE = """\
+jobs:
+  hello: {build-context: jobs/hello, entry-point: python job.py}
+  other: {build-context: jobs/other, entry-point: python job.py}
+"""
+
+
+@pytest.fixture
+def listed(mono: Work, tmp_path: Path) -> Work:
+    """The same with a launch file at `v2`, which the commit after it has no more."""
+    mono.commit({"launch.yaml": FILE, "jobs/other/job.py": SCRIPT + "print('other')\n"})
+    mono.git("tag", "v2")
+    mono.git("rm", "--quiet", "launch.yaml")
+    mono.git("commit", "--quiet", "--message=no file")
+    mono.git("push", "--quiet", "--mirror", str(tmp_path / "bare" / NAME))
+    return mono
+
+
+def test_the_launch_file_of_a_remote_s_commit_lists_its_jobs(
+    machine: Machine, listed: Work, server: GitServer, options: tuple[str, ...]
+) -> None:
+    machine.root.mkdir()
+    logged_in = replace(machine, also={"GIT_TOKEN": PASSWORD, "GIT_USERNAME": USERNAME})
+    at = ("--uri", server.url(NAME), "--git-hash", "v2", *options[2:], "--json")
+
+    def run(*arguments: str) -> Ended:
+        return logged_in.run(*arguments, cwd=machine.root)
+
+    ran = succeeded(run("launch", *at, "-r", "local-process", "--job", "other")).document
+    assert ran["metrics"] == {"ok": 1}
+    assert ran["metadata"]["commit"] == listed.git("rev-parse", "v2")
+    assert ran["metadata"]["build_context"] == "jobs/other"
+    built = succeeded(run("build", *at)).document
+    assert [one["key"] for one in built["metadata"]["jobs"]] == ["hello", "other"]
+    assert built["metadata"]["jobs"][1]["cache_hit"] is True
+    again = succeeded(run("build", *at, "--only", "hello")).document
+    assert again["job"] == built["job"][0]
+
+    # Of that commit: another one has no such file, and no such job.
+    last = run("launch", "--uri", server.url(NAME), *options[2:], "--job", "other")
+    assert "job 'other' is of no file" in failed(last, 2).error
+    wrong = failed(run("launch", *at, "--job", "othr"), 2)
+    assert "did you mean 'other'?" in wrong.hint
+    # A reference is no key.
+    assert "--job names a version" in failed(run("launch", *at, "--job", "a:b"), 2).error
     assert machine.leftovers() == []
 
 

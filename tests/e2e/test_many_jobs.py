@@ -266,7 +266,7 @@ WRONG: dict[str, Wrong] = {
     "no such key": (listing("train"), ("--only", "trian"), "no job 'trian' in launch.yaml",
                     "did you mean 'train'?"),
     "another source": (listing("a"), ("--only", "a", "--uri", "."),
-                       "job 'a' is of the checkout's launch.yaml", "leave one of the two out"),
+                       "job 'a' is of a commit's launch.yaml", "leave one of the two out"),
     "two of one name": (listing("a", "b", a="job-name: x", b="job-name: x"), (),
                         "launch.yaml:6: jobs 'a' and 'b' have one name: 'x'", "job-name"),
     "one name for two": (listing("a", "b"), ("--job-name", "x"),
@@ -280,6 +280,9 @@ WRONG: dict[str, Wrong] = {
     "a large file": ({"launch.yaml": "#" * 300_000}, (), "launch.yaml: 300000 bytes", "262144"),
     "two files": ({**listing("a"), "launch.yml": "jobs: {}"}, (),
                   "the jobs are listed twice: in launch.yaml and in launch.yml", "one of the two"),
+    "a wrong gate": (listing("a", "b", b="fail-if: accuracy =< 0.9"), (),
+                     "launch.yaml:5: job 'b': input 'fail-if' is no condition",
+                     "did you mean '<='?"),
     "not a number": (listing("a"), ("--parallel", "0"), "input 'parallel' cannot be '0'", "99"),
 }  # fmt: skip
 
@@ -295,6 +298,21 @@ def test_what_is_wrong_with_the_file_is_told_before_anything_is_built(
 
     assert ended.error.startswith(message)
     assert hint in ended.hint
+    assert not machine.store.exists()
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_a_wrong_gate_of_all_jobs_is_told_once_before_anything_begins(
+    machine: Machine, repository: Work, base: tuple[str, ...], more: tuple[str, ...]
+) -> None:
+    repository.commit(listing("a", "b", "c"))
+
+    asked = ("launch", *base, *more, "--fail-if", "accuracy is bad", "--json")
+    ended = failed(machine.run(*asked, cwd=repository.path), 2)
+
+    assert ended.err.count("is no condition") == 1
+    assert ended.error.startswith("input 'fail-if' is no condition: 'accuracy is bad'")
+    assert "build begins" not in ended.err
     assert not machine.store.exists()
 
 

@@ -55,6 +55,11 @@ def discover(
     left the default branch; where there is none, all count as changed, as with `everything`. Raises
     InputError without a launch file, SourceError for a `base` that is not to be had.
     """
+    if place.inputs.uri:
+        raise InputError(
+            f"what changed is told of the checkout, and 'uri' names {place.inputs.uri!r}",
+            hint="check that repository out, and leave 'uri' away",
+        )
     with open_listed(place, given, keys) as listed:
         if listed is None:
             raise InputError(

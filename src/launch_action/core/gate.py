@@ -14,6 +14,7 @@ from typing import Any
 
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError, LaunchError
+from launch_action.core.inputs import Inputs
 
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -91,6 +92,16 @@ def read_conditions(lines: Iterable[str]) -> tuple[Condition, ...]:
     ('eval', 'loss')
     """
     return tuple(_condition(line) for line in lines)
+
+
+def check_conditions(inputs: Inputs, *, run: bool) -> None:
+    """Raise InputError for a `fail-if` that cannot be read, or that nobody could hold."""
+    read_conditions(inputs.fail_if)
+    if run and inputs.detach and inputs.fail_if:
+        raise InputError(
+            f"nobody waits for the metrics of a detached run: {inputs.fail_if[0]!r}",
+            hint="leave --fail-if or --async away",
+        )
 
 
 def judge(conditions: Iterable[Condition], metrics: Mapping[str, Any]) -> tuple[Verdict, ...]:

@@ -111,6 +111,11 @@ def _project_table(content: bytes) -> Node | None:
     return toml_tree(found, decoded(content, PROJECT), PROJECT, _SECTION)
 
 
+def is_key(text: str) -> bool:
+    """Whether a job of the file can have this key."""
+    return len(text) <= LONGEST_KEY and re.fullmatch(KEY, text) is not None
+
+
 def chosen_jobs(file: LaunchFile, keys: Sequence[str]) -> tuple[ListedJob, ...]:
     """The jobs of these keys, all without any, in the order of the file. Raises InputError."""
     known = {job.key.lower(): job for job in file.jobs}
@@ -192,7 +197,7 @@ class _Reader:
         return tuple(jobs.values())
 
     def _job(self, entry: Entry, defaults: Mapping[str, Value]) -> ListedJob:
-        if len(entry.name) > LONGEST_KEY or not re.fullmatch(KEY, entry.name):
+        if not is_key(entry.name):
             raise self._fault(
                 entry.line,
                 f"not a job's key: {entry.name[:80]!r}",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from launch_action.core.dataclass import replace
 from launch_action.core.entrypoint import parse_entrypoint
-from launch_action.core.errors import InputError
 from launch_action.core.launch import Announce, World, execute, image_digest
 from launch_action.core.outputs import Outcome
 from launch_action.core.ports import Content, Traffic
@@ -173,17 +172,12 @@ def check_gate(place: Workplace, *, run: bool) -> None:
     """Raise InputError for a `--fail-if` that cannot be read, or that nobody could hold."""
     if not place.inputs.fail_if:
         return
-    from launch_action.core.gate import read_conditions
+    from launch_action.core.gate import check_conditions
 
-    read_conditions(place.inputs.fail_if)
+    check_conditions(place.inputs, run=run)
     if not run:
         # No warning: one workflow is for events that run the job and for others.
         place.reporter.info("fail-if does nothing where the job is not run")
-    elif place.inputs.detach:
-        raise InputError(
-            f"nobody waits for the metrics of a detached run: {place.inputs.fail_if[0]!r}",
-            hint="leave --fail-if or --async away",
-        )
 
 
 def check_before(place: Workplace, *, run: bool) -> str:

@@ -27,7 +27,7 @@ from launch_action.core.store import LATEST
 from launch_action.git.root_files import root_files
 from launch_action.planning.launch_plan import place_situation
 from launch_action.planning.sources import open_checkout
-from launch_action.planning.workplace import Workplace, names_no_job
+from launch_action.planning.workplace import Workplace, names_commit, names_no_job
 
 # What a step or a command line gives, by the name of the input; nothing empty is among it.
 Given = Mapping[str, str | Sequence[str]]
@@ -63,6 +63,7 @@ def open_listed(
     block. Raises InputError for the file, for two jobs of one name, and for keys without a file.
     """
     _check_source(place, keys)
+    # All of it, where it is not here yet: each job has a build context of its own.
     with open_checkout(place, "") as checkout:
         file = read_listed(checkout)
         if file is None:
@@ -81,10 +82,12 @@ def open_listed(
 
 
 def _check_source(place: Workplace, keys: Sequence[str]) -> None:
-    for name in ("uri", "docker-image"):
-        if getattr(place.inputs, name.replace("-", "_")):
+    inputs = place.inputs
+    directory = inputs.uri and not names_commit(inputs.uri)
+    for name, other in (("uri", directory), ("docker-image", inputs.docker_image)):
+        if other:
             raise InputError(
-                f"job {', '.join(keys)!r} is of the checkout's launch.yaml, and {name!r} names "
+                f"job {', '.join(keys)!r} is of a commit's launch.yaml, and {name!r} names "
                 "another source",
                 hint=f"leave one of the two out; with {name!r} give the job's own options",
             )

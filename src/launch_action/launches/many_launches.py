@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from launch_action.core.dataclass import dataclass, field, replace
-from launch_action.core.errors import LaunchError
+from launch_action.core.errors import InputError, LaunchError
+from launch_action.core.launch_document import fault
 from launch_action.core.many_outputs import JobResult, combined
 from launch_action.core.outputs import Outcome
 from launch_action.core.ports import Reporter
@@ -41,7 +42,7 @@ def launch_listed(
     that failed by one, in the order of the file.
     """
     jobs = places(listed, place)
-    prepare_runs(place, run=run)
+    prepare_runs(listed, place, run=run)
     try:
         build_jobs(jobs, place, run=run)
         for job in jobs:
@@ -54,6 +55,7 @@ def launch_listed(
 def show_listed(listed: Listed, place: Workplace, outcome: Outcome, *, run: bool) -> dict[str, Any]:
     """The plans of all jobs as one document, the steps with their job's key."""
     jobs = places(listed, place)
+    _check_gates(listed, place, run=run)
     plans = [show_plan(job.place, job.outcome, run=run) for job in jobs]
     outcome.announce(combined(listed.file.name, [job.result() for job in jobs]))
     pairs = zip(jobs, plans, strict=True)
@@ -80,12 +82,30 @@ def places(listed: Listed, place: Workplace) -> list[Launching]:
     ]
 
 
-def prepare_runs(place: Workplace, *, run: bool) -> None:
-    """Read what all runs are given, once: it may come through a pipe. Raises InputError."""
+def prepare_runs(listed: Listed, place: Workplace, *, run: bool) -> None:
+    """Check and read what all runs are given, once: it may come through a pipe.
+
+    Raises InputError, before any job's build begins.
+    """
+    _check_gates(listed, place, run=run)
     if run and (place.inputs.config or place.inputs.resource_args):
         from launch_action.planning.run_plan import read_run_files
 
         read_run_files(place.inputs)
+
+
+def _check_gates(listed: Listed, place: Workplace, *, run: bool) -> None:
+    """Raise InputError for the first wrong `fail-if`: at its job in the file, where that has it."""
+    from launch_action.core.gate import check_conditions
+
+    for job, inputs in zip(listed.jobs, listed.inputs, strict=True):
+        try:
+            check_conditions(inputs, run=run)
+        except InputError as error:
+            if place.inputs.fail_if:  # it is every job's
+                raise
+            what = f"job {job.key!r}: {error.message}"
+            raise fault(listed.file.name, job.line, what, error.hint) from error
 
 
 def build_jobs(jobs: Sequence[Launching], place: Workplace, *, run: bool) -> None:

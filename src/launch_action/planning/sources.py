@@ -16,7 +16,7 @@ from launch_action.core.dockerignore import select
 from launch_action.core.errors import InputError, SourceError
 from launch_action.git.checkout import inspect
 from launch_action.git.tree import open_context
-from launch_action.planning.workplace import Workplace, in_actions
+from launch_action.planning.workplace import Workplace, in_actions, names_commit
 
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
@@ -72,7 +72,7 @@ def open_source(place: Workplace, build_context: str) -> Iterator[Source]:
     Raises InputError and SourceError.
     """
     uri = place.inputs.uri
-    if uri and not _is_address(uri):
+    if uri and not names_commit(uri):
         yield _directory(place, uri)
         return
     with open_checkout(place, build_context) as checkout:
@@ -87,12 +87,6 @@ def _changed(place: Workplace, checkout: Checkout, build_context: str) -> Checko
     from launch_action.git.patched import patched
 
     return patched(checkout, patch, build_context)
-
-
-def _is_address(uri: str) -> bool:
-    from launch_action.core.git_address import is_git_address
-
-    return is_git_address(uri)
 
 
 def _directory(place: Workplace, uri: str) -> Source:

@@ -215,7 +215,18 @@ def take_environment() -> dict[str, str]:
 
 def names_no_job(inputs: Inputs) -> bool:
     """Whether it is left to a launch file at the commit which jobs are meant."""
-    return bool(inputs.only) or not (inputs.entry_point or inputs.uri or inputs.docker_image)
+    if inputs.only:
+        return True
+    named = inputs.entry_point or inputs.docker_image
+    return not (named or (inputs.uri and not names_commit(inputs.uri)))
+
+
+def names_commit(uri: str) -> bool:
+    """Whether a source is a commit of a git repository, and no directory."""
+    # Imported where it is used: most sources are the checkout.
+    from launch_action.core.git_address import is_git_address
+
+    return is_git_address(uri)
 
 
 def in_actions(environment: Mapping[str, str]) -> bool:

@@ -161,7 +161,7 @@ def _run_listed(step: _Step, place: Workplace, given: Given) -> int | None:
             from launch_action.step.many_flow import run_listed
 
             most = how_many(place.inputs.parallel)
-            prepare_runs(place, run=step.decision.run)
+            prepare_runs(listed, place, run=step.decision.run)
         triples = zip(listed.jobs, listed.inputs, listed.names, strict=True)
         legs = [Leg(job.key, inputs, name) for job, inputs, name in triples]
         if step.decision.mode == "release":
