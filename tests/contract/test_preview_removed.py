@@ -45,7 +45,7 @@ def test_every_workflow_s_comment_says_so_and_keeps_its_marker(
     for body, mark in zip(ours, MARKS, strict=True):
         assert body.startswith(f"{mark}\n### ⚪ Preview removed")
         assert "launch-action run" not in body
-        assert read_report(body) == Report((FULL,), 9)
+        assert replace(read_report(body), since=0) == Report((FULL,), 9)
 
 
 def test_to_say_it_again_changes_nothing(github_api: GitHubServer, api: GitHubApi) -> None:
@@ -78,3 +78,29 @@ def test_what_github_refuses_is_told(github_api: GitHubServer, api: GitHubApi) -
         mark_removed(api, NUMBER, PAGE)
 
     assert failed.value.permission == "pull-requests: write"
+
+
+def test_what_is_pushed_after_that_is_said(github_api: GitHubServer, api: GitHubApi) -> None:
+    """By a run that is started again; not what had its alias when all was removed."""
+    row = replace(FULL, run=7, store="ghcr.io/acme/train", tags=("sha-1", "pr-12"))
+    write(github_api, render(Report((row,)), PAGE, MARKS[0]))
+    mark_removed(api, NUMBER, replace(PAGE, run=9))
+    (body,) = github_api.repository().bodies(NUMBER)
+    there = read_report(body)
+    late = there.since + 1
+
+    ended = replace(row, at=late)
+    assert there.has(ended) is False  # it is later than what is said of the leg
+    assert there.merged(Report((ended,))).late == ()
+    again = replace(row, run=6, attempt=2, at=late, tags=("sha-1",), commit="c" * 40)
+    assert there.has(again) is False
+    known = read_report(render(there.merged(Report((again,))), PAGE, MARKS[0]))
+    assert known.late == ((again.job, again.commit),)
+    assert known.has(again)
+    text = render(known, PAGE, MARKS[0])
+    assert "Preview removed" in text
+    assert "started again" in text
+    assert f"commit <code>{'c' * 12}</code>" in text
+    # It is opened again, and closed again.
+    open_again = known.merged(Report((replace(row, run=10, at=late + 1),)))
+    assert "started again" not in render(open_again, PAGE, MARKS[0])

@@ -281,7 +281,7 @@ WRONG: dict[str, Wrong] = {
     "two files": ({**listing("a"), "launch.yml": "jobs: {}"}, (),
                   "the jobs are listed twice: in launch.yaml and in launch.yml", "one of the two"),
     "a wrong gate": (listing("a", "b", b="fail-if: accuracy =< 0.9"), (),
-                     "launch.yaml:5: job 'b': input 'fail-if' is no condition",
+                     "launch.yaml:8: input 'fail-if' is no condition",
                      "did you mean '<='?"),
     "not a number": (listing("a"), ("--parallel", "0"), "input 'parallel' cannot be '0'", "99"),
 }  # fmt: skip

@@ -213,6 +213,15 @@ def test_a_closed_pull_request_s_comment_says_that_the_preview_is_removed(
     assert f"pr-{NUMBER}" not in registry.tags(repository)
     assert NUMBER not in map(row_of, registry.tags(repository))
 
+    # Its run is started again, by an event that says that it is open.
+    again = succeeded(run(scene, github_api, quick, run_id=7001))
+    (body,) = github.bodies(NUMBER)
+    assert "Preview removed" in body
+    assert "started again" in body
+    assert again.outputs["job"] in html.unescape(body)
+    assert again.outputs["tags"] == f"sha-{scene.commits.head}"
+    assert f"pr-{NUMBER}" not in registry.tags(repository)
+
     succeeded(run(scene, github_api, quick, events.reopened, run_id=7003))
     assert row(github).run == 7003
     assert "✅ Preview" in github.bodies(NUMBER)[0]

@@ -11,13 +11,13 @@ from launch_action.core.aliases import branch_alias, distinct_alias
 from launch_action.core.claims import Turn
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import InputError, LaunchError, ServiceError
-from launch_action.core.notes import ROW_NOTE, note_text, row_of, used_at
+from launch_action.core.notes import ROW_NOTE, note_text, preview_of, row_of, used_at
 from launch_action.core.ports import Collecting, Content
 from launch_action.core.reference import Repository, Tag
 from launch_action.core.release_aliases import LATEST, read_release
 from launch_action.core.removal import Doomed, Removal, Tagged, remove_notes, survey
 from launch_action.core.store import JobStore
-from launch_action.core.sweep import Policy, Sweep, parse_age, plan_sweep, preview_of, stale_rows
+from launch_action.core.sweep import Policy, Sweep, parse_age, plan_sweep, stale_rows
 from launch_action.core.turns import Taken, read_taken, record, stale_turns, taken_of
 from launch_action.jobs.stored_jobs import (
     for_registry,

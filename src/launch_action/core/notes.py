@@ -62,6 +62,12 @@ def row_tag(pull_request: int, workflow: str, key: str) -> Tag:
     return Tag(f"report-pr-{pull_request}-{mine}")
 
 
+def preview_of(tag: str) -> int | None:
+    """The number of the pull request whose preview an alias is; None for another alias."""
+    found = re.fullmatch(r"pr-([0-9]+)", tag)
+    return int(found[1]) if found else None
+
+
 def row_of(tag: str) -> int | None:
     """The pull request whose row is kept under a tag; None for another tag."""
     found = re.fullmatch(r"report-pr-([0-9]+)-[0-9a-f]{16}", tag)

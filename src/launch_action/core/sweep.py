@@ -12,12 +12,11 @@ from datetime import datetime
 
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError
-from launch_action.core.notes import row_of
+from launch_action.core.notes import preview_of, row_of
 from launch_action.core.reference import Tag
 from launch_action.core.removal import Doomed
 from launch_action.core.version import JobVersion, hidden
 
-_PREVIEW = re.compile(r"pr-([0-9]+)")
 _COMMIT = re.compile(r"sha-[0-9a-f]{40,64}")
 _AGE = re.compile(r"([0-9]+)(w|d|h|m|s)")
 _SECONDS = {"w": 7 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -55,12 +54,6 @@ class Sweep:
     aliases: tuple[tuple[Tag, JobVersion], ...]
     versions: tuple[Doomed, ...]
     kept: int
-
-
-def preview_of(tag: str) -> int | None:
-    """The number of the pull request whose preview an alias is."""
-    found = _PREVIEW.fullmatch(tag)
-    return int(found[1]) if found else None
 
 
 def is_fleeting(tag: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from launch_action.core.dataclass import dataclass
@@ -129,7 +130,8 @@ def mark_removed(api: GitHubApi, pull_request: int, page: Page) -> int:
         removed = max([page.run, 1, *(row.run for row in report.rows)])
         if not report.is_removed:
             first = one.body.lstrip().partition("\n")[0].strip()
-            comments.edit(one.number, render(Report(report.rows, removed), page, first))
+            said = Report(report.rows, removed, int(time.time() * 1000), report.late)
+            comments.edit(one.number, render(said, page, first))
             changed += 1
     return changed
 

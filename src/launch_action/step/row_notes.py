@@ -20,12 +20,16 @@ class RowNotes:
         self._pull_request = pull_request
         self._workflow = workflow
         self._kept: dict[str, int] = {}
+        self._theirs: set[str] = set()  # legs of which a later run keeps a row
 
     def keep(self, row: Row) -> None:
-        """Keep a row in its store, unless that was done."""
-        if not row.store or self._kept.get(row.key) == row.at:
+        """Keep a row in its store, unless that was done, or a later run keeps one there."""
+        if not row.store or row.key in self._theirs or self._kept.get(row.key) == row.at:
             return
         with suppress(LaunchError):
+            if row.key not in self._kept and (there := self.look(row)) and there.run > row.run:
+                self._theirs.add(row.key)
+                return
             text = json.dumps(row.document(), separators=(",", ":"), ensure_ascii=False)
             content = self._place.registries.open(Repository.parse(row.store), writable=True)
             put_note(content, self._tag(row), ROW_NOTE, text)
