@@ -120,6 +120,21 @@ def test_a_patch_of_an_old_line_moves_nothing_backwards(
 
 @pytest.mark.network
 @pytest.mark.registry
+def test_aliases_that_wait_for_a_run_wait_there_too(flow: Workflow, server: WandbServer) -> None:
+    flow.inputs |= {"run": "true"}
+    flow.work.commit({"train.py": "raise SystemExit(3)\n"})
+    assert flow.tag("v1.0.0").code == 1
+    assert named(server) == {}
+    flow.work.commit({"train.py": "print('trained')\n"})
+    good(flow.tag("v1.0.1"))
+
+    release = {"v1.0.1": "v1", "v1.0": "v1", "tag-v1": "v1", "latest": "v1"}
+    assert named(server) == named(server, f"{NAME}-image") == release
+    assert count(server) == 2
+
+
+@pytest.mark.network
+@pytest.mark.registry
 def test_a_closed_pull_request_leaves_its_version_to_w_b(
     flow: Workflow, server: WandbServer
 ) -> None:
@@ -144,8 +159,9 @@ def test_a_closed_pull_request_leaves_its_version_to_w_b(
     good(flow.delete("try"))
     assert named(server) == {"pr-8": "v0"}
     good(flow.pull(9))
-    options = f"{flow.inputs['build-options']}\nolder-than=1s\nkeep=0"
-    good(flow.step("schedule", {}, {"mode": "cleanup", "build-options": options}))
+    options = f"{flow.inputs['build-options']}\nolder-than=0s\nkeep=0"
+    asked = {"mode": "cleanup", "build-options": options, "github-token": ""}
+    good(flow.step("schedule", {}, asked))
     assert named(server) == {"pr-8": "v0"}
     assert count(server) == 1
 
@@ -209,6 +225,10 @@ def test_code_and_what_another_store_has_recorded(
               "-n", "hello", "--json", "-a", "pr-3")  # fmt: skip
     succeeded(here.run(*create))
     assert named(server, f"{PROJECT}/code-hello")["pr-3"] == "v0"
+    promote = ("job", "promote", "hello", "prod", "-p", "demo", "-e", "acme", "--json")
+    found = succeeded(here.run(*promote)).document
+    assert found["wandb"] == [f"{PROJECT}/code-hello:v0", f"{NAME}:v0"]
+    assert named(server)["prod"] == named(server, f"{PROJECT}/code-hello")["prod"] == "v0"
     cleanup = ("cleanup", "hello", "-a", "pr-3", "-p", "demo", "-e", "acme")
     told = succeeded(here.run(*cleanup)).out
     assert f"wandb:{PROJECT}/code-hello:pr-3" in told
