@@ -199,6 +199,20 @@ def test_what_cannot_be_is_refused_before_anything_is_sent(
     assert bench.items == []
 
 
+def test_queues_of_one_name_are_told_apart_by_their_entity(bench: Bench) -> None:
+    """The job stays where it is: it is the run that is of the queue's entity."""
+    make_queue(bench.wandb, "gpu", "local-container", entity="me")
+    make_queue(bench.wandb, "ünï q")
+    bench.send("-e", "me")
+    bench.send("-q", "ünï q")
+
+    assert bench.items == []
+    (mine,) = queued(bench.wandb, "gpu", "me")
+    (odd,) = queued(bench.wandb, "ünï q")
+    assert (mine["runSpec"]["job"], mine["runSpec"]["entity"]) == ("acme/demo/train:v0", "me")
+    assert odd["runSpec"]["entity"] == "acme"
+
+
 def test_a_bare_queue_before_the_job_is_told(bench: Bench) -> None:
     ended = failed(bench.run("run", "--queue", JOB), 2)
 
