@@ -194,6 +194,8 @@ def test_a_broken_project_file_without_the_word_is_not_looked_at() -> None:
         (job("env:\n  A=B: 1"), "launch.yaml:5: not a name in 'env': 'A=B'", ""),
         (job("env:\n  A: |\n    one\n    two"), "launch.yaml:5: 'A' in 'env' has several", ""),
         (job("env: {A: {B: 1}}"), "launch.yaml:4: 'A' in 'env' has no value", ""),
+        (job("service:\n  redis: alwyas"),
+         "launch.yaml:5: not a policy of service 'redis': 'alwyas'", "did you mean 'always'?"),
         (job("set: {a..b: 1}"), "launch.yaml:4: not a name in 'set': 'a..b'", ""),
         (job("base-image: oci:/srv/base"), "launch.yaml:4: a base on this machine", "registry"),
         (job("build-context: ../x"), "launch.yaml:4: 'build-context' leaves the repository", ""),

@@ -13,6 +13,7 @@ from launch_action.core.input_values import read_inputs
 from launch_action.core.inputs import BY_NAME, IN_LAUNCH_FILE, Input
 from launch_action.core.launch_document import Entry, Items, Node, Scalar, Table, fault, plain
 from launch_action.core.resources import container_options
+from launch_action.core.services import parse_services
 
 PATHS = "paths"
 OPTIONS = IN_LAUNCH_FILE | {PATHS}
@@ -118,7 +119,10 @@ class OptionReader:
             raise self._fault(
                 entry.line, f"{entry.name!r} in {option!r} has several lines", "write one line"
             )
-        return f"{entry.name}={text}"
+        line = f"{entry.name}={text}"
+        if option == "service":
+            self._check(entry, lambda: parse_services((line,)))
+        return line
 
     def _resources(self, entry: Entry) -> str:
         found = plain(entry.node)
