@@ -8,8 +8,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -207,6 +210,27 @@ def test_a_step_builds_a_dockerfile_with_the_engine_it_is_given(step: Step) -> N
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(step.outputs["metadata"])["builder"] == "buildkit"
     assert step.owners() == {OWNER}
+
+
+def test_the_first_process_of_a_container_obeys_the_signals_that_end_it(step: Step) -> None:
+    """The kernel gives such a process no handlers: without its own it would have to be killed."""
+    with socket.socket() as silent, ThreadPoolExecutor() as pool:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(50)
+        base = f"base-image=127.0.0.1:{silent.getsockname()[1]}/library/python:3.11"
+        options = f"{base}\npython=3.11\nstore=/tmp/store"
+        running = pool.submit(
+            step.run, {"entry-point": "python train.py", "build-options": options}
+        )
+        while "job-name" not in step.outputs:
+            assert not running.done(), running.result()
+            time.sleep(0.1)
+        (container,) = docker("ps", "--quiet", "--filter", f"ancestor={step.image}").split()
+        docker("kill", "--signal", "TERM", container)
+        done = running.result()
+
+    assert done.returncode == 143, done.stdout + done.stderr
+    assert "cancelled" in (step.root / "file_commands" / "summary").read_text()
 
 
 def test_the_inputs_of_a_composite_step_are_read_as_well(step: Step) -> None:
