@@ -86,7 +86,7 @@ body { margin: 16px; background: #fff;
 <div class="markdown-body">%(body)s</div></div>
 """
 COMMENT = "<b>github-actions</b> <span>bot</span> commented"
-SUMMARY = "<b>preview summary</b>"
+SUMMARY = "<b>preview</b> summary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,9 @@ class Studio:
         import cmarkgfm
         from cmarkgfm.cmark import Options
 
-        # The registry of the tests is none that a reader has.
-        markdown = markdown.replace(self.registry, "ghcr.io")
+        # The registry of the tests is none that a reader has; facts are escaped, commands are not.
+        for spelling in (self.registry, self.registry.replace(":", "&#58;")):
+            markdown = markdown.replace(spelling, "ghcr.io")
         body = cmarkgfm.github_flavored_markdown_to_html(markdown, Options.CMARK_OPT_UNSAFE)
         first, *parts = body.split("<details>")
         folds = [

@@ -99,3 +99,12 @@ def test_what_is_said_later_is_later_whatever_the_clock_says() -> None:
     second = next_row(first, Leg("", Inputs()), values(), 5)
 
     assert second.moment > first.moment
+
+
+def test_the_metrics_that_the_gate_looks_at_come_first() -> None:
+    leg = Leg("", Inputs(entry_point="python x.py", fail_if=("eval.loss > 0.1", "accuracy < 0.9")))
+    metrics = {"a": 1, "b": 2, "c": 3, "accuracy": 0.8, "eval": {"loss": 0.2}}
+
+    found = next_row(first_row(leg, MOMENT), leg, values(metrics=metrics), 2000)
+
+    assert [one.name for one in found.metrics] == ["eval.loss", "accuracy", "a", "b", "c"]

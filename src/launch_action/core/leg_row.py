@@ -12,7 +12,7 @@ from launch_action.core.entrypoint import parse_entrypoint, script_of
 from launch_action.core.errors import InputError, LaunchError
 from launch_action.core.inputs import INPUTS, Inputs
 from launch_action.core.legs import Leg, Values
-from launch_action.core.preview_row import BAD, Row, State, compared, with_error
+from launch_action.core.preview_row import BAD, Metric, Row, State, compared, with_error
 from launch_action.core.reproduction import reproduction
 
 # Inputs that tell no legs apart: of the place, or what may be secret.
@@ -66,7 +66,7 @@ def next_row(row: Row, leg: Leg, values: Values, at: int, state: State = "buildi
         run_exit_code=values["run_exit_code"],
         run_seconds=metadata.get("run_seconds"),
         run_url=values["run_url"] or "",
-        metrics=compared(values["metrics"] or {}),
+        metrics=_measured(values, leg.inputs),
     )
 
 
@@ -78,6 +78,19 @@ def last_row(row: Row, leg: Leg, values: Values, error: LaunchError | None, at: 
     ended = next_row(row, leg, values, at, state)
     told = with_error(ended, error) if state != "cancelled" else ended
     return replace(told, reproduce=reproduction(values, leg.inputs))
+
+
+def _measured(values: Values, inputs: Inputs) -> tuple[Metric, ...]:
+    """The metrics, those that the gate looks at before the others: a table shows few of them."""
+    found = compared(values["metrics"] or {})
+    if not (found and inputs.fail_if):
+        return found
+    from launch_action.core.gate import read_conditions
+
+    asked = [one.name for one in read_conditions(inputs.fail_if)]
+    return tuple(
+        sorted(found, key=lambda m: asked.index(m.name) if m.name in asked else len(asked))
+    )
 
 
 def _key(leg: Leg, job: str) -> str:
