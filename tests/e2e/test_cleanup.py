@@ -19,7 +19,7 @@ from support.registry_proxy import Fault, proxy_to
 from support.repositories import Work
 from support.services import push_layout
 from support.versions import check_complete
-from support.workflow import Workflow, good, workflow
+from support.workflow import NAME, Workflow, good, workflow
 
 from launch_action.core.ports import Content
 from launch_action.core.reference import Repository
@@ -422,7 +422,21 @@ def test_a_sweep_leaves_the_previews_of_open_pull_requests(
     assert named(flow)["pr-7"] == previewed
     assert "pr-8" not in named(flow)
 
-    # Its commit is old, and it was previewed just now: a row says so.
+    # On a command line too.
+    asker = Machine(
+        flow.root / "asker",
+        flow.cache / "cache",
+        {
+            "GITHUB_TOKEN": github.token,
+            "GITHUB_REPOSITORY": NAME,
+            "GITHUB_API_URL": github.url,
+        },
+    )
+    swept = ("cleanup", flow.image, "--older-than", "0s", "--keep", "0")
+    assert "warning" not in succeeded(asker.run(*swept, cwd=flow.work.path)).err
+    assert named(flow)["pr-7"] == previewed
+
+    # Its commit is old, and it was previewed just now: its alias says so.
     github.repository().pulls[7]["state"] = "closed"
     options = options.replace("older-than=0s", "older-than=1d")
     good(flow.step("schedule", {}, asked | {"build-options": options}))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.program import succeeded
 from support.registry import Logins
 from support.services import LocalRegistry
 from support.workflow import Workflow, good, workflow
@@ -75,6 +76,26 @@ def test_a_preview_of_an_older_commit_that_is_started_again_takes_nothing(flow: 
     # By its name it moves.
     good(flow.pull(7, alias="pr-7"))
     assert named(flow) == {"pr-7": old}
+
+
+def test_what_was_moved_by_hand_is_compared_by_its_commit(flow: Workflow) -> None:
+    """No run is noted of it; the history of the checkout tells which commit is the newer."""
+    old, new = commits(flow, 2)
+    at(flow, new)
+    base, python, *_ = flow.inputs["build-options"].splitlines()
+    options = ("--base-image", base.partition("=")[2], "--python", python.partition("=")[2])
+    asked = ("build", "-E", "python train.py", "--image", flow.image, *options, "-a", "pr-7")
+    succeeded(flow.program(*asked, "--no-check-remote"))
+
+    at(flow, old)
+    flow.as_run(7001, attempt=2)
+    step = good(flow.pull(7))
+
+    assert named(flow)["pr-7"] == new
+    assert f"alias pr-7 is not moved: commit {new[:12]} is newer than that of this run" in step.raw
+    flow.as_run(7003)
+    good(flow.pull(7))
+    assert named(flow)["pr-7"] == old
 
 
 def test_the_branch_and_latest_are_those_of_the_later_run(flow: Workflow) -> None:

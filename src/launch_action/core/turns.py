@@ -79,8 +79,10 @@ class Claimant:
         if turn is None or not contested:
             self.store.point(version, sure)
             return tuple(aliases)
-        wanted = self._free(turn, contested)
-        record(self.store.content, turn, version, wanted, self.claims.branch)
+        known = self._free(turn, contested)
+        wanted = tuple(known)
+        new = [tag for tag, taken in known.items() if not _is_of(taken, turn, version)]
+        record(self.store.content, turn, version, new, self.claims.branch)
         # What they name now: whoever moves one from here on looks at the note afterwards.
         now = zip(wanted, concurrently(self.store.find, wanted), strict=True)
         moved = [tag for tag, found in now if found != version]
@@ -94,8 +96,11 @@ class Claimant:
     def _is_sure(self, tag: Tag) -> bool:
         return tag in self.claims.asked or tag.startswith("sha-")
 
-    def _free(self, turn: Turn, aliases: Sequence[Tag]) -> tuple[Tag, ...]:
-        """Those that may be moved; the branch's own where another branch has the plain one."""
+    def _free(self, turn: Turn, aliases: Sequence[Tag]) -> dict[Tag, Taken | None]:
+        """Those that may be moved; the branch's own where another branch has the plain one.
+
+        Each with what is noted of it.
+        """
         plain, own = self._names_of_branch(aliases)
         known = self._taken([*aliases, own] if own else aliases)
         wanted = list(aliases)
@@ -106,7 +111,7 @@ class Claimant:
                 wanted[wanted.index(plain)] = own
             elif kept and kept.version:
                 wanted.append(own)  # what this branch ever had stays up to date
-        return tuple(tag for tag in wanted if self._may_move(tag, known[tag], turn))
+        return {tag: known[tag] for tag in wanted if self._may_move(tag, known[tag], turn)}
 
     def _names_of_branch(self, aliases: Sequence[Tag]) -> tuple[Tag | None, Tag | None]:
         """The branch's plain alias, and the one that it has where another branch has that."""
@@ -269,6 +274,11 @@ def stale_turns(
     return tuple(
         tag for tag, one in taken.items() if one.alias not in left and one.turn.at <= before
     )
+
+
+def _is_of(taken: Taken | None, turn: Turn, version: JobVersion) -> bool:
+    """Whether it is noted already that this run has set an alias to the version."""
+    return taken is not None and (taken.turn.run, taken.version) == (turn.run, version.digest)
 
 
 def _is_overwritten(taken: Taken | None, turn: Turn) -> bool:

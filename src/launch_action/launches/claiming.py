@@ -9,6 +9,7 @@ from functools import partial
 from launch_action.core.checkout import Checkout
 from launch_action.core.claims import Claims
 from launch_action.core.errors import SourceError
+from launch_action.core.plan import LaunchPlan
 from launch_action.core.reference import Tag
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobVersion
@@ -35,6 +36,17 @@ def claim(
 
     is_before = partial(_is_before, checkout, version)
     return Claimant(store, claims, place.reporter.info, is_before).point(version, aliases)
+
+
+def claim_planned(
+    place: Workplace,
+    checkout: Checkout | None,
+    store: JobStore,
+    version: JobVersion,
+    plan: LaunchPlan,
+) -> tuple[Tag, ...]:
+    """Move the aliases of a plan to a version, by the plan's right; those that it has now."""
+    return claim(store, version, plan.aliases, plan.claims, place, checkout)
 
 
 def _is_before(checkout: Checkout | None, version: JobVersion, other: JobVersion) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from launch_action.core.claims import Held
 from launch_action.core.launch import Announce
 from launch_action.core.notes import note_use, remove_note, used_tag
+from launch_action.core.reference import Tag
 from launch_action.core.store import JobStore
 from launch_action.jobs.wandb_aliases import promoted
 from launch_action.launches.claiming import claim
@@ -24,7 +25,7 @@ def run_held(
     Otherwise, and where the aliases cannot be moved, what was not moved is told, with the command
     that does it. Raises what the run raises, and what the store and W&B raise.
     """
-    announce(_told(job, held, moved=False))
+    announce(_told(held.shown, _command(job, held)))
     note_use(job.content, job.version.digest, place.started)
     done = False
     try:
@@ -52,20 +53,16 @@ def _move(job: StoredJob, held: Held, place: Workplace, announce: Announce) -> N
             announce({"metadata": {"release": told}})
     aliases = tuple(dict.fromkeys((*job.aliases, *got)))
     announce({"tags": [str(alias) for alias in aliases]})
-    announce(_told(job, held, moved=True))
+    announce(_told(got, None))
     remove_note(job.content, used_tag(job.version.digest))
     if job.wandb_job:
         promoted(job, got, place)
 
 
-def _told(job: StoredJob, held: Held, *, moved: bool) -> Mapping[str, Any]:
-    """What `metadata` says of aliases that wait."""
-    found = {
-        "aliases": [str(alias) for alias in held.shown],
-        "moved": moved,
-        "command": None if moved else _command(job, held),
-    }
-    return {"metadata": {"held": found}}
+def _told(aliases: Sequence[Tag], command: str | None) -> Mapping[str, Any]:
+    """What `metadata` says of aliases that wait, and what moves them; or of those that it got."""
+    names = [str(alias) for alias in aliases]
+    return {"metadata": {"held": {"aliases": names, "moved": not command, "command": command}}}
 
 
 def _command(job: StoredJob, held: Held) -> str:

@@ -17,17 +17,13 @@ from launch_action.jobs.code_archive import store_archive
 from launch_action.jobs.registering import registered, wandb_outputs
 from launch_action.jobs.stored_jobs import find_job, for_registry, is_at_wandb
 from launch_action.launches.building import prepare
+from launch_action.launches.claiming import claim_planned
 from launch_action.planning.launch_plan import Looked, look
 from launch_action.planning.sources import check_commit
 from launch_action.planning.workplace import Running, StoredJob, Workplace
 
 if TYPE_CHECKING:
-    from launch_action.core.checkout import Checkout
-    from launch_action.core.plan import LaunchPlan
-    from launch_action.core.reference import Tag
     from launch_action.core.run import RunResult
-    from launch_action.core.store import JobStore
-    from launch_action.core.version import JobVersion
     from launch_action.jobs.wandb_jobs import ReadJob
 
 Log = Callable[[bytes], None]
@@ -304,24 +300,8 @@ def world(place: Workplace, looked: Looked, content: Content, announce: Announce
         announce,
         check_source=partial(check_commit, place, checkout) if checkout else lambda _: None,
         archive=partial(store_archive, code, content, place) if code else None,
-        point=partial(point, place, checkout),
+        point=partial(claim_planned, place, checkout),
     )
-
-
-def point(
-    place: Workplace,
-    checkout: Checkout | None,
-    store: JobStore,
-    version: JobVersion,
-    plan: LaunchPlan,
-) -> tuple[Tag, ...]:
-    """Move the aliases of a plan to a version, by the plan's right; those that it has now."""
-    if plan.claims.turn is None:
-        store.point(version, plan.aliases)
-        return plan.aliases
-    from launch_action.launches.claiming import claim
-
-    return claim(store, version, plan.aliases, plan.claims, place, checkout)
 
 
 def source_metadata(looked: Looked) -> Mapping[str, Any]:

@@ -17,10 +17,10 @@ from launch_action.core.store import JobStore
 from launch_action.core.version import JobVersion
 from launch_action.jobs.admission import Admission, to_register
 from launch_action.jobs.registering import registered
+from launch_action.launches.claiming import claim_planned
 from launch_action.launches.launching import (
     carry_out,
     check_before,
-    point,
     record_job,
     source_metadata,
     tell,
@@ -138,7 +138,7 @@ def _announce(
             },
         }
     )
-    aliases = point(place, looked.checkout, JobStore(content), version, plan)
+    aliases = claim_planned(place, looked.checkout, JobStore(content), version, plan)
     announce({"tags": list(aliases), "pushed": plan.store.kind == "registry"})
     tell(place, announce, content.traffic)
     return aliases
