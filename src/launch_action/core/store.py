@@ -68,6 +68,10 @@ class JobStore:
         """Read what these tags name, unless that was done; it is used wherever it serves."""
         concurrently(self._met_version, tags)
 
+    def met(self, tag: Tag) -> JobVersion | None:
+        """What a tag named when it was last seen here; None for nothing, or not seen."""
+        return self._named.get(tag)
+
     def met_build(self, build_key: str, commit: str) -> JobVersion | None:
         """The version with this build key and commit, if it is among those that were met."""
         met = (version for version in self._named.values() if version)

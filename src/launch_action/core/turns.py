@@ -84,8 +84,9 @@ class Claimant:
         new = [tag for tag, taken in known.items() if not _is_of(taken, turn, version)]
         record(self.store.content, turn, version, new, self.claims.branch)
         # What they name now: whoever moves one from here on looks at the note afterwards.
-        now = zip(wanted, concurrently(self.store.find, wanted), strict=True)
-        moved = [tag for tag, found in now if found != version]
+        concurrently(self.store.find, new)
+        self.store.meet(wanted)
+        moved = [tag for tag in wanted if self.store.met(tag) != version]
         self.store.point(version, (*sure, *wanted))
         lost = self._given_back(turn, version, moved)
         got = {*sure, *wanted} - lost
