@@ -90,7 +90,7 @@ class Claimant:
         self.store.point(version, (*sure, *wanted))
         lost = self._given_back(turn, version, moved)
         got = {*sure, *wanted} - lost
-        if not got & set(contested):
+        if not got - set(sure):
             note_use(self.store.content, version.digest, turn.at)
         return tuple(tag for tag in dict.fromkeys((*aliases, *wanted)) if tag in got)
 
