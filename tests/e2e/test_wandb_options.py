@@ -119,6 +119,8 @@ def test_what_is_recorded_of_a_job_its_build_has(
     assert built["metadata"]["base"][0]["name"] == base
     described = succeeded(machine.run("job", "describe", built["job"], "--json", cwd=work.path))
     assert described.document["wandb_job"]["services"] == {"redis": "always"}
+    ran = succeeded(machine.run("run", built["job"], "-r", "local-process", cwd=work.path))
+    assert "an agent's on Kubernetes, and not started here: redis" in ran.err
 
 
 @pytest.mark.engine

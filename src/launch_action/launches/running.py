@@ -44,6 +44,7 @@ def run_job(job: StoredJob, place: Workplace, running: Running) -> RunResult | N
     args = plan.args or (document.source.args if isinstance(document.source, ImageSource) else ())
     plan = replace(plan, entrypoint=entrypoint, args=args, job_name=job.version.job_name)
     plan = with_account(plan, job, document, place)
+    _warn_of_services(document, place)
     running.announce({"run_id": plan.run_id, "run_status": "running"})
     try:
         if place.inputs.detach:
@@ -60,6 +61,16 @@ def run_job(job: StoredJob, place: Workplace, running: Running) -> RunResult | N
     running.announce(run_outputs(plan, result, place))
     _announce_result(result, running.announce)
     return result
+
+
+def _warn_of_services(document: JobDocument, place: Workplace) -> None:
+    """Of a job that came from W&B it was told when it was read."""
+    wanted = [name for name, policy in document.services.items() if policy == "always"]
+    if wanted and not document.own.get("wandb"):
+        place.reporter.warning(
+            f"the job's services are an agent's on Kubernetes, and not started here: "
+            f"{', '.join(sorted(wanted))[:200]}"
+        )
 
 
 def _by_schema(plan: RunPlan, schema: bytes, place: Workplace) -> RunPlan:
