@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -80,3 +81,30 @@ def test_two_that_register_one_directory_make_one_job_of_one_code(
     assert [one["wandb_job"] for one in found] == [f"{PROJECT}/hello:v0"] * 2
     assert committed(server, f"{PROJECT}/code-hello") == [0]
     assert committed(server, f"{PROJECT}/hello") == [0]
+
+
+def test_what_moves_on_meanwhile_is_not_moved_back(
+    here: Registrar, server: WandbServer, work: Work
+) -> None:
+    """A slow recording ends after that of a later commit, and after its preview was closed."""
+    held = server.fail("CommitArtifact", 200, wait=12.0, times=1)
+    machine = Machine(
+        here.machine.root, here.machine.cache, {**here.server.environment, **IMPATIENT}
+    )
+    first = work.git("rev-parse", "HEAD").strip()
+    command = (*CREATE, "-p", "demo", "-e", "acme", "-a", "pr-3")
+    with machine.started(*command, cwd=work.path) as slow:
+        while not held.seen and slow.poll() is None:
+            time.sleep(0.05)
+        work.commit({"train.py": "print(2)\n"})
+        assert succeeded(here.create()).document["wandb_job"] == f"{PROJECT}/hello:v0"
+        cleanup = ("cleanup", "hello", "-a", "pr-3", "-p", "demo", "-e", "acme")
+        assert "pr-3" in succeeded(here.run(*cleanup)).out
+        assert slow.poll() is None
+        assert slow.wait(60) == 0
+
+    aliases = server.aliases(f"{PROJECT}/hello")
+    assert aliases == {
+        f"sha-{first}": "v1", f"sha-{work.git('rev-parse', 'HEAD').strip()}": "v0",
+        "main": "v0", "latest": "v0",
+    }  # fmt: skip

@@ -75,6 +75,10 @@ def _recorded(
             told.announce({**_to_launch(found), "metadata": {"wandb": _document(found)}})
     except ServiceError as error:
         raise _incompletely(job, asked, found, error) from error
+    if not before:  # which has taken its time again
+        from launch_action.jobs.wandb_aliases import follow_store
+
+        follow_store(job, [one.name for one in found.values()], place)
     return found
 
 
@@ -100,11 +104,10 @@ def _still_named(job: StoredJob, asked: Sequence[WandbArtifact]) -> list[WandbAr
     A build takes its time, and meanwhile a newer commit may be recorded, or a preview closed.
     """
     from launch_action.core.aliases import wandb_aliases
-    from launch_action.core.concurrency import concurrently
+    from launch_action.jobs.wandb_aliases import moved_on
 
-    pairs = zip(job.aliases, concurrently(job.content.get_manifest, job.aliases), strict=True)
-    digest = job.version.digest
-    still = [alias for alias, found in pairs if found and found.descriptor.digest == digest]
+    lost = moved_on(job)
+    still = [alias for alias in job.aliases if alias not in lost]
     return [replace(one, aliases=wandb_aliases(still)) for one in asked]
 
 

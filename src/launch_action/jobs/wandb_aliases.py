@@ -76,6 +76,48 @@ def promoted(job: StoredJob, aliases: Sequence[Tag], place: Workplace) -> list[s
         return []
 
 
+def moved_on(job: StoredJob) -> dict[Tag, str]:
+    """The aliases that a version was given and that the store has elsewhere by now.
+
+    Each with the alias of the other version's commit; empty where it names nothing, or one without
+    a commit. The version's own commit names it for ever.
+    """
+    from launch_action.core.concurrency import concurrently
+
+    store, own = JobStore(job.content), job.version.digest
+    aliases = [alias for alias in job.aliases if not alias.startswith("sha-")]
+    found = zip(aliases, concurrently(store.find, aliases), strict=True)
+    others = {alias: other for alias, other in found if other is None or other.digest != own}
+    return {
+        alias: f"sha-{other.commit}" if other and other.commit else ""
+        for alias, other in others.items()
+    }
+
+
+def follow_store(job: StoredJob, recorded: Sequence[str], place: Workplace) -> None:
+    """Hand on at W&B what the store has handed on while the versions were recorded there.
+
+    `recorded` are they, as `entity/project/name:v3`.
+    """
+    lost = moved_on(job)
+    if not lost:
+        return
+    from launch_action.core.wandb_reference import parse_job_reference
+    from launch_action.wandb.aliases import hand_over
+
+    try:
+        with closing(place.wandb.server()) as server:
+            for name in recorded:
+                for alias, to in lost.items():
+                    hand_over(server, parse_job_reference(name), wandb_aliases([alias])[0], to)
+    except LaunchError as error:
+        names = ", ".join(wandb_aliases(tuple(lost)))
+        place.reporter.warning(
+            f"{error.message}; {names} moved on while {recorded[0]!r} was recorded, and may name "
+            f"it at W&B still; {error.hint}, and promote the version that has them again"
+        )
+
+
 def _speaks(place: Workplace) -> bool:
     """Whether W&B is told of aliases; what cannot be an account is a warning."""
     inputs, mode = place.inputs, place.environment.get("WANDB_MODE", "").lower()

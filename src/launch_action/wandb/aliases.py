@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
+from launch_action.core.dataclass import replace
 from launch_action.core.wandb_reference import ArtifactReference
 from launch_action.wandb.account import Account
 from launch_action.wandb.artifact_versions import ArtifactVersion, asked_version
@@ -43,6 +44,22 @@ def remove_alias(server: Server, reference: ArtifactReference, kind: str, store:
         return False
     server.ask(REMOVE, _input(version, [reference.alias]))
     return True
+
+
+def hand_over(server: Server, recorded: ArtifactReference, alias: str, to: str) -> None:
+    """Give an alias that a version has no more to the version named `to`, where W&B has that.
+
+    Else it is taken off, also where `to` is empty; one that names another version by now is left.
+    Raises ServiceError.
+    """
+    named = asked_version(server, replace(recorded, alias=alias))
+    if named is None or named.reference.alias != recorded.alias:
+        return
+    other = asked_version(server, replace(recorded, alias=to)) if to else None
+    if other:
+        server.ask(ADD, _input(other, [alias]))
+    else:
+        server.ask(REMOVE, _input(named, [alias]))
 
 
 def _is_of(version: ArtifactVersion, store: str) -> bool:
