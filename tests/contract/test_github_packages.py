@@ -5,8 +5,10 @@ GitHub's registry is a real one whose own deletions are refused; the API deletes
 
 from __future__ import annotations
 
+import io
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,25 @@ from support.github_api import GitHubServer, refused
 from support.github_packages import Packages, github_registry
 from support.github_state import Token
 from support.registry import Logins, Running, running
-from support.versions import check_complete, put_image, recording
+from support.versions import AMD64, check_complete, put, put_image, recording
 
+from launch_action.builders.layers.image import LAYER_KEY
+from launch_action.core.image import (
+    OCI_CONFIG,
+    OCI_LAYER_GZIP,
+    OCI_MANIFEST,
+    Descriptor,
+    Manifest,
+)
+from launch_action.core.notes import ROW_NOTE, put_note
+from launch_action.core.orphans import remove_orphans
 from launch_action.core.ports import Content
 from launch_action.core.reference import Digest, Repository, Tag
 from launch_action.core.removal import Doomed, Removal, survey
 from launch_action.core.store import JobStore
 from launch_action.core.tombstone import going_tag, is_tombstone, make_tombstone
-from launch_action.core.version import JobVersion, key_tag
+from launch_action.core.version import JobVersion, key_tag, make_version
+from launch_action.oci.layout import LayoutContent
 from launch_action.oci.registries import Registries
 from launch_action.planning.package_deletion import PackageDeletion, github_deletion
 
@@ -61,7 +74,7 @@ class Scene:
         reporter: Any = self.told
         tokens = (self.github.token, self.password)
         deletion = PackageDeletion(self.registry, self.github.url, reporter, lambda: tokens)
-        registries = Registries(Logins(), deletion=deletion)
+        registries = Registries(Logins(), elsewhere=deletion)
         return registries.open(Repository.parse(f"{self.registry}/{self.path}"), writable=True)
 
     @property
@@ -279,3 +292,130 @@ def test_only_github_s_own_registry_is_meant(
     assert not deletion(Repository.parse(f"{registry}/acme/train"), digest, lambda: True)
     assert asked == [registry]
     assert not github_api.seen
+
+
+# ---------------------------------------------------------------------------- what nothing names
+
+
+def later(seconds: int = 60) -> int:
+    """A moment before which all was pushed."""
+    return int(time.time()) + seconds
+
+
+def digests(scene: Scene) -> set[str]:
+    """Every manifest that the package holds."""
+    return {digest for digest, _, _ in scene.packages.versions(scene.path)}
+
+
+def images(content: Content, *versions: JobVersion) -> set[Digest]:
+    found = {image.digest for one in versions for image in one.images}
+    return found | {one.job.digest for one in versions if one.job}
+
+
+def layered(content: Content, seed: str) -> Descriptor:
+    """An image as the builder of layers makes it: its layers have keys."""
+    layer = put(content, seed.encode(), OCI_LAYER_GZIP).annotated({LAYER_KEY: "k" + seed})
+    config = put(content, b'{"os":"linux","architecture":"amd64"}', OCI_CONFIG)
+    manifest = Manifest.make(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": config.document(),
+            "layers": [layer.document()],
+        }
+    )
+    content.put_manifest(manifest)
+    return replace(manifest.descriptor, platform=AMD64)
+
+
+def version_of(content: Content, image: Descriptor, commit: str, *aliases: Tag) -> JobVersion:
+    store = JobStore(content)
+    wanted = replace(recording(commit[:1], commit=commit), images=(image,))
+    found = store.record(wanted).version
+    store.point(found, aliases)
+    return found
+
+
+def test_what_only_a_deleted_version_named_goes_and_nothing_else(scene: Scene) -> None:
+    content = scene.open()
+    shared, mine = layered(content, "shared"), layered(content, "mine")
+    kept = version_of(content, shared, "a" * 40, MAIN)
+    also = version_of(content, shared, "b" * 40, PULL)
+    alone = version_of(content, mine, "c" * 40, Tag("pr-13"))
+    foreign = put_image(content, "of another tool").digest
+    put_note(content, Tag("report-pr-12-" + "0" * 16), ROW_NOTE, "one")
+    put_note(content, Tag("report-pr-12-" + "0" * 16), ROW_NOTE, "two")
+    doomed = [Doomed(also, (PULL,)), Doomed(alone, (Tag("pr-13"),))]
+    assert len(Removal(content, "n").versions(doomed)) == 2
+    before = digests(scene)
+    assert images(content, also, alone) <= before
+
+    gone = remove_orphans(scene.open(), later())
+
+    assert also.job
+    assert alone.job
+    assert {also.job.digest, alone.job.digest, mine.digest} <= set(gone)
+    assert before - digests(scene) == set(gone)
+    assert len(gone) == 4  # and the note that was written anew
+    assert foreign in digests(scene)
+    assert JobStore(scene.open()).load("main") == kept
+    check_complete(scene.open())
+    assert remove_orphans(scene.open(), later()) == ()
+
+
+def test_what_an_index_without_a_tag_names_stays(scene: Scene) -> None:
+    """Somebody runs it by its digest."""
+    content = scene.open()
+    version_of(content, layered(content, "other"), "b" * 40, MAIN)
+    image = layered(content, "pinned")
+    pinned = make_version(replace(recording("a", commit="a" * 40), images=(image,)))
+    for descriptor, data in pinned.blobs:
+        content.put_blob(descriptor, lambda data=data: io.BytesIO(data))  # type: ignore[misc]
+    content.put_manifest(pinned.job)
+    content.put_manifest(pinned.index)
+
+    assert remove_orphans(scene.open(), later()) == ()
+
+    assert {image.digest, pinned.index.descriptor.digest} <= digests(scene)
+
+
+def test_what_is_young_or_spared_or_cannot_be_read_stays(scene: Scene) -> None:
+    content = scene.open()
+    version_of(content, layered(content, "other"), "b" * 40, MAIN)
+    image = layered(content, "a")
+
+    assert remove_orphans(scene.open(), int(time.time()) - 3600) == ()
+    assert remove_orphans(scene.open(), later(), {image.digest}) == ()
+    scene.github.fail(refused(500, "no"), "GET", "/versions", times=9)
+    assert remove_orphans(scene.open(), later()) == ()
+
+    scene.github.faults.clear()
+    assert remove_orphans(scene.open(), later()) == (image.digest,)
+
+
+def test_an_image_that_is_named_while_it_is_deleted_is_put_back(scene: Scene) -> None:
+    content = scene.open()
+    version_of(content, layered(content, "other"), "b" * 40, MAIN)
+    image = layered(content, "a")
+    content.put_manifest(make_tombstone("another"), "t")
+    racing: Any = scene.open()
+    delete = racing.delete_manifest
+
+    def named_first(digest: Digest) -> bool:
+        version_of(scene.open(), image, "a" * 40, PULL)
+        return bool(delete(digest))
+
+    racing.delete_manifest = named_first
+
+    assert remove_orphans(racing, later()) == ()
+
+    assert image.digest in digests(scene)
+    check_complete(scene.open())
+
+
+def test_where_nothing_lists_what_has_no_tag_nothing_goes(server: Running, tmp_path: Path) -> None:
+    content = Registries(Logins()).open(server.repository("acme/plain"), writable=True)
+    layered(content, "a")
+
+    assert remove_orphans(content, later()) == ()
+    assert remove_orphans(LayoutContent(tmp_path / "job", "job"), later()) == ()

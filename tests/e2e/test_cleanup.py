@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -480,6 +481,33 @@ def test_nothing_of_a_closed_pull_request_stays_at_ghcr_io(
     assert github.count("DELETE", "/orgs/acme/packages/container/") > 1
     good(flow.pull(7, "reopened"))
     assert named(flow)["pr-7"] == gone
+
+
+@pytest.mark.parametrize("server", ["registry"], indirect=True)
+def test_a_sweep_takes_what_no_index_names_from_ghcr_io(
+    at_github: Workflow, github: GitHubServer, server: Running
+) -> None:
+    flow = at_github
+    kept = good(flow.push()).outputs["job-digest"]
+    flow.work.commit({"train.py": "print('tried')\n"})
+    preview = good(flow.pull(7)).outputs
+    good(flow.pull(7, "closed"))
+    assert opened(flow).get_manifest(preview["digest"])
+    options = f"{flow.inputs['build-options']}\nolder-than=1d\nkeep=0"
+    asked = {"mode": "cleanup", "build-options": options}
+
+    good(flow.step("schedule", {}, asked))
+    assert opened(flow).get_manifest(preview["digest"])
+    week_ago = time.time() - 7 * 86400
+    for link in server.folder.rglob("_manifests/revisions/sha256/*/link"):
+        os.utime(link, (week_ago, week_ago))
+    good(flow.step("schedule", {}, asked))
+
+    assert opened(flow).get_manifest(preview["digest"]) is None
+    assert set(named(flow).values()) == {kept}
+    check_complete(opened(flow))
+    assert good(flow.pull(7, "reopened")).outputs["digest"] == preview["digest"]
+    check_complete(opened(flow))
 
 
 @pytest.mark.parametrize("server", ["registry"], indirect=True)

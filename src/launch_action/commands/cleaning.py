@@ -12,6 +12,7 @@ from launch_action.core.claims import Turn
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import InputError, LaunchError, ServiceError
 from launch_action.core.notes import ROW_NOTE, note_text, preview_of, row_of, used_at
+from launch_action.core.orphans import remove_orphans
 from launch_action.core.ports import Collecting, Content
 from launch_action.core.reference import Repository, Tag
 from launch_action.core.release_aliases import LATEST, read_release
@@ -31,6 +32,8 @@ from launch_action.planning.workplace import Workplace
 Document = dict[str, Any]
 AGE = "7d"
 KEEP = "10"
+# Seconds within which what is pushed without a name has got one.
+_SAFE_AGE = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,10 @@ def clean(content: Content, wanted: Cleanup) -> Document:
     remove_notes(content, (*stale_rows(stamps, left, policy), *old))
     if isinstance(content, Collecting) and (gone or removed):
         content.collect()
+    if policy.older_than is not None:
+        # What a version just named is left to the next sweep: somebody may have found it there.
+        spared = {entry.digest for one in gone for entry in one.version.index.entries()}
+        remove_orphans(content, policy.now - max(policy.older_than, _SAFE_AGE), spared)
     found = _document(content, gone, removed, plan)
     if wanted.forget:
         aliases = (*removed, *(tag for one in gone for tag in one.aliases), *policy.gone - left)

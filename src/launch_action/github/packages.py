@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -54,6 +55,23 @@ class ContainerPackages:
                 raise
             self.refusal = error
             return False
+
+    def untagged(self, path: str) -> dict[Digest, int]:
+        """The versions of a package without a tag, with when they were pushed last.
+
+        In seconds since 1970. None where GitHub does not list them.
+        """
+        with self._lock:
+            try:
+                found = list(self._versions(path))
+            except Refused as error:
+                self.refusal = self.refusal or error
+                return {}
+        return {
+            Digest(one["name"]): _pushed(one)
+            for one in found
+            if one.get("metadata", {}).get("container", {}).get("tags") == []
+        }
 
     def _delete(self, path: str, digest: Digest, exists: Callable[[], bool]) -> bool:
         for pause in (0.0, *self._pauses):
@@ -100,3 +118,9 @@ class ContainerPackages:
                     raise
             else:
                 return
+
+
+def _pushed(version: Mapping[str, Any]) -> int:
+    """When a version was pushed, or pushed again."""
+    moments = (version["created_at"], version["updated_at"])
+    return max(int(datetime.fromisoformat(moment).timestamp()) for moment in moments)

@@ -9,7 +9,7 @@ from launch_action.core.reference import Repository
 from launch_action.oci.docker_config import Credentials
 from launch_action.oci.host import Host, address_of
 from launch_action.oci.mirrors import Mirror, parse_mirror
-from launch_action.oci.registry import Deletion, RegistryContent
+from launch_action.oci.registry import Elsewhere, RegistryContent
 from launch_action.oci.retry import Note, Patience
 from launch_action.oci.transport import Transport
 
@@ -23,8 +23,8 @@ class Registries:
     `ca_file`: PEM certificates trusted besides the system's. `insecure`: hosts, with or without
     port, spoken to over plain http (loopback always is, until it asks for https). `mirrors`:
     `[HOST=]URL`, asked first for the content of that registry, in their order. `environment`: where
-    proxies are read. `note` is told of retries and of mirrors that fail. `deletion` deletes
-    manifests where the registry itself does not.
+    proxies are read. `note` is told of retries and of mirrors that fail. `elsewhere` does
+    what a registry itself does not.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class Registries:
         environment: Mapping[str, str] | None = None,
         patience: Patience | None = None,
         note: Note | None = None,
-        deletion: Deletion | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
-        self._deletion = deletion
+        self._elsewhere = elsewhere
         self._credentials = credentials
         self._transport = Transport(ca_file=ca_file, environment=environment)
         self._insecure = insecure
@@ -62,7 +62,7 @@ class Registries:
         mirrors = [m for m in self._mirrors if m.registry == registry and mirrored and not writable]
         hosts = (*map(self._mirror, mirrors), origin)
         return RegistryContent(
-            repository, hosts, writable=writable, deletion=self._deletion if writable else None
+            repository, hosts, writable=writable, elsewhere=self._elsewhere if writable else None
         )
 
     def close(self) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from itertools import pairwise
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 from urllib.parse import quote
 
 from launch_action.core.errors import RegistryError
@@ -32,9 +32,18 @@ _WORTH_ASKING = 1024 * 1024  # bytes: at 100 Mbit/s a round trip to a distant re
 _MOST_PAGES = 10_000
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 _CANNOT = frozenset({400, 401, 403, 404, 405, 409, 412, 501})
-# Deletes a manifest by another API than the registry's; False where it does not. It is given what
-# asks the registry whether the manifest is there.
-Deletion = Callable[[Repository, Digest, Callable[[], bool]], bool]
+
+
+class Elsewhere(Protocol):
+    """Another API of a registry, for what its own does not do."""
+
+    def __call__(self, repository: Repository, digest: Digest, exists: Callable[[], bool]) -> bool:
+        """Delete a manifest; False where it does not. `exists` asks the registry for it."""
+        ...
+
+    def untagged(self, repository: Repository) -> Mapping[Digest, int]:
+        """Manifests without a tag, with when they were pushed, in seconds since 1970."""
+        ...
 
 
 class RegistryContent:
@@ -49,10 +58,10 @@ class RegistryContent:
         hosts: tuple[Host, ...],
         *,
         writable: bool,
-        deletion: Deletion | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.repository = repository
-        self._deletion = deletion
+        self._elsewhere = elsewhere
         self._hosts = hosts
         self._origin = hosts[-1]
         self._path = repository.path
@@ -203,10 +212,14 @@ class RegistryContent:
         True as well when it was not there: it is gone.
         """
         exists = lambda: self._get_manifest(self._origin, digest) is not None  # noqa: E731
-        if self._deletion and self._deletion(self.repository, digest, exists):
+        if self._elsewhere and self._elsewhere(self.repository, digest, exists):
             return True
         status, codes = self._delete(digest)
         return status not in _CANNOT or (status == 404 and "MANIFEST_UNKNOWN" in codes)
+
+    def untagged(self) -> Mapping[Digest, int]:
+        """Manifests without a tag, with when they were pushed; none where that is not told."""
+        return self._elsewhere.untagged(self.repository) if self._elsewhere else {}
 
     def delete_tag(self, tag: str) -> bool:
         """Delete one tag; False where the registry cannot (most cannot), or has no such tag."""

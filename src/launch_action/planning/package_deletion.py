@@ -54,6 +54,15 @@ class PackageDeletion:
             self._tell()
         return gone
 
+    def untagged(self, repository: Repository) -> Mapping[Digest, int]:
+        """What has no tag, by when it was pushed; nothing where it is not GitHub's, or not told."""
+        if repository.registry != self._registry:
+            return {}
+        for packages in self._packages:
+            if found := packages.untagged(repository.path):
+                return found
+        return {}
+
     @cached_property
     def _packages(self) -> list[ContainerPackages]:
         from launch_action.github.api import GitHubApi

@@ -130,17 +130,12 @@ class Workplace:
             mirrors=inputs.registry_mirror,
             environment=self.environment,
             note=self.reporter.info,
-            deletion=self._delete_elsewhere,
+            elsewhere=_AtGitHub(self),
         )
 
-    def _delete_elsewhere(
-        self, repository: Repository, digest: Digest, exists: Callable[[], bool]
-    ) -> bool:
-        """Delete a manifest where that takes another API than the registry's."""
-        return self._package_deletion(repository, digest, exists)
-
     @cached_property
-    def _package_deletion(self) -> PackageDeletion:
+    def package_deletion(self) -> PackageDeletion:
+        """What GitHub's API does to the packages of its registry; imported where used."""
         from launch_action.planning.package_deletion import github_deletion
 
         def password(registry: str) -> str:
@@ -196,6 +191,19 @@ class Workplace:
         from launch_action.oci.layout import LayoutContent
 
         return LayoutContent(Path(store.directory), store.name)
+
+
+class _AtGitHub:
+    """GitHub's API for its registry, made when it is needed."""
+
+    def __init__(self, place: Workplace) -> None:
+        self._place = place
+
+    def __call__(self, repository: Repository, digest: Digest, exists: Callable[[], bool]) -> bool:
+        return self._place.package_deletion(repository, digest, exists)
+
+    def untagged(self, repository: Repository) -> Mapping[Digest, int]:
+        return self._place.package_deletion.untagged(repository)
 
 
 def _import(modules: Iterable[str]) -> None:
