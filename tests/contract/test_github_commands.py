@@ -114,6 +114,17 @@ def test_an_annotation_without_a_place_has_our_title_alone(
     assert capsys.readouterr().out == "::warning title=launch-action::text\n"
 
 
+@pytest.mark.parametrize(
+    "text", ["::add-mask::e", "a\n  ::error::x", "a\r::stop-commands::t", "seen ##[error]here"]
+)
+def test_no_line_of_ours_is_a_command_whatever_is_in_it(
+    capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    COMMANDS.line(text)
+
+    assert printed(capsys).commands == ()
+
+
 def test_a_group_in_a_group_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     commands = WorkflowCommands()
     with commands.group("build"), commands.group("resolve"):
