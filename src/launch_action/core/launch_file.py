@@ -154,7 +154,7 @@ class _Reader:
         self._read = OptionReader(file)
 
     def file(self, root: Node | None) -> LaunchFile:
-        table = self._table(root, "the file", 'begin with "jobs:"')
+        table = self._table(root, "the file", 'begin with "jobs:"; a symbolic link is not followed')
         entries = self._known(table, _TOP, "of the file")
         self._schema(entries.get("$schema"))
         jobs = entries.get("jobs")
