@@ -17,7 +17,7 @@ from launch_action.core.reference import Tag
 from launch_action.core.removal import Removal
 from launch_action.core.store import JobStore
 from launch_action.core.sweep import Policy
-from launch_action.core.turns import Claimant, read_taken, stale_turns, turn_tag
+from launch_action.core.turns import Claimant, read_taken, record, stale_turns, turn_tag
 from launch_action.core.version import JobVersion, hidden
 from launch_action.oci.layout import LayoutContent
 from launch_action.oci.registries import Registries
@@ -137,6 +137,15 @@ def test_a_run_that_is_overtaken_gives_back_what_it_has_set(content: Content) ->
     slower = Claimant(Overtaken(content), Claims(turn(12)))
 
     assert slower.point(a, [PREVIEW]) == ()
+    assert names(content, "pr-12") == "b"
+
+
+def test_a_run_that_was_killed_before_it_moved_anything_completes(content: Content) -> None:
+    a, b = save(content, "a"), save(content, "b")
+    record(content, turn(13), b, [PREVIEW])
+
+    assert claim(content, a, turn(12), "pr-12") == []
+    assert claim(content, b, turn(13, 2), "pr-12") == ["pr-12"]
     assert names(content, "pr-12") == "b"
 
 

@@ -223,3 +223,24 @@ def test_the_command_line_waits_where_it_has_a_gate(
     succeeded(machine.run(*shlex.split(command)[1:], cwd=work.path))
     ran = machine.run("run", "train:mine", "-r", "local-process", "--json", cwd=work.path)
     assert succeeded(ran).document["metrics"] == {"accuracy": 0.5}
+
+
+def test_what_has_no_commit_has_no_alias_before_its_run(
+    machine: Machine, work: Work, options: tuple[str, ...]
+) -> None:
+    folder = machine.root.parent / "code"
+    folder.mkdir()
+    (folder / "train.py").write_text(trained(0.5))
+    asked = ("launch", "--uri", str(folder), "-J", "train", "-r", "local-process", *options)
+
+    ended = failed(machine.run(*asked, "--json", "--fail-if", GATE, cwd=work.path), 1)
+    assert ended.document["tags"] == []
+    command = shlex.split(ended.document["metadata"]["held"]["command"])
+    assert command[-1] == "latest"
+    assert "no job version" in failed(machine.run("run", "train", cwd=work.path), 6).error
+    succeeded(machine.run(*command[1:], cwd=work.path))
+    ran = machine.run("run", "train", "-r", "local-process", "--json", cwd=work.path)
+    assert succeeded(ran).document["metrics"] == {"accuracy": 0.5}
+    (folder / "train.py").write_text(trained(0.95))
+    done = machine.run(*asked, "--json", "--fail-if", GATE, cwd=work.path)
+    assert succeeded(done).document["tags"] == ["latest"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -81,6 +82,37 @@ def test_an_image_is_recorded_by_its_digest_and_run(
     version = ("-E", "python3 --version")
     other = machine.run("run", f"{name}:main", "-r", "local-container", *version, cwd=tmp_path)
     assert "Python 3.11" in succeeded(other).out
+
+
+@pytest.mark.engine
+def test_its_aliases_wait_for_a_run_that_is_judged(
+    machine: Machine, image: str, tmp_path: Path
+) -> None:
+    write = (
+        "import os; "
+        "open(os.environ['LAUNCH_OUTPUT_DIR'] + '/metrics.json', 'w').write('{\"ok\": 1}')"
+    )
+    entry = shlex.join(["python3", "-c", write])
+    launch = (
+        "launch",
+        "-d",
+        f"{image}:main",
+        "-E",
+        entry,
+        "-r",
+        "local-container",
+        "-J",
+        "x",
+        "--json",
+    )
+
+    missed = failed(machine.run(*launch, "--fail-if", "ok < 2", cwd=tmp_path), 1).document
+    assert missed["tags"] == []
+    assert missed["metadata"]["held"]["aliases"] == ["main", "latest"]
+    assert missed["metrics"] == {"ok": 1}
+    assert succeeded(machine.run("job", "list", "--json", cwd=tmp_path)).document["versions"] == []
+    held = succeeded(machine.run(*launch, "--fail-if", "ok < 1", cwd=tmp_path)).document
+    assert held["tags"] == ["main", "latest"]
 
 
 def test_the_tag_is_an_alias_and_the_digest_stays(
