@@ -53,6 +53,22 @@ def test_what_a_job_names_is_checked_when_it_is_recorded(
     assert server.operations == []
 
 
+def test_a_plan_of_a_recording_records_nothing(
+    here: Registrar, server: WandbServer, work: Work
+) -> None:
+    plan = succeeded(here.create("--dry-run", "-a", "prod")).document
+    (work.path / "train.py").write_text("print('dirty')\n")
+    code = succeeded(here.run("job", "create", "code", ".", "-E", "python train.py", "--dry-run"))
+
+    assert [one["step"] for one in plan["plan"]] == ["source", "job", "store", "alias", "register"]
+    assert (plan["job"], plan["job_name"]) == (None, "hello")
+    assert "prod" in plan["tags"]
+    assert "job          job-code-checkout_train.py, entry point python train.py" in code.out
+    failed(here.create("--dry-run", "-b", "nowhere"), 3)
+    assert not here.machine.store.exists()
+    assert server.operations == []
+
+
 @pytest.mark.parametrize("suffix", ["json", "yaml", "yml"])
 def test_a_launch_config_is_a_file_of_any_suffix_or_a_text(
     machine: Machine, work: Work, options: tuple[str, ...], suffix: str

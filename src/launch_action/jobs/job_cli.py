@@ -54,6 +54,7 @@ def _add_arguments(name: str, one: argparse.ArgumentParser) -> None:
         one.add_argument("-n", "--name", dest="job-name", metavar="NAME", help="name of the job")
         one.add_argument("-d", dest="description", metavar="TEXT", help="the same as --description")
         one.add_argument("-r", dest="python", metavar="VERSION", help="the same as --runtime")
+        one.add_argument("--dry-run", action="store_true", help="print the plan and do nothing")
         return
     if name == "list":
         one.add_argument(
@@ -102,7 +103,7 @@ def job_command(chosen: argparse.Namespace, place: Workplace, outcome: Outcome) 
 
 
 def _create(chosen: argparse.Namespace, place: Workplace, outcome: Outcome) -> Iterator[str]:
-    from launch_action.jobs.job_create import create_job
+    from launch_action.jobs.job_create import create_job, job_steps
     from launch_action.report import result_lines
 
     if not chosen.path and chosen.kind != "run":
@@ -110,6 +111,11 @@ def _create(chosen: argparse.Namespace, place: Workplace, outcome: Outcome) -> I
             f"a job of kind {chosen.kind!r} needs its PATH",
             hint="see `launch-action job create --help`",
         )
+    if chosen.dry_run:
+        plan = job_steps(chosen.kind, chosen.path, place, outcome.announce)
+        document = {**outcome.document(), "plan": plan}
+        lines = (f"{step['step']:<13}{step['detail']}" for step in plan)
+        return iter([json.dumps(document, indent=2)] if chosen.json else lines)
     create_job(chosen.kind, chosen.path, place, outcome.announce)
     if chosen.json:
         return iter([json.dumps(outcome.document(), indent=2)])

@@ -48,6 +48,16 @@ def create_job(kind: str, path: str, place: Workplace, announce: Announce) -> St
     return registered(job, admission, place, announce)
 
 
+def job_steps(kind: str, path: str, place: Workplace, announce: Announce) -> list[dict[str, str]]:
+    """What recording a job would do, as `create_job` takes it; nothing is stored or registered."""
+    what = to_register(place, pushed=kind == "image")
+    with ExitStack() as stack:
+        plan, _ = _planned(kind, path, place, stack)
+    announce({"job_name": plan.job_name, "tags": list(plan.aliases)})
+    told = [{"step": "register", "detail": what}] if what != "off" else []
+    return [*steps(plan), *told]
+
+
 def record_image(
     place: Workplace, announce: Announce, admission: Admission, *, run: bool
 ) -> StoredJob:
