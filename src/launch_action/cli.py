@@ -164,8 +164,6 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
-    from launch_action.jobs.stored_jobs import is_at_wandb
-    from launch_action.launches.launching import build_recorded, launch, run_existing, show_plan
     from launch_action.planning.workplace import (
         Workplace,
         is_untrusted,
@@ -183,9 +181,7 @@ def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
     run, recorded = chosen.command == "launch", getattr(chosen, "recorded", None)
     try:
         if chosen.command == "run" or getattr(chosen, "job", None):
-            if not (chosen.command == "launch" and is_at_wandb(chosen.job, place)):
-                _refuse_build_options(chosen)
-            code = run_existing(chosen.job, place, outcome, log)
+            code = _run_existing(chosen, place, outcome, log)
         elif (
             recorded is None
             and names_no_job(inputs)
@@ -193,10 +189,16 @@ def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
         ):
             return found
         elif chosen.dry_run:
+            from launch_action.launches.shown_plan import show_plan
+
             return _print_plan(show_plan(place, outcome, recorded, run=run), chosen.json)
         elif recorded is not None:
+            from launch_action.launches.existing_jobs import build_recorded
+
             code = build_recorded(recorded, place, outcome)
         else:
+            from launch_action.launches.stored_runs import launch
+
             code = launch(place, outcome, log, run=run)
     except LaunchError as error:
         # A run whose metrics are not good is reported as any run that has ended.
@@ -205,6 +207,17 @@ def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
         raise
     _print_result(outcome, as_json=chosen.json)
     return code
+
+
+def _run_existing(
+    chosen: argparse.Namespace, place: Workplace, outcome: Outcome, log: Callable[[bytes], None]
+) -> int:
+    from launch_action.jobs.stored_jobs import is_at_wandb
+    from launch_action.launches.existing_jobs import run_existing
+
+    if not (chosen.command == "launch" and is_at_wandb(chosen.job, place)):
+        _refuse_build_options(chosen)
+    return run_existing(chosen.job, place, outcome, log)
 
 
 def _take_keys(chosen: argparse.Namespace) -> None:

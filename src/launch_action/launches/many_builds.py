@@ -180,7 +180,7 @@ def _build(number: int, place: Workplace, record: Record, tell: Tell, *, queued:
 
 def _queue(job: StoredJob, place: Workplace, announce: Announce, tell: Tell) -> int:
     """Send a job to its queue and wait for its end, if it is waited for; the exit code."""
-    from launch_action.launches.launching import run_stored
+    from launch_action.launches.stored_runs import run_stored
 
     def log(output: bytes) -> None:
         for line in output.decode("utf-8", "replace").splitlines():

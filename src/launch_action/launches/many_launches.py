@@ -11,9 +11,11 @@ from launch_action.core.launch_document import fault
 from launch_action.core.many_outputs import JobResult, combined
 from launch_action.core.outputs import Outcome
 from launch_action.core.ports import Reporter
-from launch_action.launches.launching import Log, build, run_stored, show_plan
+from launch_action.launches.launching import build
 from launch_action.launches.many_builds import Recorded, builds, how_many
 from launch_action.launches.many_jobs import Listed
+from launch_action.launches.shown_plan import show_plan
+from launch_action.launches.stored_runs import Log, run_stored
 from launch_action.planning.workplace import Running, Workplace
 from launch_action.report import result_lines
 

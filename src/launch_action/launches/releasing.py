@@ -18,13 +18,8 @@ from launch_action.core.version import JobVersion
 from launch_action.jobs.admission import Admission, to_register
 from launch_action.jobs.registering import registered
 from launch_action.launches.claiming import claim_planned
-from launch_action.launches.launching import (
-    carry_out,
-    check_before,
-    record_job,
-    source_metadata,
-    tell,
-)
+from launch_action.launches.launching import carry_out, record_job, source_metadata, tell
+from launch_action.launches.preconditions import check_before
 from launch_action.launches.release_names import bills, likely_names, name_release, names_of
 from launch_action.planning.launch_plan import Looked, look, place_situation
 from launch_action.planning.workplace import StoredJob, Workplace

@@ -13,7 +13,8 @@ from launch_action.core.mode import Decision
 from launch_action.core.outputs import Outcome, output_text
 from launch_action.github.commands import WorkflowCommands
 from launch_action.github.environment import GitHubContext
-from launch_action.launches.launching import build, run_stored
+from launch_action.launches.launching import build
+from launch_action.launches.stored_runs import run_stored
 from launch_action.planning.workplace import Running, StoredJob, Workplace
 from launch_action.report import result_lines
 

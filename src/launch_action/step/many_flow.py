@@ -11,9 +11,9 @@ from launch_action.core.errors import Interrupted, LaunchError
 from launch_action.core.legs import Leg
 from launch_action.core.many_outputs import JobResult, combined
 from launch_action.core.outputs import Outcome, output_text
-from launch_action.launches.launching import run_stored
 from launch_action.launches.many_builds import Recorded, builds
 from launch_action.launches.many_launches import of_job
+from launch_action.launches.stored_runs import run_stored
 from launch_action.planning.workplace import Running
 from launch_action.report import Report
 from launch_action.step.flow import Flow, recorded, say_result
