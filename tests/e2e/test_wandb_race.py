@@ -30,7 +30,11 @@ def here(machine: Machine, server: WandbServer, work: Work) -> Registrar:
 
 
 def at_once(here: Registrar, *commands: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Run the program several times at once; what each says."""
+    """Run the program several times at once; what each says.
+
+    None commits before all have begun: W&B has nothing then that it could give to either.
+    """
+    held = here.server.fail("CommitArtifact", 200, wait=60.0)
     machine = Machine(
         here.machine.root, here.machine.cache, {**here.server.environment, **IMPATIENT}
     )
@@ -39,8 +43,12 @@ def at_once(here: Registrar, *commands: tuple[str, ...]) -> list[dict[str, Any]]
             stack.enter_context(machine.started(*command, cwd=here.directory))
             for command in commands
         ]
+        while held.seen < len(commands) and all(child.poll() is None for child in children):
+            time.sleep(0.05)
+        held.over.set()
         told = [child.communicate(timeout=120) for child in children]
         assert [child.returncode for child in children] == [0] * len(children), told
+        here.server.mend()
         return [json.loads(out) for out, _ in told]
 
 
@@ -51,11 +59,8 @@ def committed(server: WandbServer, name: str) -> list[int]:
 def test_two_that_register_one_commit_make_one_version(
     here: Registrar, server: WandbServer
 ) -> None:
-    # No commit before both have begun: W&B has nothing then that it could give to either.
-    held = server.fail("CommitArtifact", 200, wait=4.0)
     command = (*CREATE, "-p", "demo", "-e", "acme")
     found = at_once(here, (*command, "-a", "one"), (*command, "-a", "two"))
-    assert held.seen == 2
 
     assert [one["wandb_job"] for one in found] == [f"{PROJECT}/hello:v0"] * 2
     assert committed(server, f"{PROJECT}/hello") == [0]
@@ -64,7 +69,6 @@ def test_two_that_register_one_commit_make_one_version(
     assert set(aliases.values()) == {"v0"}
     assert server.runs(PROJECT) == []
     # What comes later is a version as ever, whose number is of no other.
-    server.mend()
     changed = succeeded(here.create("-E", "python other.py")).document
     assert changed["wandb_job"] == f"{PROJECT}/hello:v2"
     assert succeeded(here.create()).document["wandb_job"] == f"{PROJECT}/hello:v0"
@@ -73,7 +77,6 @@ def test_two_that_register_one_commit_make_one_version(
 def test_two_that_register_one_directory_make_one_job_of_one_code(
     here: Registrar, server: WandbServer
 ) -> None:
-    server.fail("CommitArtifact", 200, wait=4.0)
     command = ("job", "create", "code", ".", "-E", "python train.py", "-p", "demo", "-e", "acme",
                "-n", "hello", "--json")  # fmt: skip
     found = at_once(here, command, command)
@@ -87,7 +90,7 @@ def test_what_moves_on_meanwhile_is_not_moved_back(
     here: Registrar, server: WandbServer, work: Work
 ) -> None:
     """A slow recording ends after that of a later commit, and after its preview was closed."""
-    held = server.fail("CommitArtifact", 200, wait=12.0, times=1)
+    held = server.fail("CommitArtifact", 200, wait=60.0, times=1)
     machine = Machine(
         here.machine.root, here.machine.cache, {**here.server.environment, **IMPATIENT}
     )
@@ -101,6 +104,7 @@ def test_what_moves_on_meanwhile_is_not_moved_back(
         cleanup = ("cleanup", "hello", "-a", "pr-3", "-p", "demo", "-e", "acme")
         assert "pr-3" in succeeded(here.run(*cleanup)).out
         assert slow.poll() is None
+        held.over.set()
         assert slow.wait(60) == 0
 
     aliases = server.aliases(f"{PROJECT}/hello")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from threading import Event
 
 # What W&B says with a status.
 _WORDS = {
@@ -21,8 +22,8 @@ class Fault:
 
     `match` is a pattern of the whole name: a GraphQL operation, or `METHOD /path`. `skip` requests
     are answered first, then `times` are not (-1: for ever). With status 0 the connection ends
-    without an answer; `after` then carries the request out before that. `wait` is in seconds; with
-    status 200 it is all that is wrong, and the answer comes then.
+    without an answer; `after` then carries the request out before that. `wait` is in seconds, or
+    until it is `over`; with status 200 it is all that is wrong, and the answer comes then.
     """
 
     match: str
@@ -34,6 +35,7 @@ class Fault:
     after: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     seen: int = 0
+    over: Event = field(default_factory=Event)
 
     @property
     def words(self) -> str:

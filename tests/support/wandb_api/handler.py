@@ -6,7 +6,6 @@ import base64
 import gzip
 import io
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -78,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
             server.asked.append(Asked(name, request.variables if request else {}))
             fault = next((one for one in server.faults if one.takes(name)), None)
         if fault:
-            time.sleep(fault.wait)
+            fault.over.wait(fault.wait)
             if fault.status == 200:
                 method(path, request, body)
                 return
