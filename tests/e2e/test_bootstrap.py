@@ -177,7 +177,7 @@ def test_programs_of_the_workspace_are_not_run(with_uv: Runner, tmp_path: Path) 
     for name in ("uv", "python3.14"):
         script(
             with_uv.workspace / "bin" / name,
-            f"#!/bin/sh\ntouch {with_uv.workspace}/OWNED\nexit 1\n",
+            f"#!/bin/sh\n: >{with_uv.workspace}/OWNED\nexit 1\n",
         )
     pretend_old(tools(tmp_path) / "python3")
     (tools(tmp_path) / "python3.11").symlink_to(interpreter())

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from launch_action.core.inputs import Inputs
-from launch_action.planning.workplace import Workplace, in_actions, is_untrusted
+from launch_action.planning.workplace import Workplace, in_actions, is_untrusted, take_environment
 from launch_action.report import PlainSink, Report
+
+
+def test_no_child_gets_an_input_of_a_container_action_or_a_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = ("INPUT_SECRET", "INPUT_ENTRY-POINT", "LAUNCH_ACTION_REGISTRY_PASSWORD")
+    for name in names:
+        monkeypatch.setenv(name, "told to us alone")
+
+    found = take_environment()
+
+    assert {found[name] for name in names} == {"told to us alone"}
+    assert not set(names) & set(os.environ)
 
 
 def test_only_a_step_of_a_workflow_is_in_actions() -> None:
