@@ -74,6 +74,18 @@ def test_a_note_is_read_as_it_was_written_last(content: Content) -> None:
     assert read_note(content, TAG, RUN_NOTE) is None
 
 
+def test_a_note_goes_and_one_that_says_the_same_stays(content: Content) -> None:
+    """Two versions that were used in the same second, in a registry that deletes no tags."""
+    other = Tag("report-pr-13-" + "0" * 16)
+    for tag in (TAG, other):
+        put_note(content, tag, ROW_NOTE, "the same")
+
+    assert remove_note(content, TAG)
+
+    assert read_note(content, TAG, ROW_NOTE) is None
+    assert read_note(content, other, ROW_NOTE) == "the same"
+
+
 def test_the_longest_note_is_taken(content: Content) -> None:
     put_note(content, TAG, ROW_NOTE, "x" * LIMIT)
 

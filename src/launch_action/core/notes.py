@@ -23,6 +23,7 @@ ROW_NOTE = "application/vnd.launch-action.row.v1+json"
 USED_NOTE = "application/vnd.launch-action.used.v1+json"
 _TEXT = "dev.launch-action.text"
 _KIND = "dev.launch-action.note"
+_TAG = "dev.launch-action.note.tag"
 # Registries refuse manifests over 4 MiB, and some from 512 kB on.
 LIMIT = 256 * 1024
 
@@ -76,7 +77,8 @@ def row_of(tag: str) -> int | None:
 
 def put_note(content: Content, tag: Tag, kind: str, text: str) -> None:
     """Keep a text of at most `LIMIT` bytes. Raises what the content raises."""
-    annotations = {_KIND: kind, _TEXT: text}
+    # With its tag a note is unlike every other one: to delete a manifest is to delete all its tags.
+    annotations = {_KIND: kind, _TEXT: text, _TAG: tag}
     try:
         _put(content, tag, make_artifact(kind, [EMPTY], annotations))
     except RegistryError as error:
