@@ -206,7 +206,7 @@ def frozen_requirements(image: Image, job_digest: str) -> dict[str, str]:
         for layer in manifest["layers"]:
             if layer["annotations"]["org.opencontainers.image.title"] == "requirements.frozen.txt":
                 lines = image.blob(layer["digest"]).read_text().splitlines()
-                return dict(_pinned(line) for line in lines)
+                return dict(_pinned(line) for line in lines if line)
     raise AssertionError(f"no requirements.frozen.txt in {job_digest}")
 
 
