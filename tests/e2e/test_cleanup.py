@@ -32,7 +32,7 @@ from launch_action.core.version import hidden
 from launch_action.oci.layout import LayoutContent
 from launch_action.oci.registries import Registries
 
-pytest_plugins = ["support.program_fixtures"]
+pytest_plugins = ["support.action_fixtures", "support.program_fixtures"]
 pytestmark = [pytest.mark.network, pytest.mark.registry]
 
 
@@ -209,11 +209,6 @@ def test_what_cannot_be_cleaned_is_told(
 
 
 # ---------------------------------------------------------------------------- the action
-
-
-@pytest.fixture(scope="module")
-def tool_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("tool-cache")
 
 
 @pytest.fixture(scope="module", params=["registry", "keeping registry"])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.bundled_pip import pip_wheel
 from support.declarations import NATIVE, poetry_files, pylock, source
 from support.git_remotes import http_server
 from support.index import Index, make_sdist, make_wheel, serve_index
@@ -283,10 +284,10 @@ def test_whose_file_is_seen_is_what_pip_leaves(job: Job, tmp_path: Path) -> None
     modules = ("one", "same", "cv.a", "cv.b", "cv.c", "two")
     ended = succeeded(job.launch(*modules))
     found = job.facts()
-    venv.create(tmp_path / "pip", with_pip=True)
+    venv.create(tmp_path / "pip")
     python = tmp_path / "pip" / "bin" / "python"
-    install = ["-m", "pip", "install", "--quiet", "--no-index", "-f", str(folder), *names]
-    subprocess.run([python, *install], check=True, timeout=120)
+    install = ["install", "--quiet", "--no-index", "-f", str(folder), *names]
+    subprocess.run([python, pip_wheel() / "pip", *install], check=True, timeout=120)
     outputs = tmp_path / "pip-outputs"
     outputs.mkdir()
     subprocess.run(

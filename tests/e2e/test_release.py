@@ -28,13 +28,8 @@ from launch_action.oci.registries import Registries
 from launch_action.planning.workplace import Workplace
 from launch_action.report import PlainSink, Report
 
+pytest_plugins = ["support.action_fixtures"]
 pytestmark = [pytest.mark.network, pytest.mark.registry]
-
-
-@pytest.fixture(scope="module")
-def tool_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Kept between the tests of this file, as on a self-hosted runner."""
-    return tmp_path_factory.mktemp("tool-cache")
 
 
 @pytest.fixture(scope="module")

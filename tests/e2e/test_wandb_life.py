@@ -16,15 +16,9 @@ from support.wandb_api.server import KEY, WandbServer, serve
 from support.wandb_jobs import IMPATIENT, PROJECT, Registrar
 from support.workflow import Workflow, good, workflow
 
-pytest_plugins = ["support.program_fixtures"]
+pytest_plugins = ["support.action_fixtures", "support.program_fixtures"]
 
 NAME = f"{PROJECT}/hello"
-
-
-@pytest.fixture(scope="module")
-def tool_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Kept between the tests of this file, as on a self-hosted runner."""
-    return tmp_path_factory.mktemp("tool-cache")
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from support.action_scene import Scene, history
+from support.github_payloads import Commits
 from support.github_runner import Runner
 from support.machines import ROOT
 from support.services import LocalRegistry
@@ -16,19 +19,32 @@ from uv import find_uv_bin
 
 @pytest.fixture(scope="session")
 def tool_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Kept between tests, as on a self-hosted runner, which has uv."""
-    place = tmp_path_factory.mktemp("tool-cache")
-    (place / "bin").mkdir()
-    (place / "bin" / "uv").symlink_to(find_uv_bin())
+    """Kept between tests, as on a self-hosted runner, which has uv.
+
+    The runners of one machine share it, as do the processes that the tests are spread over.
+    """
+    session = tmp_path_factory.getbasetemp()
+    place = (session.parent if "PYTEST_XDIST_WORKER" in os.environ else session) / "tool-cache"
+    (place / "bin").mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        (place / "bin" / "uv").symlink_to(find_uv_bin())
     return place
 
 
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Commits]:
+    """The repository of every scene, which each has a copy of."""
+    workspace = tmp_path_factory.mktemp("recorded")
+    (workspace / "jobs").mkdir()
+    return workspace, history(workspace)
+
+
 @pytest.fixture
-def scene(tmp_path: Path, tool_cache: Path) -> Scene:
+def scene(tmp_path: Path, tool_cache: Path, recorded: tuple[Path, Commits]) -> Scene:
     """Two commits and their merge; a machine that has what ours has."""
     workspace = tmp_path / "workspace"
-    (workspace / "jobs").mkdir(parents=True)
-    commits = history(workspace)
+    original, commits = recorded
+    shutil.copytree(original, workspace, symlinks=True)
     runner = Runner(
         root=tmp_path / "runner",
         action=ROOT,

@@ -6,7 +6,6 @@ where the facts come from and what is to come of them.
 
 from __future__ import annotations
 
-import ensurepip
 import json
 import re
 import shutil
@@ -20,6 +19,7 @@ from zipfile import ZipFile
 
 import tomli
 from support import corpus_imports, services
+from support.bundled_pip import pip_wheel
 from support.image_root import Image, Root, image_root
 from support.program import Ended, Machine
 from support.repositories import make_repository
@@ -225,24 +225,13 @@ def _pip(root: Root, *arguments: str) -> tuple[int, str]:
     place = root.path / ".check" / "pip"
     if not place.exists():
         # Unpacked, so that its bytecode is kept: emulators are slow.
-        with ZipFile(_pip_wheel()) as wheel:
+        with ZipFile(pip_wheel()) as wheel:
             wheel.extractall(place)
     done = root.run(
         _PYTHON, "/.check/pip/pip", "--disable-pip-version-check", *arguments,
         timeout=_CHECK_TIMEOUT,
     )  # fmt: skip
     return done.returncode, done.stdout if done.stdout.strip() else done.stderr[-500:]
-
-
-def _pip_wheel() -> Path:
-    """The pip that comes with this Python: the image has none."""
-    elsewhere = sysconfig.get_config_var("WHEEL_PKG_DIR")
-    places = [
-        Path(ensurepip.__file__).parent / "_bundled",
-        *([Path(elsewhere)] if elsewhere else []),
-    ]
-    found = [wheel for place in places for wheel in sorted(place.glob("pip-*.whl"))]
-    return found[0]
 
 
 def _installed(root: Root, faults: list[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ standard error scanned for commands alike, outputs read as EnvFileKeyValuePairs 
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -105,7 +106,7 @@ class Runner:
     @contextmanager
     def started(self, inputs: Mapping[str, str]) -> Iterator[RunningStep]:
         """The running step of the composite action, in a process group that ends with the block."""
-        definition = yaml.safe_load((self.action / "action.yml").read_text("utf-8"))
+        definition = _parsed((self.action / "action.yml").read_text("utf-8"))
         known, warnings = resolve_inputs(definition, inputs, self._context())
         (step,) = definition["runs"]["steps"]
         if step.get("shell") != "bash" or "uses" in step or "if" in step:
@@ -126,7 +127,7 @@ class Runner:
         What differs from a composite action: INPUT_* is set, with every hyphen; the directory of
         the action is not there; the runner's own tokens are.
         """
-        definition = yaml.safe_load((self.action / "action.yml").read_text("utf-8"))
+        definition = _parsed((self.action / "action.yml").read_text("utf-8"))
         known, warnings = resolve_inputs(definition, inputs, self._context())
         own = {
             **container_inputs(known),
@@ -225,6 +226,12 @@ class Runner:
         folder = self.root / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+@functools.cache
+def _parsed(text: str) -> Any:
+    """An action.yml, which nobody changes; the steps of most tests have the same one."""
+    return yaml.safe_load(text)
 
 
 def network_settings() -> dict[str, str]:

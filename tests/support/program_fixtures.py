@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -27,12 +28,18 @@ def machine(tmp_path: Path, shared_cache: Path) -> Machine:
     return Machine(tmp_path / "machine", shared_cache)
 
 
-@pytest.fixture
-def work(tmp_path: Path) -> Work:
-    """A checkout with a script that has no dependencies, committed."""
-    made = make_repository(tmp_path / "checkout")
+@pytest.fixture(scope="session")
+def committed_script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What every `work` is a copy of."""
+    made = make_repository(tmp_path_factory.mktemp("committed") / "checkout")
     made.commit({"train.py": SCRIPT})
-    return made
+    return made.path
+
+
+@pytest.fixture
+def work(tmp_path: Path, committed_script: Path) -> Work:
+    """A checkout with a script that has no dependencies, committed."""
+    return Work(shutil.copytree(committed_script, tmp_path / "checkout", symlinks=True))
 
 
 @pytest.fixture
