@@ -6,6 +6,7 @@ GitHub's registry is a real one whose own deletions are refused; the API deletes
 from __future__ import annotations
 
 import io
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -13,15 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.github_api import GitHubServer, refused
+from support.github_api import Fault, GitHubServer, refused
 from support.github_packages import Packages, github_registry
 from support.github_state import Token
 from support.registry import Logins, Running, running
 from support.versions import AMD64, check_complete, put, put_image, recording
 
 from launch_action.builders.layers.image import LAYER_KEY
+from launch_action.core.errors import RegistryError
 from launch_action.core.image import (
     OCI_CONFIG,
+    OCI_INDEX,
     OCI_LAYER_GZIP,
     OCI_MANIFEST,
     Descriptor,
@@ -411,6 +414,137 @@ def test_an_image_that_is_named_while_it_is_deleted_is_put_back(scene: Scene) ->
 
     assert image.digest in digests(scene)
     check_complete(scene.open())
+
+
+def orphan(scene: Scene) -> Descriptor:
+    """An image that nothing names, beside a version."""
+    content = scene.open()
+    version_of(content, layered(content, "other"), "b" * 40, MAIN)
+    return layered(content, "alone")
+
+
+def test_a_package_that_is_not_there_keeps_no_other_one_s_versions(scene: Scene) -> None:
+    """Of many jobs one may never have been pushed: nothing is to be had of its package."""
+    image = orphan(scene)
+    content: Any = scene.open()
+    content.put_manifest(make_tombstone("another"), "t")
+    version(content, "a" * 40, PULL)
+    elsewhere = content._elsewhere
+    assert elsewhere.untagged(Repository.parse(f"{scene.registry}/acme/never")) == {}
+    never = Repository.parse(f"{scene.registry}/acme/never")
+    assert not elsewhere(never, image.digest, lambda: True)
+
+    assert Removal(content, "n").alias(PULL)
+
+    assert PULL not in scene.open().tags()
+    assert remove_orphans(content, later())
+
+
+@pytest.mark.parametrize("lost", ["tags", "a tag", "an index"])
+def test_what_is_listed_and_not_there_keeps_all(scene: Scene, lost: str) -> None:
+    """A registry that says 404 for a moment has nothing deleted of what it does not show."""
+    image = orphan(scene)
+    content: Any = scene.open()
+    index = JobStore(content).load("main").index
+    untagged = Manifest.make(index.document() | {"annotations": {"a": "b"}})
+    content.put_manifest(untagged)
+    read, missing = content.get_manifest, {"a tag": MAIN, "an index": untagged.descriptor.digest}
+    content.get_manifest = lambda one: None if one == missing.get(lost) else read(one)
+    if lost == "tags":
+        content.tags = lambda: ()
+
+    assert remove_orphans(content, later()) == ()
+
+    assert image.digest in digests(scene)
+    assert image.digest in remove_orphans(scene.open(), later())
+
+
+def test_what_an_index_in_an_index_names_stays(scene: Scene) -> None:
+    image = orphan(scene)
+    content: Any = scene.open()
+    inner = Manifest.make(index_of(image))
+    content.put_manifest(inner)
+    content.put_manifest(Manifest.make(index_of(inner.descriptor)), "nested")
+    pushed = dict(content.untagged())
+    assert pushed.pop(inner.descriptor.digest)  # not listed yet
+    content.untagged = lambda: pushed
+
+    assert remove_orphans(content, later()) == ()
+
+    assert image.digest in digests(scene)
+
+
+def index_of(*entries: Descriptor) -> dict[str, Any]:
+    """An index of another tool."""
+    listed = [one.document() for one in entries]
+    return {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": listed}
+
+
+def test_the_image_that_a_job_runs_by_its_digest_stays(scene: Scene) -> None:
+    image = orphan(scene)
+    content = scene.open()
+    found = recording("c", commit="")
+    document = found.files.document.replace(b"{", b'{"of":"x@%s",' % image.digest.encode(), 1)
+    files = replace(found.files, document=document)
+    store = JobStore(content)
+    job = store.record(replace(found, images=(), build_key="", files=files)).version
+    store.point(job, [PULL])
+
+    assert remove_orphans(scene.open(), later()) == ()
+
+    assert image.digest in digests(scene)
+
+
+def test_what_cannot_be_looked_at_afterwards_is_put_back(scene: Scene) -> None:
+    image = orphan(scene)
+    content: Any = scene.open()
+    listed = content.tags
+    answers = [listed(), RegistryError("no answer", hint="")]
+
+    def tags() -> Any:
+        found = answers.pop(0)
+        if isinstance(found, RegistryError):
+            raise found
+        return found
+
+    content.tags = tags
+
+    assert remove_orphans(content, later()) == ()
+
+    assert image.digest in digests(scene)
+
+
+def test_a_list_that_is_not_github_s_keeps_all(scene: Scene) -> None:
+    image = orphan(scene)
+    page = json.dumps([{"name": image.digest, "metadata": {"container": {"tags": []}}}])
+    scene.github.fail(Fault("status", status=200, body=page), "GET", "/versions")
+
+    assert remove_orphans(scene.open(), later()) == ()
+
+    assert image.digest in remove_orphans(scene.open(), later())
+
+
+class Shrinking(Packages):
+    """The newest version is deleted when the first page was read."""
+
+    asked = 0
+
+    def versions(self, path: str) -> list[tuple[str, float, list[str]]]:
+        self.asked += 1
+        return super().versions(path)[self.asked > 2 :]
+
+
+def test_what_moves_to_another_page_while_it_is_read_is_found(scene: Scene) -> None:
+    """Pages count from the newest: where one of them is deleted, the first of a page is skipped."""
+    content: Any = scene.open()
+    image = orphan(scene)
+    untagged = Manifest.make(index_of(image))
+    content.put_manifest(untagged)
+    for number in range(100):
+        content.put_manifest(make_tombstone(str(number)), f"t-{number}")
+    scene.github.state.packages = Shrinking(scene.packages.registry)
+
+    assert untagged.descriptor.digest in content.untagged()
 
 
 def test_where_nothing_lists_what_has_no_tag_nothing_goes(server: Running, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def survey(content: Content) -> tuple[Tagged, ...]:
     tags = [Tag(tag) for tag in content.tags()]
     found = concurrently(content.get_manifest, tags)
     return tuple(
-        Tagged(tag, manifest, _version(manifest))
+        Tagged(tag, manifest, version_of(manifest))
         for tag, manifest in zip(tags, found, strict=True)
         if manifest
     )
@@ -112,7 +112,7 @@ class Removal:
         for one in left:
             digest = tombstone_of(one.manifest)
             version = self._content.get_manifest(digest) if digest else None
-            if version and (found := _version(version)):
+            if version and (found := version_of(version)):
                 self.versions([Doomed(found, ())])  # where nothing names it any more
             self._content.delete_manifest(one.digest)
 
@@ -258,7 +258,8 @@ def _absent(content: Content, tags: Sequence[Tag]) -> list[Tag]:
     return [tag for tag, found in pairs if found is None or is_tombstone(found)]
 
 
-def _version(manifest: Manifest) -> JobVersion | None:
+def version_of(manifest: Manifest) -> JobVersion | None:
+    """The version that a manifest is; None for any other manifest."""
     try:
         return read_version(manifest)
     except StoreError:

@@ -33,8 +33,9 @@ TRIES = 3
 PATIENCE = 60.0
 # Seconds that are waited about after a first fault; after each other one, twice as long.
 BACKOFF = 1.0
-_PAGE = 100
+PAGE = 100
 _MOST_PAGES = 100
+MOST = PAGE * _MOST_PAGES  # of a longer list the rest is left away
 _NEXT = re.compile(r'<([^<>]+)>;\s*rel="next"')
 _VIEWER = "{ viewer { login } }"
 
@@ -99,7 +100,7 @@ class GitHubApi:
         self, path: str, purpose: Purpose, *, inside: str = "", **parameters: str
     ) -> Iterator[Mapping[str, Any]]:
         """The objects of a list, page by page; `inside` names it where a page is an object."""
-        query = {"per_page": str(_PAGE), **parameters}
+        query = {"per_page": str(PAGE), **parameters}
         request = _Request("GET", self._path(path), purpose, query, again=True)
         for _ in range(_MOST_PAGES):
             answer = self._ask(request)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from launch_action.core.errors import InputError
 from launch_action.core.reference import Digest
-from launch_action.github.api import GitHubApi
+from launch_action.github.api import MOST, PAGE, GitHubApi
 from launch_action.github.refusal import Purpose, Refused
 
 PERMISSION = "packages: write"
@@ -28,8 +29,8 @@ _OF_ONE_VERSION = frozenset({400, 422})
 class ContainerPackages:
     """What one token may do with container packages. Usable from several threads.
 
-    `refusal` is why nothing can be deleted with it, once that is known. The client is one without a
-    repository.
+    `refusals` are why nothing of a package can be deleted with it, by its path, once that is known.
+    The client is one without a repository.
     """
 
     def __init__(self, api: GitHubApi, pauses: tuple[float, ...] = _PAUSES) -> None:
@@ -38,40 +39,37 @@ class ContainerPackages:
         self._lock = threading.Lock()
         self._bases: dict[str, str] = {}  # where a package is, by its path in the registry
         self._known: dict[str, dict[str, int]] = {}  # versions that were listed, by digest
-        self.refusal: Refused | None = None
+        self.refusals: dict[str, Refused] = {}
 
     def delete(self, path: str, digest: Digest, exists: Callable[[], bool]) -> bool:
         """Delete a manifest of the repository at this path with its tags; whether it is gone.
 
         `exists` asks the registry for it. Raises Refused where GitHub does not delete this version;
-        what it says of the whole package is kept in `refusal`.
+        what it says of the whole package is kept in `refusals`.
         """
-        if self.refusal:
+        if path in self.refusals:
             return False
         try:
             return self._delete(path, digest, exists)
         except Refused as error:
             if error.status in _OF_ONE_VERSION:
                 raise
-            self.refusal = error
+            self.refusals[path] = error
             return False
 
     def untagged(self, path: str) -> dict[Digest, int]:
         """The versions of a package without a tag, with when they were pushed last.
 
-        In seconds since 1970. None where GitHub does not list them.
+        In seconds since 1970. None where GitHub does not list them, or not all.
         """
         with self._lock:
             try:
                 found = list(self._versions(path))
-            except Refused as error:
-                self.refusal = self.refusal or error
+                if len(found) > PAGE:  # one that is deleted meanwhile takes another off its page
+                    found += self._versions(path)
+            except Refused:
                 return {}
-        return {
-            Digest(one["name"]): _pushed(one)
-            for one in found
-            if one.get("metadata", {}).get("container", {}).get("tags") == []
-        }
+        return {} if len(found) >= 2 * MOST else _without_tag(found)
 
     def _delete(self, path: str, digest: Digest, exists: Callable[[], bool]) -> bool:
         for pause in (0.0, *self._pauses):
@@ -118,6 +116,18 @@ class ContainerPackages:
                     raise
             else:
                 return
+
+
+def _without_tag(versions: Iterable[Mapping[str, Any]]) -> dict[Digest, int]:
+    """Those without a tag; none where one of all is not as GitHub describes it."""
+    try:
+        return {
+            Digest(one["name"]): _pushed(one)
+            for one in versions
+            if one["metadata"]["container"]["tags"] == []
+        }
+    except (KeyError, TypeError, ValueError, InputError):
+        return {}
 
 
 def _pushed(version: Mapping[str, Any]) -> int:

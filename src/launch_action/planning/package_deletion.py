@@ -51,7 +51,7 @@ class PackageDeletion:
             self._reporter.info(error.message)
             return False
         if not gone:
-            self._tell()
+            self._tell(repository.path)
         return gone
 
     def untagged(self, repository: Repository) -> Mapping[Digest, int]:
@@ -71,9 +71,9 @@ class PackageDeletion:
         tokens = filter(None, dict.fromkeys(self._tokens()))
         return [ContainerPackages(GitHubApi("", token=t, api_url=self._api_url)) for t in tokens]
 
-    def _tell(self) -> None:
+    def _tell(self, path: str) -> None:
         """Say why nothing is deleted: what is said of the first token, the step's own."""
-        refusals = [one.refusal for one in self._packages]
+        refusals = [one.refusals.get(path) for one in self._packages]
         first = refusals[0] if refusals and None not in refusals else None
         if first and self._told.acquire(blocking=False):  # once: it is never released
             self._reporter.warning(f"{first.message}; {_LEFT}; {first.hint}; {_ROLE}")
