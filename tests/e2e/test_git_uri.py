@@ -138,6 +138,28 @@ def test_the_launch_file_of_a_remote_s_commit_lists_its_jobs(
     assert machine.leftovers() == []
 
 
+def test_the_launch_file_of_a_remote_does_not_say_where_things_go(
+    machine: Machine, mono: Work, server: GitServer, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    """It may be other people's, who would have our login push, and our queue run what they like."""
+    machine.root.mkdir()
+    there = "image: localhost:1/ours/train\n" + FILE.replace(
+        ", ent", ", queue: gpu, project: p, ent"
+    )
+    mono.commit({"launch.yaml": there, "jobs/other/job.py": SCRIPT})
+    mono.git("push", "--quiet", "--mirror", str(tmp_path / "bare" / NAME))
+    logged_in = replace(machine, also={"GIT_TOKEN": PASSWORD, "GIT_USERNAME": USERNAME})
+    at = ("--uri", server.url(NAME), *options[2:], "--json", "-r", "local-process")
+
+    ran = succeeded(logged_in.run("launch", *at, "--job", "hello", cwd=machine.root))
+
+    assert ran.document["run_status"] == "succeeded"
+    assert ran.document["pushed"] is False
+    assert "queue 'gpu' of another repository is not taken; say --queue" in ran.err
+    named = logged_in.run("build", *at[:-2], "--image", "localhost:1/mine", cwd=machine.root)
+    assert "cannot reach localhost:1" in failed(named, 5).error
+
+
 def test_without_a_login_it_is_told_at_once(
     machine: Machine, server: GitServer, job: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ from launch_action.core.launch_file import (
     read_launch_file,
     with_given,
 )
+from launch_action.core.launch_options import Value
 from launch_action.core.plan import planned_name
 from launch_action.core.store import LATEST
 from launch_action.git.root_files import root_files
@@ -29,6 +30,8 @@ from launch_action.planning.launch_plan import place_situation
 from launch_action.planning.sources import open_checkout
 from launch_action.planning.workplace import Workplace, names_commit, names_no_job
 
+# Where a job is run and told of, with our login.
+_PLACES = frozenset({"queue", "priority", "project", "entity"})
 # What a step or a command line gives, by the name of the input; nothing empty is among it.
 Given = Mapping[str, str | Sequence[str]]
 # What says which jobs are meant, and is no input of any of them.
@@ -126,11 +129,12 @@ def job_inputs(
 ) -> Inputs:
     """The inputs of a job of the file: what is given wins, the file's own repository is last.
 
-    Where an outsider may have written the file, it says nothing of where anything goes. Its aliases
+    Where an outsider may have written the file, it says nothing of where anything goes; nor does
+    that of a repository which is named by its address: its people are others than ours. Its aliases
     are more names of what `latest` names: a pull request's or a branch's file moves none.
     """
     own = {name: value for name, value in given.items() if name not in _CHOICES and value}
-    values = with_given(job.values, own)
+    values = with_given(_said(place, job), own)
     if "alias" in job.values and "alias" not in own and not _is_latest(place, checkout):
         del values["alias"]
     image = str(values.get("image") or _image(place, file))
@@ -139,8 +143,19 @@ def job_inputs(
     return read_inputs(values, place.environment)
 
 
+def _said(place: Workplace, job: ListedJob) -> Mapping[str, Value]:
+    """What the file says of a job: a repository that nobody checked out says not where it goes."""
+    left = sorted(_PLACES & job.values.keys()) if place.inputs.uri else []
+    for name in left:
+        place.reporter.info(
+            f"job {job.key!r}: {name} {job.values[name]!r} of another repository is not taken; "
+            f"say --{name}"
+        )
+    return {name: value for name, value in job.values.items() if name not in left}
+
+
 def _image(place: Workplace, file: LaunchFile) -> str:
-    return "" if place.untrusted else file.image
+    return "" if place.untrusted or place.inputs.uri else file.image
 
 
 def _is_latest(place: Workplace, checkout: Checkout) -> bool:
