@@ -199,6 +199,20 @@ def test_a_removed_alias_is_brought_back_by_a_later_run_alone(content: Content) 
     assert names(content, "pr-12") == "b"
 
 
+def test_of_a_removed_alias_one_note_is_kept(content: Content) -> None:
+    a = save(content, "a")
+    for run in range(11, 16):
+        claim(content, a, turn(run), "pr-12")
+    record(content, turn(20), a, [PREVIEW])
+
+    close(content, 16)  # a later one has it
+    assert len([tag for tag in content.tags() if tag.startswith("turn-")]) == 4
+
+    assert close(content, 21) == {PREVIEW}
+    assert [tag for tag in content.tags() if tag.startswith("turn-")] == [turn_tag(PREVIEW, 21)]
+    assert claim(content, a, turn(20, 2), "pr-12") == []
+
+
 def test_a_repository_without_anything_stays_without(content: Content) -> None:
     close(content, 13)
 

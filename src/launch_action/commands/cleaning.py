@@ -19,7 +19,7 @@ from launch_action.core.release_aliases import LATEST, read_release
 from launch_action.core.removal import Doomed, Removal, Tagged, remove_notes, survey
 from launch_action.core.store import JobStore
 from launch_action.core.sweep import Policy, Sweep, parse_age, plan_sweep, stale_rows
-from launch_action.core.turns import Taken, read_taken, record, stale_turns, taken_of
+from launch_action.core.turns import Taken, read_taken, record_removal, stale_turns, taken_of
 from launch_action.jobs.stored_jobs import (
     for_registry,
     local_stores,
@@ -167,7 +167,7 @@ def remove_branch(
     names = artifact_names(content, versions)
     removed = tuple(alias for alias in aliases if removal.alias(alias))
     if turn:
-        record(content, turn, None, removed, branch)
+        record_removal(content, turn, removed, branch)
     told = forget(Gone(content.name, names, removed)) if forget and removed else []
     return {
         "repository": content.name,
@@ -200,7 +200,7 @@ def close_preview(content: Content, policy: Policy, turn: Turn | None) -> Policy
         for alias in sorted(policy.gone)
         if not (alias in taken and taken[alias].is_later(turn))
     ]
-    record(content, turn, None, gone)
+    record_removal(content, turn, gone)
     return replace(policy, gone=frozenset(gone))
 
 

@@ -23,7 +23,7 @@ from launch_action.core.concurrency import concurrently
 from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import InputError
 from launch_action.core.image import Manifest
-from launch_action.core.notes import note_text, note_use, put_note
+from launch_action.core.notes import note_text, note_use, put_note, remove_note
 from launch_action.core.ports import Content
 from launch_action.core.reference import Digest, Tag
 from launch_action.core.store import JobStore
@@ -204,6 +204,22 @@ def record(
     for one in notes[:1]:  # which also brings the empty blob that all share
         _keep(content, one)
     concurrently(lambda one: _keep(content, one), notes[1:])
+
+
+def record_removal(content: Content, turn: Turn, aliases: Sequence[Tag], branch: str = "") -> None:
+    """Note that this run removes these aliases, in place of all that is noted of them before.
+
+    Who reads all tags reads every note, and there may be many closed pull requests. Raises what the
+    content raises.
+    """
+    record(content, turn, None, aliases, branch)
+    own = {turn_tag(alias, turn.number) for alias in aliases}
+    places = [turn_tag(alias, place) for alias in aliases for place in range(_PLACES)]
+    others = [tag for tag in places if tag not in own]
+    found = map(taken_of, concurrently(content.get_manifest, others))
+    for tag, taken in zip(others, found, strict=True):
+        if taken and taken.turn.origin == turn.origin and not taken.is_later(turn):
+            remove_note(content, tag)
 
 
 def read_taken(content: Content, aliases: Sequence[Tag], origin: str = "") -> dict[Tag, Taken]:
