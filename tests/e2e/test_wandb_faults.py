@@ -168,6 +168,7 @@ def test_killed_in_the_middle(here: Registrar, server: WandbServer, work: Work, 
         kill_group(child.pid)
         child.wait()
     assert fault.seen
+    fault.over.set()  # what the SDK's service still tries fails at once
     _gone(str(here.machine.root))
 
     server.mend()
