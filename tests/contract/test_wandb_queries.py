@@ -10,9 +10,10 @@ from graphql.language import Visitor
 from wandb.apis._generated.operations import GET_AGENT_RUNS_GQL
 from wandb.sdk.artifacts._generated import operations
 
-from launch_action.wandb.abandoned import DELETE_ARTIFACT, PENDING
+from launch_action.wandb.abandoned import DELETE_ARTIFACT
 from launch_action.wandb.aliases import ADD, REMOVE
 from launch_action.wandb.artifact_files import FILES, MANIFEST
+from launch_action.wandb.artifact_list import LIST
 from launch_action.wandb.artifact_versions import BY_IDENTIFIER, COLLECTIONS, MEMBERSHIP
 
 
@@ -68,11 +69,11 @@ def test_a_query_is_a_part_of_the_sdk_s(mine: str) -> None:
     assert {variable for variable, _ in variables(mine)} <= given
 
 
-def test_what_is_abandoned_is_asked_for_by_fields_of_the_sdk_s() -> None:
+def test_versions_are_listed_by_fields_of_the_sdk_s() -> None:
     """Which run made a version is an operation of its own there, and so is a run's type."""
     known = fields(THEIRS["ProjectArtifacts"]) | fields(THEIRS["ArtifactCreatedBy"])
-    assert fields(PENDING) <= known | fields(GET_AGENT_RUNS_GQL)
+    assert fields(LIST) <= known | fields(GET_AGENT_RUNS_GQL)
     given = dict(variables(THEIRS["ProjectArtifacts"]))
-    assert dict(variables(PENDING)).items() <= given.items()
+    assert dict(variables(LIST)).items() <= given.items()
     assert dict(variables(DELETE_ARTIFACT)) == dict(variables(THEIRS["DeleteArtifact"]))
     assert fields(DELETE_ARTIFACT) <= fields(THEIRS["DeleteArtifact"])

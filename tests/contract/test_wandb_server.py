@@ -139,7 +139,19 @@ def test_what_a_proxy_in_front_wants_goes_to_its_server_alone(
     assert wandb_host.passes[-1] == ""
 
 
-@pytest.mark.parametrize("value", ["let-me-in", '["let-me-in"]', '{"X-Pass": 1}'])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "let-me-in",
+        '["let-me-in"]',
+        '{"X-Pass": 1}',
+        '{"X-Pass": "let-me-in\\n"}',
+        '{"X-Pass": "let-me-in\\u4e00"}',
+        '{"X-P\\u00e4ss": "let-me-in"}',
+        '{"X Pass": "let-me-in"}',
+        '{"": "let-me-in"}',
+    ],
+)
 def test_what_are_no_headers_is_told_without_its_secret(value: str) -> None:
     with pytest.raises(InputError, match="WANDB_X_EXTRA_HTTP_HEADERS is no JSON object") as caught:
         server_at("https://wandb.example", WANDB_X_EXTRA_HTTP_HEADERS=value)

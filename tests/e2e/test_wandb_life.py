@@ -8,15 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.program import Machine, failed, succeeded
+from support.program import failed, succeeded
 from support.registry import Running, running
 from support.repositories import Work
 from support.services import push_layout
-from support.wandb_api.server import KEY, WandbServer, serve
+from support.wandb_api.server import KEY, WandbServer
 from support.wandb_jobs import IMPATIENT, PROJECT, Registrar
 from support.workflow import Workflow, good, workflow
 
-pytest_plugins = ["support.action_fixtures", "support.program_fixtures"]
+pytest_plugins = [
+    "support.action_fixtures", "support.program_fixtures", "support.wandb_fixtures",
+]  # fmt: skip
 
 NAME = f"{PROJECT}/hello"
 
@@ -25,17 +27,6 @@ NAME = f"{PROJECT}/hello"
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running(tmp_path_factory.mktemp("registry")) as found:
         yield found
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[WandbServer]:
-    with serve(tmp_path / "api") as running_server:
-        yield running_server
-
-
-@pytest.fixture
-def here(machine: Machine, server: WandbServer, work: Work) -> Registrar:
-    return Registrar(machine, server, work.path)
 
 
 @pytest.fixture
@@ -236,6 +227,32 @@ def test_code_and_what_another_store_has_recorded(
     version["metadata"] = json.dumps(metadata)
     succeeded(here.run(*cleanup))
     assert named(server)["pr-3"] == "v0"
+
+
+def test_what_other_tools_have_recorded_keeps_its_aliases(
+    here: Registrar, server: WandbServer
+) -> None:
+    """A job of the same name, and a version of the same content that somebody made meanwhile."""
+    succeeded(here.create("-a", "prod"))
+    (version,) = server.versions(NAME)
+    with server.lock:
+        facts = {k: v for k, v in version.items() if k not in ("id", "number", "createdAt")}
+        theirs = {**facts, "versionIndex": 1, "run": None, "clientID": "another"}
+        made = server.state.add("artifacts", "Artifact", theirs)
+        aliases = server.state.row("collections", version["collection"])["aliases"]
+        aliases |= {"theirs": made["id"]}
+        # So that it is recorded again, and W&B gives the latest of the content.
+        for alias in [one for one in aliases if one.startswith("sha-")]:
+            del aliases[alias]
+    made = succeeded(here.create("-a", "mine")).document
+    assert made["wandb_job"] == f"{NAME}:v0"
+    assert {"theirs": "v1", "mine": "v0", "prod": "v0"}.items() <= named(server).items()
+    assert count(server) == 2
+
+    version["metadata"] = json.dumps({"_partial": True})
+    delete = ("job", "delete", "hello", "-a", "prod", "-p", "demo", "-e", "acme", "--json")
+    assert succeeded(here.run(*delete)).document["wandb"] == []
+    assert named(server)["prod"] == "v0"
 
 
 def test_a_cleanup_that_did_not_reach_w_b_completes_when_it_runs_again(

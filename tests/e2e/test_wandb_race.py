@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
-import pytest
 from support.program import Machine, succeeded
 from support.repositories import Work
-from support.wandb_api.server import WandbServer, serve
+from support.wandb_api.server import WandbServer
 from support.wandb_jobs import CREATE, IMPATIENT, PROJECT, Registrar
 
-pytest_plugins = ["support.program_fixtures"]
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[WandbServer]:
-    with serve(tmp_path / "api") as running:
-        yield running
-
-
-@pytest.fixture
-def here(machine: Machine, server: WandbServer, work: Work) -> Registrar:
-    return Registrar(machine, server, work.path)
+pytest_plugins = ["support.program_fixtures", "support.wandb_fixtures"]
 
 
 def at_once(here: Registrar, *commands: tuple[str, ...]) -> list[dict[str, Any]]:

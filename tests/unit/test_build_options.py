@@ -96,3 +96,7 @@ def test_a_key_is_no_part_of_an_image(given: dict[str, Any]) -> None:
 def test_other_words_are_none() -> None:
     assert read({"WANDB_API_KEY": "key"}, build_arg=("A=key of b",)).build_args
     assert read({"WANDB_API_KEY": ""}, build_arg=("A=",)).build_args
+    # A key that is named by its file.
+    assert read({}, build_arg=("A=/etc/keys/deploy",), ssh_key="/etc/keys/deploy").build_args
+    with pytest.raises(InputError, match="has a key or token as"):
+        read({}, build_arg=("A=-----BEGIN KEY",), ssh_key="-----BEGIN KEY\n")

@@ -105,7 +105,10 @@ def read_build_options(inputs: Inputs, environment: Mapping[str, str]) -> BuildO
 def _keys(inputs: Inputs, environment: Mapping[str, str]) -> frozenset[str]:
     """The keys, tokens and passwords that this run has; what is shorter may be any word."""
     rows = (row.field for row in INPUTS if row.secret and row.kind == "text")
-    texts = (*(str(getattr(inputs, field)) for field in rows), environment.get(_WANDB_KEY, ""))
+    given = {field: str(getattr(inputs, field)) for field in rows}
+    if not given["ssh_key"].lstrip().startswith("-----BEGIN "):
+        del given["ssh_key"]  # the name of its file
+    texts = (*given.values(), environment.get(_WANDB_KEY, ""))
     return frozenset(text.strip() for text in texts if len(text.strip()) >= _SHORTEST_KEY)
 
 

@@ -63,9 +63,14 @@ def hand_over(server: Server, recorded: ArtifactReference, alias: str, to: str) 
 
 
 def _is_of(version: ArtifactVersion, store: str) -> bool:
-    """Whether a version is of this store, as far as its metadata says of which it is."""
+    """Whether a version is of this store, as far as its metadata says of which it is.
+
+    A job whose metadata has nothing of ours was made by other tools.
+    """
     own = version.metadata.get("launch_action")
-    job = own.get("job") if isinstance(own, dict) else None
+    if not isinstance(own, dict):
+        return version.kind != "job"  # code is in metadata of W&B's form alone
+    job = own.get("job")
     return not isinstance(job, str) or job.partition("@")[0] == store
 
 

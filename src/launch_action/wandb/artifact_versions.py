@@ -7,7 +7,7 @@ that are used here; a test compares them with the installed SDK's.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launch_action.core.dataclass import dataclass
@@ -101,10 +101,9 @@ def look_up(server: Server, reference: ArtifactReference) -> tuple[ArtifactVersi
     variables = {"entity": reference.entity, "project": reference.project, "name": name}
     project = server.ask(MEMBERSHIP, variables).get("project")
     found = project.get("artifactCollectionMembership") if isinstance(project, dict) else None
-    if not found or not found.get("artifact"):
+    if not isinstance(found, dict) or not found.get("artifact"):
         return None, project is not None
-    aliases = tuple(str(one["alias"]) for one in found.get("aliases") or ())
-    return _version(found["artifact"], aliases), True
+    return _version(found["artifact"], found.get("aliases") or ()), True
 
 
 def version_of(server: Server, identifier: str) -> ArtifactVersion:
@@ -118,7 +117,7 @@ def version_of(server: Server, identifier: str) -> ArtifactVersion:
     return _version(found, ())
 
 
-def _version(found: Mapping[str, Any], aliases: tuple[str, ...]) -> ArtifactVersion:
+def _version(found: Mapping[str, Any], aliases: Sequence[Mapping[str, Any]]) -> ArtifactVersion:
     try:
         sequence = found["artifactSequence"]
         project = sequence["project"]
@@ -137,7 +136,7 @@ def _version(found: Mapping[str, Any], aliases: tuple[str, ...]) -> ArtifactVers
             str(found["artifactType"]["name"]),
             str(found["digest"]),
             str(found.get("digestAlgorithm") or "MANIFEST_MD5"),
-            aliases,
+            tuple(str(one["alias"]) for one in aliases),
             str(found.get("description") or ""),
             _metadata(found.get("metadata")),
             str(found.get("createdAt") or ""),

@@ -7,45 +7,38 @@ commit would look again. So it is looked for afterwards, and the first that was 
 
 from __future__ import annotations
 
-from contextlib import suppress
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Sequence
 
-# Between the beginning of a recording and its commit; what is older was seen when ours began.
-_LONGEST = timedelta(minutes=30)
-_MOST = 20
-_MISSING = 3  # in a row: so many duplicates are seldom deleted at once
+from launch_action.core.dataclass import dataclass
+from launch_action.wandb.artifact_list import ListedVersion
 
-
-def earliest(api: Any, logged: Any) -> Any:
-    """The first version with the content of one that was logged now; as a rule that one itself.
-
-    `api` is a `wandb.Api`, the versions are artifacts of it. Raises nothing: what cannot be found
-    is not there.
-    """
-    name, _, number = str(logged.qualified_name).rpartition(":v")
-    found, missing = logged, 0
-    for before in range(int(number) - 1, max(-1, int(number) - 1 - _MOST), -1):
-        try:
-            one = api.artifact(f"{name}:v{before}")
-            recent = _moment(logged) - _moment(one) < _LONGEST
-        except Exception:  # whatever the SDK raises for one that was deleted
-            missing += 1
-            if missing == _MISSING:
-                break
-            continue
-        missing = 0
-        if not recent:
-            break
-        found = one if one.digest == logged.digest else found
-    return found
+# Seconds between the beginning of a recording and its commit, at most; what is older was seen when
+# ours began.
+_LONGEST = 1800.0
 
 
-def remove(duplicate: Any) -> None:
-    """Delete a version that names nothing any more, if it is there still."""
-    with suppress(Exception):
-        duplicate.delete(delete_aliases=True)
+@dataclass(frozen=True, slots=True)
+class Double:
+    """A version whose content was committed before; `is_own` where the run that asks made it."""
+
+    earliest: ListedVersion
+    is_own: bool
 
 
-def _moment(artifact: Any) -> datetime:
-    return datetime.fromisoformat(str(artifact.created_at))
+def find_double(
+    versions: Sequence[ListedVersion], identifier: str, *, run_id: str
+) -> Double | None:
+    """What was committed before the version with this identifier, and has the same content."""
+    logged = next((one for one in versions if one.identifier == identifier), None)
+    if logged is None:
+        return None
+    same = [
+        one
+        for one in versions
+        if one.digest == logged.digest
+        and one.number < logged.number
+        and abs(logged.created - one.created) < _LONGEST
+    ]
+    if not same:
+        return None
+    return Double(min(same, key=lambda one: one.number), logged.run_name == run_id)

@@ -14,8 +14,14 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from launch_action.wandb.artifact_list import Collection
+    from launch_action.wandb.duplicates import Double
 
 Tell = Callable[[Mapping[str, Any]], None]
 
@@ -68,7 +74,7 @@ def _record(request: Mapping[str, Any], folder: Path, tell: Tell) -> None:
     import wandb
 
     from launch_action.wandb import sdk
-    from launch_action.wandb.abandoned import JOB_TYPE
+    from launch_action.wandb.artifact_list import JOB_TYPE
 
     sdk.keep_aliases()
     settings = sdk.settings(request["base_url"], request["key"], os.environ)
@@ -80,14 +86,94 @@ def _record(request: Mapping[str, Any], folder: Path, tell: Tell) -> None:
         dir=str(folder),
         settings=settings,
     )
-    try:
-        api, code = _api(request), ""
+    with _Session(run, request, tell) as session:
+        code = ""
         for one in request["artifacts"]:
-            artifact = _settled(api, _logged(run, one, folder, code), one)
+            artifact = session.settled(_logged(run, one, folder, code), one)
             code = str(artifact.id) if one["kind"] == "code" else code
             tell({"recorded": _described(artifact, one, run)})
-    finally:
-        _forget(run, request, tell)
+
+
+class _Session:
+    """The run that artifacts are logged by, which is deleted at its end as W&B's own tools do."""
+
+    def __init__(self, run: Any, request: Mapping[str, Any], tell: Tell) -> None:
+        from launch_action.wandb.server import Server
+
+        self._run = run
+        self._request = request
+        self._tell = tell
+        self._server = Server(request["base_url"], request["key"], os.environ, patient=False)
+
+    def __enter__(self) -> _Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        path = f"{self._run.entity}/{self._run.project}/{self._run.id}"
+        try:
+            self._run.finish()
+            self._sweep()
+            self._api.run(path).delete()
+        except Exception as error:  # what was recorded stays, and matters more
+            self._tell({"left": {"run": path, "why": type(error).__name__}})
+        finally:
+            self._server.close()
+
+    @cached_property
+    def _api(self) -> Any:
+        import wandb
+
+        overrides = {"base_url": self._request["base_url"]}
+        return wandb.Api(overrides=overrides, api_key=self._request["key"])
+
+    def settled(self, logged: Any, one: Mapping[str, Any]) -> Any:
+        """The version that stays: with its aliases and its description, the first of its content.
+
+        Identical content is an earlier version, and somebody else may have recorded it just now.
+        One that is not of this run is not deleted: it may have aliases of others.
+        """
+        double = self._double(logged, one)
+        found = self._earliest(logged, double) if double else logged
+        missing = [alias for alias in one["aliases"] if alias not in found.aliases]
+        described = one["description"] and found.description != one["description"]
+        if missing or described:
+            found.aliases.extend(missing)
+            found.description = one["description"] or found.description
+            found.save()
+        if double and double.is_own and found is not logged:
+            with suppress(Exception):  # whatever the SDK raises where it is gone
+                logged.delete(delete_aliases=True)
+        return found
+
+    def _double(self, logged: Any, one: Mapping[str, Any]) -> Double | None:
+        from launch_action.core.errors import LaunchError
+        from launch_action.wandb.artifact_list import latest_versions
+        from launch_action.wandb.duplicates import find_double
+
+        try:
+            versions = list(latest_versions(self._server, self._collection(one), "COMMITTED"))
+        except LaunchError:
+            return None
+        return find_double(versions, str(logged.id), run_id=self._run.id)
+
+    def _earliest(self, logged: Any, double: Double) -> Any:
+        """The earlier version; what is logged where that is gone by now."""
+        name = str(logged.qualified_name).rpartition(":")[0]
+        with suppress(Exception):  # whatever the SDK raises for one that was deleted
+            return self._api.artifact(f"{name}:v{double.earliest.number}")
+        return logged
+
+    def _sweep(self) -> None:
+        """Leave no version pending: of this run where it failed, or of an earlier one's."""
+        from launch_action.wandb.abandoned import remove_abandoned
+
+        of = [self._collection(one) for one in self._request["artifacts"]]
+        remove_abandoned(self._server, of, run_id=self._run.id, now=time.time())
+
+    def _collection(self, one: Mapping[str, Any]) -> Collection:
+        from launch_action.wandb.artifact_list import Collection
+
+        return Collection(self._run.entity, self._run.project, one["kind"], one["name"])
 
 
 def _logged(run: Any, one: Mapping[str, Any], folder: Path, code: str) -> Any:
@@ -105,31 +191,6 @@ def _logged(run: Any, one: Mapping[str, Any], folder: Path, code: str) -> Any:
     return run.log_artifact(artifact, aliases=list(one["aliases"])).wait()
 
 
-def _settled(api: Any, logged: Any, one: Mapping[str, Any]) -> Any:
-    """The version that stays: with its aliases and its description, and the first of its content.
-
-    Identical content is an earlier version, and somebody else may have recorded it just now.
-    """
-    from launch_action.wandb.duplicates import earliest, remove
-
-    found = earliest(api, logged)
-    missing = [alias for alias in one["aliases"] if alias not in found.aliases]
-    described = one["description"] and found.description != one["description"]
-    if missing or described:
-        found.aliases.extend(missing)
-        found.description = one["description"] or found.description
-        found.save()
-    if found is not logged:
-        remove(logged)
-    return found
-
-
-def _api(request: Mapping[str, Any]) -> Any:
-    import wandb
-
-    return wandb.Api(overrides={"base_url": request["base_url"]}, api_key=request["key"])
-
-
 def _described(artifact: Any, one: Mapping[str, Any], run: Any) -> dict[str, str]:
     return {
         "role": one["role"],
@@ -137,30 +198,6 @@ def _described(artifact: Any, one: Mapping[str, Any], run: Any) -> dict[str, str
         "project": run.project,
         "name": artifact.qualified_name,
     }
-
-
-def _forget(run: Any, request: Mapping[str, Any], tell: Tell) -> None:
-    """End the run that the artifacts were logged by, and delete it, as W&B's own tools do."""
-    path = f"{run.entity}/{run.project}/{run.id}"
-    try:
-        run.finish()
-        _sweep(run, request)
-        _api(request).run(path).delete()
-    except Exception as error:  # what was recorded stays, and matters more
-        tell({"left": {"run": path, "why": type(error).__name__}})
-
-
-def _sweep(run: Any, request: Mapping[str, Any]) -> None:
-    """Leave no version pending: of this run where it failed, or of an earlier one's."""
-    from launch_action.wandb.abandoned import remove_abandoned
-    from launch_action.wandb.server import Server
-
-    server = Server(request["base_url"], request["key"], os.environ, patient=False)
-    kinds = [(one["kind"], one["name"]) for one in request["artifacts"]]
-    try:
-        remove_abandoned(server, run.entity, run.project, kinds, run_id=run.id, now=time.time())
-    finally:
-        server.close()
 
 
 def _kind(error: Exception, message: str) -> str:

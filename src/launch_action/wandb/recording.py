@@ -140,13 +140,15 @@ def record_artifacts(
 def _forget(account: Account, artifacts: Sequence[WandbArtifact], run_id: str) -> None:
     """Delete what a recorder that could not do it itself has left, as far as W&B lets us."""
     from launch_action.wandb.abandoned import DELETE_RUN, remove_abandoned
+    from launch_action.wandb.artifact_list import Collection
     from launch_action.wandb.queues import RUN
 
     server = account.server(patient=False)
     with suppress(LaunchError), closing(server):
-        entity, project = account.default_entity(), account.project
-        kinds = [(one.kind, one.name) for one in artifacts]
-        remove_abandoned(server, entity, project, kinds, run_id=run_id, now=time.time())
+        # Nobody who has interrupted it waits for the answers of a slow server.
+        entity, project = account.entity or account.own_entity(patient=False), account.project
+        of = [Collection(entity, project, one.kind, one.name) for one in artifacts]
+        remove_abandoned(server, of, run_id=run_id, now=time.time())
         variables = {"entity": entity, "project": project, "name": run_id}
         found = (server.ask(RUN, variables).get("project") or {}).get("run") or {}
         if found.get("id"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import string
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +34,7 @@ _CHUNK = 256 * 1024
 _ANSWER_LIMIT = 32 * 1024 * 1024
 # For who stands in front of the server, such as a proxy that wants a login of its own.
 _EXTRA = "WANDB_X_EXTRA_HTTP_HEADERS"
+_OF_NAMES = dict.fromkeys(map(ord, f"{string.ascii_letters}{string.digits}!#$%&'*+-.^_`|~"))
 _BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
@@ -225,15 +227,21 @@ def _extra_headers(environment: Mapping[str, str]) -> dict[str, str]:
         return {}
     try:
         found = json.loads(text)
-        if all(isinstance(value, str) for value in found.values()):
+        if all(map(_is_header, found, found.values())):
             return dict(found)
     except (ValueError, AttributeError, RecursionError):
         pass
     # Not the value: what lets us through a proxy is a secret.
     raise InputError(
-        f"{_EXTRA} is no JSON object of texts",
-        hint="""write it as {"NAME": "VALUE"}, or unset it""",
+        f"{_EXTRA} is no JSON object of texts that headers can have",
+        hint="""write it as {"NAME": "VALUE"}, in ASCII and of one line each, or unset it""",
     )
+
+
+def _is_header(name: str, value: Any) -> bool:
+    """Whether every client sends it as it is (RFC 9110, sections 5.1 and 5.5)."""
+    token = name != "" and not name.translate(_OF_NAMES)
+    return token and isinstance(value, str) and value.isascii() and value.isprintable()
 
 
 def _origin(url: str) -> tuple[str, str, int]:
