@@ -144,6 +144,23 @@ def test_a_version_that_an_alias_reached_meanwhile_is_not_deleted(scene: Scene) 
     assert JobStore(scene.open()).load(PULL) == found
 
 
+@pytest.mark.parametrize("shown", ["nothing", "what was before"])
+def test_nothing_is_deleted_by_a_list_of_tags_that_is_old(scene: Scene, shown: str) -> None:
+    """It does not show the mark that was just set, and may lack a release that is as young."""
+    content: Any = scene.open()
+    version(content, "b" * 40, MAIN)
+    found = version(content, "a" * 40, PULL)
+    before = content.tags() if shown == "what was before" else ()
+    JobStore(scene.open()).point(found, [Tag("v1.0.0")])
+    content.tags = lambda: before
+
+    assert Removal(content, "n").versions([Doomed(found, (PULL,))]) == ()
+
+    assert {"v1.0.0", PULL, MAIN} <= scene.tags
+    assert going_tag(found.digest) not in scene.tags
+    assert JobStore(scene.open()).load("v1.0.0") == found
+
+
 def test_the_last_version_with_a_tag_leaves_a_tombstone_that_marks_nothing(scene: Scene) -> None:
     content = scene.open()
     found = version(content, "a" * 40, PULL)

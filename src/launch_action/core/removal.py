@@ -2,11 +2,11 @@
 
 A registry deletes a manifest with every tag of it, also one that was written a moment ago, and a
 release may be about to name the very version that a cleanup has found unused. So a version that is
-about to go is marked first, by a hidden tag; then all tags are read, and only what no alias reaches
-is deleted; then the mark goes. Who moves an alias to a version that was there before looks for its
-mark afterwards (`outlast`): where there was none yet, the alias is among the tags that are read
-later; where there is one, the alias is written again when the mark is gone. Only versions are
-deleted, never what they name: another version may be about to name the same image.
+about to go is marked first, by a hidden tag; then all tags are read, the mark among them, and only
+what no alias reaches is deleted; then the mark goes. Who moves an alias to a version that was there
+before looks for its mark afterwards (`outlast`): where there was none yet, the alias is among the
+tags that are read later; where there is one, the alias is written again when the mark is gone. Only
+versions are deleted, never what they name: another version may be about to name the same image.
 """
 
 from __future__ import annotations
@@ -132,7 +132,8 @@ class Removal:
             )  # once: docker-registry loses it where several do at once
             concurrently(lambda one: self._mark(one.version), doomed)
         tagged = survey(self._content)
-        free = [one for one in doomed if set(_aliases(tagged, one.version)) <= set(one.aliases)]
+        known = [one for one in doomed if not marked or _is_marked(tagged, one.version)]
+        free = [one for one in known if set(_aliases(tagged, one.version)) <= set(one.aliases)]
         handed_on = self._hand_on_keys([one.version for one in free], tagged)
         deleted = concurrently(lambda one: self._content.delete_manifest(one.version.digest), free)
         left = [one for one, done in zip(free, deleted, strict=True) if not done]
@@ -264,6 +265,12 @@ def version_of(manifest: Manifest) -> JobVersion | None:
         return read_version(manifest)
     except StoreError:
         return None
+
+
+def _is_marked(tagged: Iterable[Tagged], version: JobVersion) -> bool:
+    """Whether a survey shows the mark of a version: else it is older than that, or not whole."""
+    mark = going_tag(version.digest)
+    return any(one.tag == mark for one in tagged)
 
 
 def _of_every_version(tag: Tag) -> bool:

@@ -194,8 +194,8 @@ class RegistryContent:
         """Every tag, sorted; none when the repository does not exist."""
         found: set[str] = set()
         path = f"/v2/{self._path}/tags/list?n={_TAGS_PER_PAGE}"
-        for _ in range(_MOST_PAGES):
-            page, path = self._tag_page(path)
+        for number in range(_MOST_PAGES):
+            page, path = self._tag_page(path, first=number == 0)
             if not path:
                 return tuple(sorted(found | page))
             if page <= found:
@@ -279,10 +279,10 @@ class RegistryContent:
             self._present |= _named_by(found)
         return found
 
-    def _tag_page(self, path: str) -> tuple[set[str], str]:
-        request = Request(
-            "GET", path, f"listing the tags of {self.name}", self._read, frozenset({200, 404})
-        )
+    def _tag_page(self, path: str, *, first: bool) -> tuple[set[str], str]:
+        # Of a list that has begun, a page which is not there leaves tags out.
+        accepted = frozenset({200, 404} if first else {200})
+        request = Request("GET", path, f"listing the tags of {self.name}", self._read, accepted)
         answer, data = self._origin.document(request, self._meter)
         if answer.status == 404:
             return set(), ""

@@ -108,6 +108,19 @@ def test_pages_that_repeat_themselves_are_an_error(content: RegistryContent, pro
         content.tags()
 
 
+def test_a_page_that_is_not_there_ends_no_list(content: RegistryContent, proxy: Proxy) -> None:
+    """Who deletes what no tag names must not take the first page for all."""
+    put_manifest(content, "z")
+    link = {"Link": f'</v2/{content.repository.path}/tags/list?last=a>; rel="next"'}
+    proxy.faults += [
+        Fault("status", "GET", status=200, body=b'{"tags":["a"]}', headers=link),
+        Fault("status", "GET", status=404),
+    ]
+
+    with pytest.raises(RegistryError, match="404 listing the tags"):
+        content.tags()
+
+
 def test_a_page_of_another_host_gets_no_login(tmp_path: Path) -> None:
     with (
         running(tmp_path / "locked", password=True) as locked,
