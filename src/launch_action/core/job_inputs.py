@@ -148,7 +148,9 @@ def _scalar(text: str, line: str, *, texts: bool) -> Any:
 
     try:
         value = read_yaml(text, texts=texts)
-    except YamlError:
+    except YamlError as error:
+        if isinstance(error.__cause__, RecursionError):
+            raise _too_deep(f"--set {line[:80]!r}") from error
         return text
     _check_size(value, f"--set {line[:80]!r}")
     if not _is_json(value):
@@ -157,11 +159,11 @@ def _scalar(text: str, line: str, *, texts: bool) -> Any:
 
 
 def _parse(text: str, where: str) -> Any:
-    from launch_action.core.plain_yaml import YamlError, read_yaml
-
     try:
-        found = read_yaml(text)
-    except YamlError as error:
+        found = _read(text)
+    except RecursionError as error:
+        raise _too_deep(where) from error
+    except ValueError as error:
         raise InputError(
             f"{where} is neither JSON nor YAML: {' '.join(str(error).split())[:200]}",
             hint="check the file, or the quoting of the text",
@@ -173,6 +175,28 @@ def _parse(text: str, where: str) -> Any:
             hint="write names as texts",
         )
     return found
+
+
+def _read(text: str) -> Any:
+    """JSON as such: tabs and escapes of it are others in YAML, which also takes long to read.
+
+    Raises ValueError, and RecursionError.
+    """
+    try:
+        return json.loads(text, parse_constant=_no_number)
+    except ValueError:
+        from launch_action.core.plain_yaml import YamlError, read_yaml
+    try:
+        return read_yaml(text)
+    except YamlError as error:
+        if isinstance(error.__cause__, RecursionError):
+            raise error.__cause__ from None
+        raise ValueError(str(error)) from error
+
+
+def _no_number(text: str) -> Any:
+    """What Python takes for JSON's and nobody else does."""
+    raise ValueError(text)
 
 
 def _is_json(value: Any) -> bool:
