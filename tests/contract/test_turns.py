@@ -124,6 +124,17 @@ def test_runs_of_another_repository_are_not_compared(content: Content) -> None:
     assert claim(content, b, turn(12), "latest") == ["latest"]
 
 
+def test_runs_of_another_repository_take_no_notes_away(content: Content) -> None:
+    """A registry's repository may be that of two repositories' workflows."""
+    a, b, c = save(content, "a"), save(content, "b"), save(content, "c")
+    claim(content, a, turn(11), "latest")
+    claim(content, b, turn(12), "latest")
+    for run in range(9_000, 9_004):
+        claim(content, c, Turn("https://github.com/acme/other", run, 1, 1, run), "latest")
+
+    assert claim(content, a, turn(11, 2), "latest") == []
+
+
 def test_a_run_that_is_overtaken_gives_back_what_it_has_set(content: Content) -> None:
     a, b = save(content, "a"), save(content, "b")
 
@@ -209,7 +220,9 @@ def test_of_a_removed_alias_one_note_is_kept(content: Content) -> None:
     assert len([tag for tag in content.tags() if tag.startswith("turn-")]) == 4
 
     assert close(content, 21) == {PREVIEW}
-    assert [tag for tag in content.tags() if tag.startswith("turn-")] == [turn_tag(PREVIEW, 21)]
+    assert [tag for tag in content.tags() if tag.startswith("turn-")] == [
+        turn_tag(PREVIEW, ORIGIN, 21)
+    ]
     assert claim(content, a, turn(20, 2), "pr-12") == []
 
 
@@ -221,7 +234,7 @@ def test_a_repository_without_anything_stays_without(content: Content) -> None:
 
 def test_notes_of_what_is_gone_go_when_no_run_can_bring_it_back(content: Content) -> None:
     claim(content, save(content, "a"), turn(12), "pr-12")
-    notes = {turn_tag(PREVIEW, 12): read_taken(content, [PREVIEW])[PREVIEW]}
+    notes = {turn_tag(PREVIEW, ORIGIN, 12): read_taken(content, [PREVIEW], ORIGIN)[PREVIEW]}
     day = 86400
 
     assert stale_turns(notes, set(), 12 + 40 * day, 7 * day) == tuple(notes)

@@ -213,25 +213,24 @@ def record_removal(content: Content, turn: Turn, aliases: Sequence[Tag], branch:
     content raises.
     """
     record(content, turn, None, aliases, branch)
-    own = {turn_tag(alias, turn.number) for alias in aliases}
-    places = [turn_tag(alias, place) for alias in aliases for place in range(_PLACES)]
-    others = [tag for tag in places if tag not in own]
+    own = {turn_tag(alias, turn.origin, turn.number) for alias in aliases}
+    others = [tag for tag in _places(aliases, turn.origin) if tag not in own]
     found = map(taken_of, concurrently(content.get_manifest, others))
     for tag, taken in zip(others, found, strict=True):
-        if taken and taken.turn.origin == turn.origin and not taken.is_later(turn):
+        if taken and not taken.is_later(turn):
             remove_note(content, tag)
 
 
-def read_taken(content: Content, aliases: Sequence[Tag], origin: str = "") -> dict[Tag, Taken]:
-    """What is noted of these aliases last, by runs of this repository, or without it of any.
+def read_taken(content: Content, aliases: Sequence[Tag], origin: str) -> dict[Tag, Taken]:
+    """What is noted of these aliases last, by runs of this repository.
 
     Raises what the content raises.
     """
-    tags = [turn_tag(alias, place) for alias in aliases for place in range(_PLACES)]
-    notes = filter(None, map(taken_of, concurrently(content.get_manifest, tags)))
+    places = _places(aliases, origin)
+    notes = filter(None, map(taken_of, concurrently(content.get_manifest, places)))
     found: dict[Tag, Taken] = {}
     for one in sorted(notes, key=lambda one: (one.turn.run, one.turn.attempt)):
-        if one.alias in aliases and origin in ("", one.turn.origin):
+        if one.alias in aliases and one.turn.origin == origin:
             found[Tag(one.alias)] = one
     return found
 
@@ -246,10 +245,14 @@ def taken_of(manifest: Manifest | None) -> Taken | None:
         return None
 
 
-def turn_tag(alias: str, number: int) -> Tag:
-    """Where the run with this number notes that an alias is its."""
-    mine = hashlib.sha256(alias.encode()).hexdigest()[:16]
+def turn_tag(alias: str, origin: str, number: int) -> Tag:
+    """Where the run of a repository that has this number notes that an alias is its."""
+    mine = hashlib.sha256(f"{origin}\n{alias}".encode()).hexdigest()[:16]
     return Tag(f"turn-{mine}-{number % _PLACES}")
+
+
+def _places(aliases: Sequence[Tag], origin: str) -> list[Tag]:
+    return [turn_tag(alias, origin, place) for alias in aliases for place in range(_PLACES)]
 
 
 def _keep(content: Content, taken: Taken) -> None:
@@ -265,7 +268,9 @@ def _keep(content: Content, taken: Taken) -> None:
         "commit": taken.commit,
         "branch": taken.branch,
     }
-    put_note(content, turn_tag(taken.alias, turn.number), TURN_NOTE, json.dumps(document))
+    put_note(
+        content, turn_tag(taken.alias, turn.origin, turn.number), TURN_NOTE, json.dumps(document)
+    )
 
 
 def _read(found: dict[str, Any]) -> Taken:
