@@ -53,6 +53,16 @@ def test_what_a_job_names_is_checked_when_it_is_recorded(
     assert server.operations == []
 
 
+def test_an_option_of_another_command_is_told_by_its_commands(here: Registrar) -> None:
+    ended = failed(here.run("run", "hello", "--service", "redis=always"), 2)
+    assert "unrecognized arguments: --service" in ended.error
+    assert "--service is an option of launch, build; see" in ended.hint
+    assert (
+        "--comment is an option of the action" in failed(here.run("run", "a", "--comment"), 2).hint
+    )
+    assert "did you mean '--queue'?" in failed(here.run("run", "a", "--queeu", "b"), 2).hint
+
+
 def test_a_plan_of_a_recording_records_nothing(
     here: Registrar, server: WandbServer, work: Work
 ) -> None:
@@ -99,6 +109,8 @@ def test_services_are_recorded_as_w_b_records_them(
     assert "redis" in wandb.command("job", "describe", f"{PROJECT}/hello:latest")
     described = succeeded(here.run("job", "describe", "hello:latest", "--json")).document
     assert described["wandb_job"]["services"] == ours["services"]
+    told = succeeded(here.run("job", "describe", "hello:latest")).out
+    assert "services redis=always, db=never" in told
 
 
 def test_a_base_image_is_recorded_as_w_b_records_it(

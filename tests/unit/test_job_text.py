@@ -70,6 +70,16 @@ def test_a_source_without_a_commit_and_the_job_at_w_and_b_are_told() -> None:
     assert "wandb    acme/demo/x:v0 at https://w: what it does" in lines
 
 
+def test_what_w_and_b_starts_a_job_on_and_beside_is_told() -> None:
+    source = {"base_image": "ghcr.io/acme/base:1"}
+    job = {"source": source, "services": {"redis": "always", "db": "never"}}
+    lines = list(description(DOCUMENT | {"wandb_job": job}, 0))
+
+    assert "base     ghcr.io/acme/base:1" in lines
+    assert "services redis=always, db=never" in lines
+    assert list(description(DOCUMENT | {"wandb_job": {"services": 1, "source": []}}, 0))
+
+
 def test_versions_without_commits_differ_by_none() -> None:
     against: dict[str, Any] = {
         "job": "x@sha256:1", "commits": None, "packages": [], "image_size_change": 0,

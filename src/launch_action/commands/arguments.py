@@ -11,7 +11,7 @@ from typing import NoReturn
 from launch_action import __version__
 from launch_action.commands.cleanup_cli import add_cleanup
 from launch_action.core.errors import InputError
-from launch_action.core.inputs import INPUTS, Command, Input
+from launch_action.core.inputs import BY_NAME, INPUTS, Command, Input
 from launch_action.core.spelling import nearest
 from launch_action.jobs.job_cli import NOT_TO_CREATE, add_job_commands
 
@@ -49,6 +49,9 @@ class _Parser(argparse.ArgumentParser):
         word = (typed[1] or typed[2]) if typed else ""
         if word in _OF_WANDB:
             return f"{_OF_WANDB[word]}; "
+        if known := BY_NAME.get(word.removeprefix("--")):
+            able = [command for command in known.commands if command != "action"]
+            return f"{word} is an option of {', '.join(able) or 'the action'}; "
         near = nearest(word, _SPELLINGS)
         return f"did you mean {near[0]!r}? " if near else ""
 

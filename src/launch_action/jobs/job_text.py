@@ -27,7 +27,8 @@ def listing(document: Mapping[str, Any], now: int) -> Iterator[str]:
 
 def description(document: Mapping[str, Any], now: int) -> Iterator[str]:
     """A line per fact, then the packages, then what another version has not."""
-    details = document["details"]
+    details, job = document["details"], document["wandb_job"]
+    services = _object(job, "services").items()
     rows = {
         "job": document["job_name"],
         "version": document["job"],
@@ -37,7 +38,8 @@ def description(document: Mapping[str, Any], now: int) -> Iterator[str]:
         "entry": json.dumps(document["entrypoint"]),
         "python": document["runtime"],
         "builder": details.get("builder"),
-        "base": ", ".join(_bases(details)),
+        "base": ", ".join(_bases(details)) or _object(job, "source").get("base_image"),
+        "services": ", ".join(f"{name}={policy}" for name, policy in services),
         "cutoff": details.get("cutoff"),
         "run": details.get("run"),
         "wandb": _at_wandb(_object(details, "wandb")),
@@ -51,7 +53,7 @@ def description(document: Mapping[str, Any], now: int) -> Iterator[str]:
         size = readable_size(image["size"])
         yield f"image    {image['platform']} {image['digest']} {image['layers']} layers, {size}"
     known = document["schema"]
-    lines = _inputs(known) if known is not None else _types(document["wandb_job"])
+    lines = _inputs(known) if known is not None else _types(job)
     yield from (f"input    {line}" for line in lines)
     for name, version in document["packages"].items():
         yield f"package  {name} {version}"
