@@ -7,17 +7,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 import xxhash
-from support.loopback import serving
 from support.wandb_api.server import KEY, WandbServer, serve
+from support.wandb_host import Host
 from support.wandb_put import git_source, job_files, md5_text, put_artifact
 
 from launch_action.core.errors import InputError, ServiceError, SourceError, StoreError
@@ -26,71 +24,10 @@ from launch_action.wandb.account import Account, find_account
 from launch_action.wandb.jobs import WandbJob, fetch_code, find_code, read_job
 from launch_action.wandb.server import Server
 
+pytest_plugins = ["support.wandb_fixtures"]
+
 LOGIN = f"Basic {base64.b64encode(f'api:{KEY}'.encode()).decode()}"
 JOB = job_files("image", {"image": "a/b"})
-
-
-@dataclass
-class Host:
-    """A host that answers what a test says, and keeps what it was asked with which login.
-
-    `passes` are what the requests had for a proxy, each in `X-Pass`.
-    """
-
-    port: int
-    answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
-    asked: list[tuple[str, str]] = field(default_factory=list)
-    passes: list[str] = field(default_factory=list)
-
-    def url(self, path: str = "") -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
-
-    def says(
-        self, path: str, body: bytes = b"", status: int = 200, headers: Mapping[str, str] = {}
-    ) -> str:
-        self.answers[path] = (status, dict(headers), body)
-        return self.url(path)
-
-    def moves(self, path: str, to: str, status: int = 302) -> str:
-        return self.says(path, status=status, headers={"Location": to})
-
-
-@contextmanager
-def host() -> Iterator[Host]:
-    found = Host(0)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            found.asked.append((self.path, self.headers.get("Authorization", "")))
-            found.passes.append(self.headers.get("X-Pass", ""))
-            status, headers, body = found.answers.get(self.path, (404, {}, b""))
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_GET
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with serving(Handler) as address:
-        found.port = int(address.partition(":")[2])
-        yield found
-
-
-@pytest.fixture
-def wandb_host() -> Iterator[Host]:
-    with host() as found:
-        yield found
-
-
-@pytest.fixture
-def other_host() -> Iterator[Host]:
-    with host() as found:
-        yield found
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A W&B server of a test's own, and the program that registers jobs there, as fixtures."""
+"""A W&B server of a test's own, who registers jobs there, and hosts in its place, as fixtures."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from support.program import Machine
 from support.repositories import Work
 from support.wandb_api.server import WandbServer, serve
+from support.wandb_host import Host, host
 from support.wandb_jobs import Registrar
 
 
@@ -21,3 +22,15 @@ def server(tmp_path: Path) -> Iterator[WandbServer]:
 @pytest.fixture
 def here(machine: Machine, server: WandbServer, work: Work) -> Registrar:
     return Registrar(machine, server, work.path)
+
+
+@pytest.fixture
+def wandb_host() -> Iterator[Host]:
+    with host() as found:
+        yield found
+
+
+@pytest.fixture
+def other_host() -> Iterator[Host]:
+    with host() as found:
+        yield found

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Any
 
 from launch_action.core.dataclass import replace
+from launch_action.core.errors import ServiceError
 from launch_action.core.wandb_reference import ArtifactReference
 from launch_action.wandb.account import Account
 from launch_action.wandb.artifact_versions import ArtifactVersion, asked_version
@@ -31,7 +31,7 @@ def complete_aliases(account: Account, found: Found) -> None:
     """Move the aliases to a version that it is to have and lacks. Raises ServiceError."""
     if found.lacking:
         with closing(account.server()) as server:
-            server.ask(ADD, _input(found.version, found.lacking))
+            _change(server, ADD, found.version, found.lacking)
 
 
 def remove_alias(server: Server, reference: ArtifactReference, kind: str, store: str) -> bool:
@@ -42,7 +42,7 @@ def remove_alias(server: Server, reference: ArtifactReference, kind: str, store:
     version = asked_version(server, reference)
     if version is None or version.kind != kind or not _is_of(version, store):
         return False
-    server.ask(REMOVE, _input(version, [reference.alias]))
+    _change(server, REMOVE, version, [reference.alias])
     return True
 
 
@@ -57,9 +57,9 @@ def hand_over(server: Server, recorded: ArtifactReference, alias: str, to: str) 
         return
     other = asked_version(server, replace(recorded, alias=to)) if to else None
     if other:
-        server.ask(ADD, _input(other, [alias]))
+        _change(server, ADD, other, [alias])
     else:
-        server.ask(REMOVE, _input(named, [alias]))
+        _change(server, REMOVE, named, [alias])
 
 
 def _is_of(version: ArtifactVersion, store: str) -> bool:
@@ -74,7 +74,9 @@ def _is_of(version: ArtifactVersion, store: str) -> bool:
     return not isinstance(job, str) or job.partition("@")[0] == store
 
 
-def _input(version: ArtifactVersion, aliases: Sequence[str]) -> dict[str, Any]:
+def _change(
+    server: Server, mutation: str, version: ArtifactVersion, aliases: Sequence[str]
+) -> None:
     place = version.reference
     collection = {
         "entityName": place.entity,
@@ -82,4 +84,10 @@ def _input(version: ArtifactVersion, aliases: Sequence[str]) -> dict[str, Any]:
         "artifactCollectionName": place.name,
     }
     named = [{**collection, "alias": alias} for alias in aliases]
-    return {"input": {"artifactID": version.identifier, "aliases": named}}
+    asked = {"input": {"artifactID": version.identifier, "aliases": named}}
+    done = server.ask(mutation, asked).get("result")
+    if isinstance(done, dict) and done.get("success") is False:
+        raise ServiceError(
+            f"W&B at {server.host} has not changed {', '.join(aliases)} of {str(place)!r}",
+            hint="are they protected there, or is somebody else changing them? Run it again",
+        )
