@@ -31,7 +31,7 @@ from launch_action.core.image import (
     Manifest,
 )
 from launch_action.core.notes import ROW_NOTE, put_note
-from launch_action.core.orphans import remove_orphans
+from launch_action.core.orphans import find_orphans, remove_orphans
 from launch_action.core.ports import Content
 from launch_action.core.reference import Digest, Repository, Tag
 from launch_action.core.removal import Doomed, Removal, survey
@@ -370,8 +370,11 @@ def test_what_only_a_deleted_version_named_goes_and_nothing_else(scene: Scene) -
     before = digests(scene)
     assert images(content, also, alone) <= before
 
+    shown = find_orphans(scene.open(), later())
+    assert before == digests(scene)
     gone = remove_orphans(scene.open(), later())
 
+    assert gone == shown
     assert also.job
     assert alone.job
     assert {also.job.digest, alone.job.digest, mine.digest} <= set(gone)

@@ -508,9 +508,12 @@ def test_a_sweep_takes_what_no_index_names_from_ghcr_io(
     week_ago = time.time() - 7 * 86400
     for link in server.folder.rglob("_manifests/revisions/sha256/*/link"):
         os.utime(link, (week_ago, week_ago))
-    good(flow.step("schedule", {}, asked))
+    step = good(flow.step("schedule", {}, asked))
 
     assert opened(flow).get_manifest(preview["digest"]) is None
+    (done,) = json.loads(step.outputs["metadata"])["cleanup"]
+    assert preview["digest"] in done["orphans"]
+    assert f"{len(done['orphans'])} manifests without a name" in step.raw
     assert set(named(flow).values()) == {kept}
     check_complete(opened(flow))
     assert good(flow.pull(7, "reopened")).outputs["digest"] == preview["digest"]

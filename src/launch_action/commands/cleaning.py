@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from launch_action.core.aliases import branch_alias, distinct_alias
@@ -12,9 +12,9 @@ from launch_action.core.claims import Turn
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import InputError, LaunchError, ServiceError
 from launch_action.core.notes import ROW_NOTE, note_text, preview_of, row_of, used_at
-from launch_action.core.orphans import remove_orphans
+from launch_action.core.orphans import find_orphans, remove_orphans
 from launch_action.core.ports import Collecting, Content
-from launch_action.core.reference import Repository, Tag
+from launch_action.core.reference import Digest, Repository, Tag
 from launch_action.core.release_aliases import LATEST, read_release
 from launch_action.core.removal import Doomed, Removal, Tagged, remove_notes, survey
 from launch_action.core.store import JobStore
@@ -102,7 +102,9 @@ def clean(content: Content, wanted: Cleanup) -> Document:
     )
     plan = plan_sweep(named, policy)
     if wanted.dry_run:
-        return _document(content, plan.versions, [tag for tag, _ in plan.aliases], plan)
+        found = _document(content, plan.versions, [tag for tag, _ in plan.aliases], plan)
+        found["orphans"] = _each_orphan(find_orphans, content, policy, plan.versions)
+        return found
     names = _names(content, tagged, plan, policy) if wanted.forget else ()
     gone = removal.versions(plan.versions)
     removed = [tag for tag, version in plan.aliases if removal.alias(tag, version.digest)]
@@ -111,15 +113,26 @@ def clean(content: Content, wanted: Cleanup) -> Document:
     remove_notes(content, (*stale_rows(stamps, left, policy), *old))
     if isinstance(content, Collecting) and (gone or removed):
         content.collect()
-    if policy.older_than is not None:
-        # What a version just named is left to the next sweep: somebody may have found it there.
-        spared = {entry.digest for one in gone for entry in one.version.index.entries()}
-        remove_orphans(content, policy.now - max(policy.older_than, _SAFE_AGE), spared)
     found = _document(content, gone, removed, plan)
+    found["orphans"] = _each_orphan(remove_orphans, content, policy, gone)
     if wanted.forget:
         aliases = (*removed, *(tag for one in gone for tag in one.aliases), *policy.gone - left)
         found["wandb"] = wanted.forget(Gone(content.name, names, tuple(dict.fromkeys(aliases))))
     return found
+
+
+def _each_orphan(
+    treat: Callable[[Content, int, Collection[Digest]], Sequence[Digest]],
+    content: Content,
+    policy: Policy,
+    gone: Iterable[Doomed],
+) -> list[str]:
+    """What a sweep by age finds besides versions: manifests that nothing names any more."""
+    if policy.older_than is None:
+        return []
+    # What a version just named is left to the next sweep: somebody may have found it there.
+    spared = {entry.digest for one in gone for entry in one.version.index.entries()}
+    return list(map(str, treat(content, policy.now - max(policy.older_than, _SAFE_AGE), spared)))
 
 
 def _names(
@@ -173,6 +186,7 @@ def remove_branch(
         "repository": content.name,
         "versions": [],
         "aliases": [str(alias) for alias in removed],
+        "orphans": [],
         "kept": None,
         "wandb": told,
     }
@@ -275,6 +289,7 @@ def _document(
         "repository": content.name,
         "versions": [_described(one) for one in versions],
         "aliases": [str(tag) for tag in aliases],
+        "orphans": [],
         "kept": plan.kept + len(plan.versions) - len(versions),
         "wandb": [],
     }

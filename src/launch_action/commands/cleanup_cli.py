@@ -74,8 +74,14 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"{told:<13}{one['repository']}:{alias}"
         for name in one["wandb"]:
             yield f"{told:<13}wandb:{name}"
+        if count := len(one["orphans"]):
+            yield f"{verb:<13}{one['repository']}: {_counted(count, 'manifest')} without a name"
         if (count := one["kept"]) is not None:
-            yield f"{'kept':<13}{one['repository']}: {count} version{'' if count == 1 else 's'}"
+            yield f"{'kept':<13}{one['repository']}: {_counted(count, 'version')}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _short(alias: str) -> str:

@@ -42,10 +42,7 @@ def remove_orphans(
     whether it has a tag or not. So does what another tool wrote, and the image that a job runs by
     its digest. Where something cannot be read, or is listed and not there, nothing goes.
     """
-    try:
-        going = _orphans(content, before, spared)
-    except (RegistryError, StoreError):
-        return ()
+    going = _orphans(content, before, spared)
     gone = concurrently(lambda one: _delete(content, one), going)
     again = _named_again(content, going)
     for one in going:
@@ -55,7 +52,21 @@ def remove_orphans(
     return tuple(digest for digest in digests if digest not in again)
 
 
+def find_orphans(
+    content: Content, before: int, spared: Collection[Digest] = ()
+) -> tuple[Digest, ...]:
+    """What `remove_orphans` would delete."""
+    return tuple(one.descriptor.digest for one in _orphans(content, before, spared))
+
+
 def _orphans(content: Content, before: int, spared: Collection[Digest]) -> list[Manifest]:
+    try:
+        return _unnamed(content, before, spared)
+    except (RegistryError, StoreError):
+        return []
+
+
+def _unnamed(content: Content, before: int, spared: Collection[Digest]) -> list[Manifest]:
     pushed = content.untagged() if isinstance(content, Listing) else {}
     old = {digest for digest, at in pushed.items() if at < before}.difference(spared)
     if not old:

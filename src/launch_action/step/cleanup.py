@@ -211,7 +211,7 @@ def _tell(commands: WorkflowCommands, place: Workplace, done: Sequence[Document]
 
     for line in lines({"dry_run": False, "repositories": done}):
         place.reporter.info(line)
-    if done and not any(one["versions"] or one["aliases"] for one in done):
+    if done and not any(one["versions"] or one["aliases"] or one["orphans"] for one in done):
         place.reporter.info("there was nothing to remove")
     commands.set_output("metadata", json.dumps({"cleanup": list(done)}))
     rows = [
