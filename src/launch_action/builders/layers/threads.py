@@ -37,11 +37,13 @@ def thread_pool(name: str) -> Iterator[ThreadPoolExecutor]:
         try:
             pool.shutdown(cancel_futures=True)
         except BaseException:
-            # Interrupted: what a thread has half-written goes when the thread ends.
             pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        finally:
+            # Interrupted: what a thread has half-written goes when the thread ends. A pool does not
+            # even know of a thread while whose start the interruption came.
             for event in ended:
                 event.wait()
-            raise
 
 
 class _Mark:
