@@ -173,7 +173,7 @@ def test_interrupted_it_cleans_up(
     while len(codes) < 20 and (len(codes) < 5 or codes.count(code) < 3):
         at = len(codes)
         machine = Machine(tmp_path / f"{at}")
-        moment = latest * (0.1 + 0.618 * at % 0.9)  # all over the build, in no order
+        moment = latest * (0.3 + 0.618 * at % 0.7)  # all over the build, in no order
         with machine.started("build", *scene.options, cwd=scene.work.path) as child:
             time.sleep(moment)
             if number == signal.SIGINT:
@@ -187,7 +187,7 @@ def test_interrupted_it_cleans_up(
         text = err.decode()
         # While the interpreter itself starts or ends, the signal does what it does by default.
         assert child.returncode in (code, -number, 0), text
-        assert "Traceback" not in text
+        assert child.returncode == -number or "Traceback" not in text
         assert machine.leftovers() == [], text
         for folder in (machine.cache_directory, machine.store):
             partial = [path for path in folder.rglob("*") if "partial" in path.name]
