@@ -34,12 +34,29 @@ def concurrently(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
             except BaseException as error:  # raised below, in the thread that waits
                 failed.append(error)
 
-    threads = [threading.Thread(target=work) for _ in range(min(len(items), _MOST) - 1)]
-    for thread in threads:
-        thread.start()
-    work()
-    for thread in threads:
-        thread.join()
+    running: list[threading.Event] = []
+
+    def run() -> None:
+        ended = threading.Event()
+        running.append(ended)
+        try:
+            work()
+        finally:
+            ended.set()
+
+    threads = [threading.Thread(target=run) for _ in range(min(len(items), _MOST) - 1)]
+    try:
+        for thread in threads:
+            thread.start()
+        work()
+        for thread in threads:
+            thread.join()
+    except BaseException as error:
+        # Interrupted: a join that was counts its thread as ended, and what it writes is half there.
+        failed.append(error)
+        for ended in running:
+            ended.wait()
+        raise
     if failed:
         raise failed[0]
     return [done[place] for place in range(len(items))]
