@@ -10,8 +10,8 @@ from launch_action.runners.host_paths import own_container, translated
 
 ID = "0123456789abcdef" * 4
 MOUNTS = (
-    {"Source": "/srv/work/mono", "Destination": "/github/workspace"},
-    {"Source": "/srv/work/_temp", "Destination": "/github/runner_temp"},
+    {"Source": "/srv/runner/mono", "Destination": "/github/workspace"},
+    {"Source": "/srv/runner/_temp", "Destination": "/github/runner_temp"},
     {"Source": "/srv/data", "Destination": "/github/workspace/data"},
     {"Source": "", "Destination": "/scratch"},
 )
@@ -56,8 +56,8 @@ def test_a_file_of_the_runner_that_is_not_there_is_no_obstacle(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("path", "wanted"),
     [
-        ("/github/workspace", "/srv/work/mono"),
-        ("/github/workspace/a b", "/srv/work/mono/a b"),
+        ("/github/workspace", "/srv/runner/mono"),
+        ("/github/workspace/a b", "/srv/runner/mono/a b"),
         ("/github/workspace/data/x", "/srv/data/x"),
         ("/github/workspaces", None),
         ("/etc", None),
