@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -113,3 +117,42 @@ def test_no_end_of_the_program_waits_for_what_is_abandoned() -> None:
     )
 
     subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
+
+
+@pytest.fixture
+def interrupted() -> Iterator[None]:
+    """An interruption comes in a fifth of a second."""
+    timer = threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    yield
+    timer.join()
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_an_interruption_while_the_others_are_waited_for_waits_for_them() -> None:
+    mine, begun, done = threading.current_thread(), threading.Barrier(2), list[int]()
+
+    def work(item: int) -> None:
+        begun.wait()  # so that each has a thread of its own
+        if threading.current_thread() is not mine:
+            time.sleep(0.5)
+            done.append(item)
+
+    with pytest.raises(KeyboardInterrupt):
+        concurrently(work, [1, 2])
+
+    assert len(done) == 1
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_an_interruption_at_the_end_of_a_block_waits_for_what_is_beside_it() -> None:
+    done: list[str] = []
+
+    def work() -> None:
+        time.sleep(0.5)
+        done.append("written")
+
+    with pytest.raises(KeyboardInterrupt), BackgroundCall(work):
+        pass
+
+    assert done == ["written"]

@@ -81,15 +81,16 @@ class BackgroundCall(Generic[R]):
         self._call = call
         self._done: list[R] = []
         self._failed: list[BaseException] = []
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name=name, daemon=abandoned)
         self._thread.start()
 
     def ended(self, seconds: float | None = None) -> bool:
         """Whether the call has ended, or does so within these seconds. Raises what it raised."""
-        self._thread.join(seconds)
+        over = self._over.wait(seconds)
         if self._failed:
             raise self._failed[0]
-        return not self._thread.is_alive()
+        return over
 
     def result(self) -> R:
         """What the call gave, when it has. Raises what it raised."""
@@ -100,10 +101,16 @@ class BackgroundCall(Generic[R]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._thread.join()
+        try:
+            self._over.wait()
+        except BaseException:  # interrupted: what it writes is half there
+            self._over.wait()
+            raise
 
     def _work(self) -> None:
         try:
             self._done.append(self._call())
         except BaseException as error:  # raised in the thread that asks how it ended
             self._failed.append(error)
+        finally:
+            self._over.set()
