@@ -38,9 +38,9 @@ from launch_action.core.removal import Doomed, Removal, survey
 from launch_action.core.store import JobStore
 from launch_action.core.tombstone import going_tag, is_tombstone, make_tombstone
 from launch_action.core.version import JobVersion, key_tag, make_version
+from launch_action.github.package_deletion import PackageDeletion, github_deletion
 from launch_action.oci.layout import LayoutContent
 from launch_action.oci.registries import Registries
-from launch_action.planning.package_deletion import PackageDeletion, github_deletion
 
 pytestmark = pytest.mark.registry
 MAIN, PULL = Tag("main"), Tag("pr-12")

@@ -28,9 +28,9 @@ from launch_action.core.version import JobFiles, JobVersion
 if TYPE_CHECKING:
     from launch_action.core.checkout import Checkout
     from launch_action.core.claims import Held
+    from launch_action.github.package_deletion import PackageDeletion
     from launch_action.oci.docker_config import DockerCredentials
     from launch_action.oci.registries import Registries
-    from launch_action.planning.package_deletion import PackageDeletion
     from launch_action.wandb.account import Account
 
 # Every one slow to import. Nothing may be in it that imports in a circle with the main thread.
@@ -136,7 +136,7 @@ class Workplace:
     @cached_property
     def package_deletion(self) -> PackageDeletion:
         """What GitHub's API does to the packages of its registry; imported where used."""
-        from launch_action.planning.package_deletion import github_deletion
+        from launch_action.github.package_deletion import github_deletion
 
         def password(registry: str) -> str:
             found = self.credentials.find(registry)
