@@ -117,6 +117,7 @@ def record_artifacts(
     # Else faults of the SDK's own are told to a host that is not the team's server.
     quiet = {"WANDB_ERROR_REPORTING": "false"}
     environment = process.environment(*_PASSED, HOME=str(folder), TMPDIR=str(folder), **quiet)
+    code: int | None = None
     try:
         done = process.run(
             command,
@@ -126,14 +127,12 @@ def record_artifacts(
             timeout=_LONGEST,
             group=True,
         )
+        code = done.code
     except process.TimedOut as error:
-        _forget(account, artifacts, run_id)
         raise _refused(account, "network", f"no end after {_LONGEST:.0f} s") from error
-    except BaseException:  # interrupted: what would have deleted its run is gone
-        _forget(account, artifacts, run_id)
-        raise
-    if done.code:
-        _forget(account, artifacts, run_id)
+    finally:
+        if code != 0:  # what would have deleted its run is gone
+            _forget(account, artifacts, run_id)
     yield from _told(account, done)
 
 
