@@ -251,6 +251,22 @@ def waited_for(folder: Path, pattern: str) -> Path:
     raise AssertionError(f"no {pattern} in {folder}")
 
 
+def with_mounted(runner: Runner, mounts: str) -> subprocess.CompletedProcess[str]:
+    """The step with what a command mounts, which nothing else of the machine sees."""
+    step = shlex.join(["bash", "-e", "-c", _STEP])
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", f"{mounts} && exec {step}"],
+        cwd=runner.workspace,
+        env={**runner.environment(), "PATH": f"{runner.path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "unshare failed" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"this machine mounts nothing: {done.stderr}")
+    return done
+
+
 def test_an_environment_in_a_tool_cache_that_is_read_only_is_used(
     with_uv: Runner, tmp_path: Path
 ) -> None:
@@ -258,19 +274,10 @@ def test_an_environment_in_a_tool_cache_that_is_read_only_is_used(
     with_uv.run({})
     cache = with_uv.root / "tools"
     (place,) = environments(with_uv)
-    step = shlex.join(["bash", "-e", "-c", _STEP])
-    read_only = f"mount --bind {cache} {cache} && mount -o remount,bind,ro {cache} && exec {step}"
 
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", read_only],
-        cwd=with_uv.workspace,
-        env={**with_uv.environment(), "PATH": f"{with_uv.path}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=False,
+    done = with_mounted(
+        with_uv, f"mount --bind {cache} {cache} && mount -o remount,bind,ro {cache}"
     )
-    if "unshare failed" in done.stderr or "mount:" in done.stderr:
-        pytest.skip(f"this machine mounts nothing: {done.stderr}")
 
     assert done.returncode == 0, done.stderr
     assert "LAUNCH_ACTION_MADE" not in done.stdout
@@ -279,19 +286,8 @@ def test_an_environment_in_a_tool_cache_that_is_read_only_is_used(
 
 def test_a_tool_cache_without_room_is_said(with_uv: Runner) -> None:
     cache = Path(with_uv.environment()["RUNNER_TOOL_CACHE"])
-    step = shlex.join(["bash", "-e", "-c", _STEP])
-    small = f"mount -t tmpfs -o size=100k tmpfs {cache} && exec {step}"
 
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", small],
-        cwd=with_uv.workspace,
-        env={**with_uv.environment(), "PATH": f"{with_uv.path}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if "unshare failed" in done.stderr or "mount:" in done.stderr:
-        pytest.skip(f"this machine mounts nothing: {done.stderr}")
+    done = with_mounted(with_uv, f"mount -t tmpfs -o size=100k tmpfs {cache}")
 
     assert done.returncode == 7, done.stdout + done.stderr
     error = done.stdout.splitlines()[-1]

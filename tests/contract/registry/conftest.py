@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.registry import Logins, Running, running
+from support.registry import Logins, Running, TokenServer, running, token_server
 from support.registry_proxy import Proxy, proxy_to
 
 from launch_action.core.reference import Repository
@@ -24,6 +24,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture
 def proxy(server: Running) -> Iterator[Proxy]:
     with proxy_to(server.address) as found:
+        yield found
+
+
+@pytest.fixture
+def tokens() -> Iterator[TokenServer]:
+    with token_server() as found:
+        yield found
+
+
+@pytest.fixture
+def guarded(tokens: TokenServer, tmp_path: Path) -> Iterator[Running]:
+    """A registry that wants tokens of `tokens`."""
+    with running(tmp_path / "guarded", tokens=tokens) as found:
         yield found
 
 

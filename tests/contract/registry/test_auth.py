@@ -23,7 +23,6 @@ from support.registry import (
     TokenServer,
     blob_of,
     running,
-    token_server,
 )
 from support.registry_proxy import Fault, proxy_to
 
@@ -44,19 +43,6 @@ QUICK = Patience(tries=3, base=0.01)
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running(tmp_path_factory.mktemp("locked"), password=True) as found:
-        yield found
-
-
-@pytest.fixture
-def tokens() -> Iterator[TokenServer]:
-    with token_server() as found:
-        yield found
-
-
-@pytest.fixture
-def guarded(tokens: TokenServer, tmp_path: Path) -> Iterator[Running]:
-    """A registry that wants tokens of `tokens`."""
-    with running(tmp_path / "guarded", tokens=tokens) as found:
         yield found
 
 

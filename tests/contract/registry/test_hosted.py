@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.registry import LOGIN, Logins, Running, TokenServer, running, token_server
+from support.registry import LOGIN, Logins, Running, TokenServer, running
 from support.registry_proxy import Fault, Proxy, proxy_to
 from support.versions import check_complete, put_image, recording
 
@@ -31,18 +31,6 @@ pytestmark = pytest.mark.registry
 QUICK = Patience(tries=2, base=0.01)
 MAIN, PULL = Tag("main"), Tag("pr-12")
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-
-
-@pytest.fixture
-def tokens() -> Iterator[TokenServer]:
-    with token_server() as found:
-        yield found
-
-
-@pytest.fixture
-def guarded(tokens: TokenServer, tmp_path: Path) -> Iterator[Running]:
-    with running(tmp_path / "guarded", tokens=tokens) as found:
-        yield found
 
 
 @pytest.fixture
