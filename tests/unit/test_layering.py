@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "src"
 PACKAGE = "launch_action"
-COMMON = ("process", "cache", "engine", "workers")
+COMMON = ("process", "cache", "scratch", "engine", "workers")
 EDGES = ("git", "code", "oci", "builders", "runners", "github", "report", "wandb", "wandb_runs")
 # From the ground up.
 SHELL = ("planning", "jobs", "launches", "commands", "step", "cli", "__main__")

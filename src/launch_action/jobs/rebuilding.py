@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
@@ -29,6 +28,7 @@ from launch_action.core.reference import Reference, Tag
 from launch_action.core.store import JobStore
 from launch_action.planning.workplace import StoredJob, Workplace
 from launch_action.runners.stream import ChunkStream
+from launch_action.scratch import scratch_directory
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -63,7 +63,7 @@ def recorded_source(job: StoredJob, place: Workplace) -> Iterator[Workplace]:
                     f"{source.artifact!r}",
                     hint="record it from its directory: `launch-action job create code DIR`",
                 )
-            with tempfile.TemporaryDirectory(prefix="launch-action-source-") as name:
+            with scratch_directory("launch-action-source-") as name:
                 with place.reporter.phase("unpack"):
                     root = Path(name, "code")
                     root.mkdir()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -18,6 +17,7 @@ from launch_action.core.run_job import of_run, plan_run_source, source_kind
 from launch_action.planning.launch_plan import place_situation
 from launch_action.planning.sources import check_commit
 from launch_action.planning.workplace import Workplace
+from launch_action.scratch import scratch_directory
 from launch_action.wandb_runs.directory import RunDirectory, read_run
 from launch_action.wandb_runs.find import find_log
 
@@ -89,7 +89,7 @@ def _archive(found: RunDirectory, place: Workplace, stack: ExitStack) -> Callabl
     from launch_action.jobs.code_archive import store_archive
     from launch_action.wandb_runs.logged_code import write_code
 
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="launch-action-source-")))
+    folder = Path(stack.enter_context(scratch_directory("launch-action-source-")))
     root = folder / "code"
     root.mkdir()
     write_code(found.code, root)

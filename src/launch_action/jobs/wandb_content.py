@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from launch_action.core.registration import Register, Registration, WandbArtifac
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobFiles
 from launch_action.planning.workplace import StoredJob, Workplace
+from launch_action.scratch import scratch_directory
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def made_artifacts(
     """
     files = JobStore(job.content).files(job.version)
     asked = artifacts(_registration(job, files, place), what)
-    with tempfile.TemporaryDirectory(prefix="launch-action-wandb-") as name:
+    with scratch_directory("launch-action-wandb-") as name:
         _write(asked, job, files, Path(name), place)
         yield asked, Path(name)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from launch_action.core.reference import Reference, Tag
 from launch_action.core.version import alias_tag
 from launch_action.core.wandb_reference import ArtifactReference, parse_job_reference
 from launch_action.planning.workplace import StoredJob, Workplace
+from launch_action.scratch import scratch_directory
 
 if TYPE_CHECKING:
     from launch_action.core.image import Descriptor
@@ -87,7 +87,7 @@ def recorded_here(found: ReadJob, place: Workplace, *, code: bool = True) -> Ite
     from launch_action.oci.layout import LayoutContent
 
     with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="launch-action-wandb-"))
+        folder = stack.enter_context(scratch_directory("launch-action-wandb-"))
         name = found.reference.name
         content = LayoutContent(Path(folder, "store", name), name)
         plan = _plan(found, place, StorePlan("layout", name, str(Path(folder, "store", name))))

@@ -17,10 +17,9 @@ from launch_action.core.errors import InputError, SourceError
 from launch_action.git.checkout import inspect
 from launch_action.git.tree import open_context
 from launch_action.planning.workplace import Workplace, in_actions, names_commit
+from launch_action.scratch import scratch_directory
 
 if TYPE_CHECKING:
-    from tempfile import TemporaryDirectory
-
     from launch_action.code.directory import DirectoryContext
     from launch_action.git.transfer import Access
     from launch_action.github.environment import GitHubContext
@@ -151,12 +150,6 @@ def open_checkout(place: Workplace, build_context: str) -> Iterator[Checkout]:
         yield replace(found, branch=here.branch, default_branch=here.default_branch)
 
 
-def _temporary() -> TemporaryDirectory[str]:
-    from tempfile import TemporaryDirectory
-
-    return TemporaryDirectory(prefix=_TEMPORARY)
-
-
 def check_commit(
     place: Workplace, checkout: Checkout, stop: Callable[[], bool] | None = None
 ) -> None:
@@ -170,7 +163,7 @@ def check_commit(
         return
     from launch_action.git.remote_commit import is_on_remote
 
-    with _temporary() as name:
+    with scratch_directory(_TEMPORARY) as name:
         try:
             access = git_access(place, checkout.remote)
             access = replace(access, timeout=_CHECK_TIMEOUT, stop=stop)
@@ -221,7 +214,7 @@ def fetched_checkout(
         place.reporter.warning(f"{address.url} is spoken to without encryption")
     wanted = Wanted(address, ref, build_context)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(_temporary()))
+        folder = Path(stack.enter_context(scratch_directory(_TEMPORARY)))
         with place.reporter.phase("fetch"):
             top = stack.enter_context(fetched(wanted, git_access(place, address.url), folder))
         yield inspect(top)

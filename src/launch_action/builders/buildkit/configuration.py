@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from launch_action.core.errors import InputError
+from launch_action.scratch import scratch_directory
 
 # What else the client keeps beside its config.json.
 _BESIDE = ("buildx", "cli-plugins", "contexts")
@@ -26,7 +26,7 @@ def client_environment(
         yield dict(environment)
         return
     home = _home(environment)
-    with tempfile.TemporaryDirectory(prefix="launch-action-") as name:
+    with scratch_directory() as name:
         folder = Path(name)
         for part in _BESIDE:
             if (home / part).exists():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -39,6 +38,7 @@ from launch_action.core.dockerfile_plan import DockerfilePlan
 from launch_action.core.image import Manifest
 from launch_action.core.launch import Built
 from launch_action.core.ports import Content
+from launch_action.scratch import scratch_directory
 
 _IMAGE_VARIABLE = "LAUNCH_ACTION_BUILDKIT_IMAGE"
 
@@ -83,7 +83,7 @@ def _work(
         target, plan.platforms, base_layers(images), stored, tools.cache, tools.reporter,
         codec_of(plan.compression),
     )  # fmt: skip
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="launch-action-")))
+    folder = Path(stack.enter_context(scratch_directory()))
     redactor = Redactor.of([value for _, value in values])
     return Work(
         plan=plan,

@@ -6,7 +6,6 @@ The index is asked only here, and only when no earlier image and no cache knows 
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -39,6 +38,7 @@ from launch_action.core.layers_plan import LayersPlan
 from launch_action.core.materials import InstalledWheel, public_url, render_wheels
 from launch_action.core.ports import Reporter
 from launch_action.core.python_name import normal
+from launch_action.scratch import scratch_directory
 
 _CONNECTIONS = 8
 
@@ -277,7 +277,7 @@ def _installer(
 ) -> Callable[[Sequence[LockedWheel]], AbstractContextManager[Tree]]:
     @contextmanager
     def install(wheels: Sequence[LockedWheel]) -> Iterator[Tree]:
-        with tempfile.TemporaryDirectory(prefix="launch-action-") as name:
+        with scratch_directory() as name:
             root = Path(name, "tree")
             install_tree(wheels, inputs, target, root, uv=uv, fetch=downloader.fetch)
             yield Tree(root, sys.executable)

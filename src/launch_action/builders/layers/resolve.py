@@ -7,7 +7,6 @@ of the machine: the same inputs, target and cutoff give the same wheels anywhere
 from __future__ import annotations
 
 import posixpath
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -47,6 +46,7 @@ from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.errors import BuildError
 from launch_action.core.project_file import project_identity
 from launch_action.core.python_name import normal
+from launch_action.scratch import scratch_directory
 
 _CACHE_KIND = "resolutions"
 _TIMEOUT = 900.0
@@ -146,7 +146,7 @@ def resolve(
     known = _cached(stable, key)
     if known:
         return known
-    with tempfile.TemporaryDirectory(prefix="launch-action-") as name:
+    with scratch_directory() as name:
         named = replace(uv, more=pretended_versions(context, inputs.local))
         attempt = _Attempt(inputs, target, named, Path(name), build_metadata)
         attempt.write(context)

@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +35,7 @@ from launch_action.core.credentials import without_credentials
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.errors import BuildError
+from launch_action.scratch import scratch_directory
 
 # Part of the key of a built wheel: raised when the same source comes to give another wheel.
 _FORMAT = "source-wheel-3"
@@ -88,7 +88,7 @@ class SourceBuilder:
                 return known
         day = f" as of {self.cutoff[:10]}" if self.cutoff else ""
         self.note(f"{_title(source)} has no wheel for {self.target}{day}: building it from source")
-        with tempfile.TemporaryDirectory(prefix="launch-action-") as name:
+        with scratch_directory() as name:
             made = self._run(source, Path(name))
             wheel = self._keep(source, made)
         pure, here = self._keys(source)

@@ -9,7 +9,6 @@ them anew.
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from launch_action.builders.layers.uv_failure import failed, mask, read_failure
 from launch_action.builders.layers.uv_inputs import BY_ENTRIES, index_lines, named_indexes
 from launch_action.core.dependency_inputs import DependencyInputs
 from launch_action.core.errors import BuildError
+from launch_action.scratch import scratch_directory
 
 _INPUT = "requirements.in"
 
@@ -39,7 +39,7 @@ def install_tree(
     Hashes are checked by uv. `fetch` gives the files of wheels that have no URL: those of the build
     context, and those built from sources. Raises BuildError.
     """
-    with tempfile.TemporaryDirectory(prefix="launch-action-") as name:
+    with scratch_directory() as name:
         directory = Path(name)
         (directory / "config").mkdir()
         for path, content in inputs.files if inputs.kind not in BY_ENTRIES else ():
