@@ -10,19 +10,23 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from launch_action.commands.arguments import parser
 from launch_action.commands.cleanup_cli import cleanup_command
+from launch_action.commands.signals import (
+    TerminatedError,
+    interruption,
+    listen,
+    listen_no_more,
+)
 from launch_action.commands.streams import flush, prepare_streams, unwritable, writer
-from launch_action.core.errors import InputError, Interrupted, LaunchError, Terminated
+from launch_action.core.errors import InputError, LaunchError
 from launch_action.core.input_values import read_inputs
 from launch_action.core.inputs import INPUTS, Inputs
 from launch_action.core.outputs import Outcome
 from launch_action.core.unexpected import unexpected
 from launch_action.jobs.job_cli import job_command
-from launch_action.process import end_all
 from launch_action.report import Report, open_sink, printable
 
 if TYPE_CHECKING:
@@ -34,7 +38,7 @@ _NOBODY_READS = 128 + signal.SIGPIPE
 
 def main() -> NoReturn:
     """Run the program and exit with the code of what happened."""
-    told = _listen()
+    told = listen()
     prepare_streams()
     # Of our own image: elsewhere whoever starts the program has chosen the user.
     if os.environ.get("LAUNCH_ACTION_IMAGE") and not os.geteuid():
@@ -49,46 +53,22 @@ def main() -> NoReturn:
     except LaunchError as error:
         code = _failed(error, outcome, as_json=as_json)
     except KeyboardInterrupt:
-        code = _failed(_interruption(signal.SIGINT), outcome, as_json=as_json)
-    except _TerminatedError:
-        code = _failed(_interruption(signal.SIGTERM), outcome, as_json=as_json)
+        code = _failed(interruption(signal.SIGINT), outcome, as_json=as_json)
+    except TerminatedError:
+        code = _failed(interruption(signal.SIGTERM), outcome, as_json=as_json)
     except BrokenPipeError:
         code = _NOBODY_READS
     except Exception as error:  # the one place: what no part of the program has foreseen
         # C code that is interrupted may make another exception of it (imports of C modules do).
-        ended = _interruption(told[0]) if told else unexpected(error)
+        ended = interruption(told[0]) if told else unexpected(error)
         code = _failed(ended, outcome, as_json=as_json)
-    # Nothing is left to clean up: a signal from here on ends the process as it does by default.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    listen_no_more()
     code = _flushed(code)
     with suppress(OSError):
         sys.stderr.flush()
     # All is cleaned up: the interpreter would only take its objects apart, for as long as a look at
     # a registry takes, and wait for a thread that was interrupted while it began, for ever.
     os._exit(code)
-
-
-class _TerminatedError(BaseException):
-    """SIGTERM: the run of the program ends, and cleans up on its way."""
-
-
-def _listen() -> list[int]:
-    """Raise at SIGINT and SIGTERM; the numbers of those that came are in the list."""
-    told: list[int] = []
-
-    def tell(number: int, _frame: FrameType | None) -> NoReturn:
-        told.append(number)
-        end_all()
-        raise KeyboardInterrupt if number == signal.SIGINT else _TerminatedError
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as for a job of a script's background
-            signal.signal(number, tell)
-    return told
-
-
-def _interruption(number: int) -> LaunchError:
-    return Interrupted() if number == signal.SIGINT else Terminated()
 
 
 def _command(arguments: Sequence[str], outcome: Outcome) -> int:
