@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.registry import Logins, Running, running
@@ -12,6 +13,7 @@ from support.versions import put_image, recording
 
 from launch_action.commands.cleaning import close_preview, remove_branch
 from launch_action.core.claims import Claims, Turn
+from launch_action.core.image import Manifest
 from launch_action.core.ports import Content
 from launch_action.core.reference import Tag
 from launch_action.core.removal import Removal
@@ -149,6 +151,82 @@ def test_a_run_that_is_overtaken_gives_back_what_it_has_set(content: Content) ->
 
     assert slower.point(a, [PREVIEW]) == ()
     assert names(content, "pr-12") == "b"
+
+
+def test_a_later_run_that_changes_nothing_has_the_alias_all_the_same(content: Content) -> None:
+    """A branch is set back while the run of what was pushed to it still builds."""
+    a, b = save(content, "a"), save(content, "b")
+    claim(content, a, turn(12), "main", "latest")
+    assert claim(content, a, turn(14), "main", "latest") == ["main", "latest"]
+
+    assert claim(content, b, turn(13), "main", "latest") == []
+    assert (names(content, "main"), names(content, "latest")) == ("a", "a")
+
+
+def test_a_run_that_changes_nothing_reads_and_writes_little(content: Content) -> None:
+    a = save(content, "a")
+    claim(content, a, turn(12), "main", "latest")
+
+    def costs(whose: Turn, *aliases: str, branch: str = "main") -> tuple[int, int]:
+        """Manifests that are read and written for them when the build itself was found."""
+        manifests = Manifests(content)
+        store = JobStore(manifests)
+        store.meet([Tag(alias) for alias in aliases])
+        assert store.find_build(a.build_key) == a
+        manifests.read.clear()
+        Claimant(store, Claims(whose, branch=branch)).point(a, [Tag(alias) for alias in aliases])
+        return len(manifests.read), len(manifests.written)
+
+    assert costs(turn(12, 2), "main", "latest") == (2, 0)
+    assert costs(turn(13), "main", "latest") == (4, 2)
+    assert costs(turn(13, 2), "main", "latest") == (2, 0)
+    # Of a branch whose alias may be another's there is more to know.
+    claim(content, a, turn(12), "feature-x", branch="feature/x")
+    assert costs(turn(12, 2), "feature-x", branch="feature/x") == (8, 0)
+
+
+def test_an_alias_that_is_moved_while_a_later_run_notes_it_is_moved_back(content: Content) -> None:
+    a, b = save(content, "a"), save(content, "b")
+    claim(content, a, turn(12), "main")
+
+    class Behind(Manifests):
+        def put_manifest(self, manifest: Manifest, tag: str | None = None) -> None:
+            super().put_manifest(manifest, tag)
+            if len(self.written) == 1:  # as an earlier run whose looks are all behind it
+                content.put_manifest(b.index, "main")
+
+    assert claim(Behind(content), a, turn(14), "main") == ["main"]
+    assert names(content, "main") == "a"
+
+
+def test_what_a_later_run_has_noted_is_not_written_over(content: Content) -> None:
+    a, b = save(content, "a"), save(content, "b")
+    claim(content, a, turn(12), "main")
+    claim(content, a, turn(20), "main")
+
+    assert claim(content, a, turn(16), "main") == []
+    assert names(content, "main") == "a"
+    assert claim(content, b, turn(18), "main") == []
+
+
+class Manifests:
+    """A repository, and which manifests of it were asked for, and written."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self.read: list[str] = []
+        self.written: list[str | None] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._content, name)
+
+    def get_manifest(self, reference: str) -> Manifest | None:
+        self.read.append(reference)
+        return self._content.get_manifest(reference)
+
+    def put_manifest(self, manifest: Manifest, tag: str | None = None) -> None:
+        self.written.append(tag)
+        self._content.put_manifest(manifest, tag)
 
 
 def test_a_run_that_was_killed_before_it_moved_anything_completes(content: Content) -> None:

@@ -79,6 +79,9 @@ class Claimant:
         if turn is None or not contested:
             self.store.point(version, sure)
             return tuple(aliases)
+        if self._stand(turn, version, contested):
+            self.store.point(version, sure)
+            return tuple(aliases)
         known = self._free(turn, contested)
         wanted = tuple(known)
         new = [tag for tag, taken in known.items() if not _is_of(taken, turn, version)]
@@ -93,6 +96,27 @@ class Claimant:
         if not got - set(sure):
             note_use(self.store.content, version.digest, turn.at)
         return tuple(tag for tag in dict.fromkeys((*aliases, *wanted)) if tag in got)
+
+    def _stand(self, turn: Turn, version: JobVersion, aliases: Sequence[Tag]) -> bool:
+        """Whether all of these name the version already, and no earlier run will change that.
+
+        So it is of a run that changes nothing. All there is to write is that it has set them too,
+        and all there is to read is that no later run has noted anything at the same place.
+        """
+        if any(self._names_of_branch(aliases)):
+            return False
+        self.store.meet(aliases)
+        if any(self.store.met(tag) != version for tag in aliases):
+            return False
+        own = [turn_tag(tag, turn.origin, turn.number) for tag in aliases]
+        found = [taken_of(one) for one in concurrently(self.store.content.get_manifest, own)]
+        if any(taken and taken.is_later(turn) for taken in found):
+            return False
+        noted = zip(aliases, found, strict=True)
+        new = [tag for tag, taken in noted if not _is_of(taken, turn, version)]
+        record(self.store.content, turn, version, new, self.claims.branch)
+        # Whoever moves one from here on sees the note afterwards.
+        return all(current == version for current in concurrently(self.store.find, new))
 
     def _is_sure(self, tag: Tag) -> bool:
         return tag in self.claims.asked or tag.startswith("sha-")
