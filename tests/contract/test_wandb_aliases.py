@@ -11,9 +11,9 @@ from launch_action.core.registration import WandbArtifact
 from launch_action.core.wandb_reference import ArtifactReference
 from launch_action.wandb.account import Account
 from launch_action.wandb.aliases import complete_aliases
+from launch_action.wandb.artifact_lookup import Found
+from launch_action.wandb.artifact_upload import UploadedArtifact
 from launch_action.wandb.artifact_versions import ArtifactVersion, asked_version
-from launch_action.wandb.recorded import Found
-from launch_action.wandb.recording import RecordedArtifact
 from launch_action.wandb.server import Server
 
 pytest_plugins = ["support.wandb_fixtures"]
@@ -24,7 +24,7 @@ def test_what_is_not_done_is_no_success(wandb_host: Host) -> None:
     place = ArtifactReference("acme", "demo", "hello", "v3")
     version = ArtifactVersion(place, "QQ==", "job", "0" * 32, "MANIFEST_MD5", (), "", {}, "")
     asked = WandbArtifact("job", "hello", "blueprint", "", {}, ("prod", "main"))
-    found = Found(asked, version, RecordedArtifact("blueprint", str(place), ""))
+    found = Found(asked, version, UploadedArtifact("blueprint", str(place), ""))
     account = Account(wandb_host.url(), KEY)
     wandb_host.says("/graphql", b'{"data": {"result": {"success": true}}}')
     complete_aliases(account, found)

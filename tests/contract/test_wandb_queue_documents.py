@@ -10,14 +10,14 @@ import pytest
 import wandb
 from graphql import FieldNode, GraphQLError, OperationDefinitionNode, SelectionSetNode, parse
 
-from launch_action.wandb import queues, recorded
+from launch_action.wandb import artifact_lookup, queues
 
 PACKAGE = Path(wandb.__file__).parent
 SOURCES = ("sdk/launch/api.py", "apis/public/jobs.py", "apis/public/runs.py")
 # What W&B's own app asks of an item, and no query of the SDK; without it we ask for the rest alone.
 BEYOND = {"runSpec", "createdAt", "launchAgentId", "error", "warnings"}
 OURS = {
-    "EntityIsTeam": recorded.ENTITY,
+    "EntityIsTeam": artifact_lookup.ENTITY,
     "ProjectRunQueues": queues.QUEUES,
     "GetRunQueueMetadata": queues.QUEUE,
     "GetDefaultResourceConfig": queues.CONFIG,

@@ -95,8 +95,8 @@ def test_where_the_process_of_the_sdk_is_killed(
     with able.started(*CREATE, *where, cwd=work.path) as child:
         while not fault.seen and child.poll() is None:
             time.sleep(0.05)
-        (recorder,) = _recorders(str(machine.root))
-        os.kill(recorder, signal.SIGKILL)
+        (worker,) = _workers(str(machine.root))
+        os.kill(worker, signal.SIGKILL)
         out, err = child.communicate(timeout=60)
 
     ended = Ended(child.returncode, out.decode(), err.decode(), 0)
@@ -106,13 +106,13 @@ def test_where_the_process_of_the_sdk_is_killed(
     assert machine.leftovers() == []
 
 
-def _recorders(word: str) -> list[int]:
-    """The processes that record, of those with a word in their environment."""
+def _workers(word: str) -> list[int]:
+    """The processes of the SDK, of those with a word in their environment."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             ours = word.encode() in (process / "environ").read_bytes()
-            if ours and b"launch_action.wandb.recorder" in (process / "cmdline").read_bytes():
+            if ours and b"launch_action.wandb.sdk_worker" in (process / "cmdline").read_bytes():
                 found.append(int(process.name))
     return found
 

@@ -35,7 +35,7 @@ _CONFIG = "@wandb.config"
 
 @dataclass(frozen=True, slots=True)
 class WandbArtifact:
-    """An artifact to be recorded; `files` are its content by path, those of code come later.
+    """An artifact to be uploaded; `files` are its content by path, those of code come later.
 
     Where `code` is true its document has CODE_ID in the place of the code's identifier.
     """
@@ -69,7 +69,7 @@ class Registration:
 
 
 def artifacts(of: Registration, what: Register) -> tuple[WandbArtifact, ...]:
-    """The artifacts to record, in their order: code, then the blueprint, then the image job.
+    """The artifacts to upload, in their order: code, then the blueprint, then the image job.
 
     Raises StoreError for a document that cannot be read, and where an image is lacking.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from launch_action.core.concurrency import BackgroundCall
     from launch_action.core.registration import Register
     from launch_action.wandb.account import Account
-    from launch_action.wandb.recorded import FirstAnswer
+    from launch_action.wandb.artifact_lookup import FirstAnswer
 
 OFFLINE = ("offline", "disabled", "dryrun")
 # Seconds that nothing is pushed for the sake of an answer that does not come.
@@ -64,13 +64,13 @@ class Admission:
         try:
             asking = self._asking
             return asking.result() if asking and asking.ended(0) else None
-        except RefusedError:  # after its time: who records the job meets it again
+        except RefusedError:  # after its time: who registers the job meets it again
             return None
 
 
 def _ask(account: Account, name: str, alias: str) -> FirstAnswer | None:
     # Imported in the thread that asks: the program goes on meanwhile.
-    from launch_action.wandb.recorded import first_answer
+    from launch_action.wandb.artifact_lookup import first_answer
 
     return first_answer(account, name, alias)
 
@@ -153,7 +153,7 @@ def _has_sdk(place: Workplace) -> bool:
 
     Nobody does where the machine is logged in or a settings file has a project, and no more.
     """
-    from launch_action.wandb.recording import EXTRA, sdk_fault
+    from launch_action.wandb.artifact_upload import EXTRA, sdk_fault
 
     fault = sdk_fault()
     if not fault:

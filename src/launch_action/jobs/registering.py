@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from launch_action.core.launch import Announce
     from launch_action.core.registration import WandbArtifact
     from launch_action.wandb.account import Account
-    from launch_action.wandb.recorded import FirstAnswer, Found
-    from launch_action.wandb.recording import RecordedArtifact
+    from launch_action.wandb.artifact_lookup import FirstAnswer, Found
+    from launch_action.wandb.artifact_upload import UploadedArtifact
 
 
 def registered(
     job: StoredJob, admission: Admission, place: Workplace, announce: Announce
 ) -> StoredJob:
-    """Record a job version in W&B; the job with its names there.
+    """Register a job version at W&B; the job with its names there.
 
     Raises ServiceError, which says what is there and what is not. What is there is not made again:
     the same command completes it.
@@ -37,7 +37,7 @@ def registered(
         place.reporter.phase("register"),
         made_artifacts(job, admission.what, place) as (asked, folder),
     ):
-        found = _recorded(job, asked, folder, place, _Told(announce, admission.answer()))
+        found = _register(job, asked, folder, place, _Told(announce, admission.answer()))
     blueprint, image = found.get("blueprint"), found.get("image")
     any_of = blueprint or image
     return replace(
@@ -55,18 +55,18 @@ class _Told:
     first: FirstAnswer | None
 
 
-def _recorded(
+def _register(
     job: StoredJob, asked: Sequence[WandbArtifact], folder: Path, place: Workplace, told: _Told
-) -> Mapping[str, RecordedArtifact]:
-    """Record the artifacts; those that are there, by their roles."""
-    from launch_action.wandb.recorded import recorded_before
+) -> Mapping[str, UploadedArtifact]:
+    """Have the artifacts at W&B; all of them, by their roles."""
+    from launch_action.wandb.artifact_lookup import find_all_uploaded
 
-    before = recorded_before(place.wandb, asked, folder, told.first)
+    before = find_all_uploaded(place.wandb, asked, folder, told.first)
     if not before or any(one.lacking for one in before):
         asked = _still_named(job, asked)
-    found: dict[str, RecordedArtifact] = {}
+    found: dict[str, UploadedArtifact] = {}
     try:
-        for one in _recordings(before, asked, folder, place.wandb):
+        for one in _uploads(before, asked, folder, place.wandb):
             if isinstance(one, str):
                 place.reporter.warning(one)
                 continue
@@ -82,20 +82,20 @@ def _recorded(
     return found
 
 
-def _recordings(
+def _uploads(
     before: Sequence[Found], asked: Sequence[WandbArtifact], folder: Path, account: Account
-) -> Iterator[RecordedArtifact | str]:
-    """What is there gets the aliases that it lacks; else the artifacts are recorded."""
+) -> Iterator[UploadedArtifact | str]:
+    """What is there gets the aliases that it lacks; else the artifacts are uploaded."""
     if not before:
-        from launch_action.wandb.recording import record_artifacts
+        from launch_action.wandb.artifact_upload import upload_artifacts
 
-        yield from record_artifacts(account, asked, folder)
+        yield from upload_artifacts(account, asked, folder)
         return
     from launch_action.wandb.aliases import complete_aliases
 
     for known, one in zip(before, asked, strict=True):
         complete_aliases(account, replace(known, asked=one))
-        yield known.recorded
+        yield known.uploaded
 
 
 def _still_named(job: StoredJob, asked: Sequence[WandbArtifact]) -> list[WandbArtifact]:
@@ -111,7 +111,7 @@ def _still_named(job: StoredJob, asked: Sequence[WandbArtifact]) -> list[WandbAr
     return [replace(one, aliases=wandb_aliases(still)) for one in asked]
 
 
-def _to_launch(found: Mapping[str, RecordedArtifact]) -> dict[str, str]:
+def _to_launch(found: Mapping[str, UploadedArtifact]) -> dict[str, str]:
     """The outputs that name the job to launch: an image needs neither a builder nor a login."""
     one = found.get("image") or found.get("blueprint")
     return {"wandb_job": one.name, "wandb_job_url": one.url} if one else {}
@@ -120,13 +120,13 @@ def _to_launch(found: Mapping[str, RecordedArtifact]) -> dict[str, str]:
 def wandb_outputs(job: str, place: Workplace) -> dict[str, str]:
     """The outputs that name a job at W&B by its reference."""
     from launch_action.core.wandb_reference import parse_job_reference
-    from launch_action.wandb.recording import artifact_page
+    from launch_action.wandb.artifact_upload import artifact_page
 
     page = artifact_page(place.wandb, parse_job_reference(job), "job")
     return {"wandb_job": job, "wandb_job_url": page}
 
 
-def _document(found: Mapping[str, RecordedArtifact]) -> dict[str, str | None]:
+def _document(found: Mapping[str, UploadedArtifact]) -> dict[str, str | None]:
     """What `metadata` says of it: all keys are there, whatever is known."""
     blueprint, image, code = (found.get(role) for role in ("blueprint", "image", "code"))
     return {
@@ -141,7 +141,7 @@ def _document(found: Mapping[str, RecordedArtifact]) -> dict[str, str | None]:
 def _incompletely(
     job: StoredJob,
     asked: Sequence[WandbArtifact],
-    found: Mapping[str, RecordedArtifact],
+    found: Mapping[str, UploadedArtifact],
     error: ServiceError,
 ) -> ServiceError:
     there = ", ".join(one.name for one in found.values()) or "nothing"

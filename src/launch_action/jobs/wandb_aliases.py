@@ -23,7 +23,7 @@ from launch_action.planning.workplace import StoredJob, Workplace
 
 if TYPE_CHECKING:
     from launch_action.core.registration import Register
-    from launch_action.wandb.recorded import Found
+    from launch_action.wandb.artifact_lookup import Found
 
 # W&B's own, which it gives to what it has last.
 _LATEST = "latest"
@@ -94,10 +94,10 @@ def moved_on(job: StoredJob) -> dict[Tag, str]:
     }
 
 
-def follow_store(job: StoredJob, recorded: Sequence[str], place: Workplace) -> None:
-    """Hand on at W&B what the store has handed on while the versions were recorded there.
+def follow_store(job: StoredJob, uploaded: Sequence[str], place: Workplace) -> None:
+    """Hand on at W&B what the store has handed on while the versions were uploaded.
 
-    `recorded` are they, as `entity/project/name:v3`.
+    `uploaded` are they, as `entity/project/name:v3`.
     """
     lost = moved_on(job)
     if not lost:
@@ -107,13 +107,13 @@ def follow_store(job: StoredJob, recorded: Sequence[str], place: Workplace) -> N
 
     try:
         with closing(place.wandb.server()) as server:
-            for name in recorded:
+            for name in uploaded:
                 for alias, to in lost.items():
                     hand_over(server, parse_job_reference(name), wandb_aliases([alias])[0], to)
     except LaunchError as error:
         names = ", ".join(wandb_aliases(tuple(lost)))
         place.reporter.warning(
-            f"{error.message}; {names} moved on while {recorded[0]!r} was recorded, and may name "
+            f"{error.message}; {names} moved on while {uploaded[0]!r} was recorded, and may name "
             f"it at W&B still; {error.hint}, and promote the version that has them again"
         )
 
@@ -137,7 +137,7 @@ def _speaks(place: Workplace) -> bool:
 def _found(job: StoredJob, aliases: Sequence[Tag], place: Workplace) -> Iterator[list[Found]]:
     """What W&B has of a job version, under whatever alias that the store has of it."""
     from launch_action.jobs.wandb_content import made_artifacts
-    from launch_action.wandb.recorded import find_recorded
+    from launch_action.wandb.artifact_lookup import find_uploaded
 
     what: Register = "both" if job.registry and job.version.images else "blueprint"
     named = replace(job, aliases=tuple(aliases))
@@ -146,14 +146,14 @@ def _found(job: StoredJob, aliases: Sequence[Tag], place: Workplace) -> Iterator
         place.reporter.phase("W&B"),
         made_artifacts(named, what, place) as (asked, folder),
     ):
-        yield list(find_recorded(place.wandb, asked, folder, known=known))
+        yield list(find_uploaded(place.wandb, asked, folder, known=known))
 
 
 def _completed(found: Found, place: Workplace) -> str:
     from launch_action.wandb.aliases import complete_aliases
 
     complete_aliases(place.wandb, found)
-    return found.recorded.name
+    return found.uploaded.name
 
 
 def _code_name(content: Content, version: JobVersion) -> str:

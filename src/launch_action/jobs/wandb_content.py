@@ -1,4 +1,4 @@
-"""The artifacts that W&B is given of a job version, as files: what is recorded, or looked for."""
+"""The artifacts that W&B is given of a job version, as files: what is uploaded, or looked for."""
 
 from __future__ import annotations
 

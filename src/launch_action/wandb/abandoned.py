@@ -1,4 +1,4 @@
-"""What a recording that did not come to its end has left at W&B: versions that are pending.
+"""What an upload that did not come to its end has left at W&B: versions that are pending.
 
 W&B keeps such a version where no list of its own tools shows it, and they leave theirs. Ours are
 known by the run that made them.
@@ -12,7 +12,7 @@ from launch_action.core.errors import LaunchError
 from launch_action.wandb.artifact_list import Collection, ListedVersion, latest_versions
 from launch_action.wandb.server import Server
 
-# No recording takes so long, whatever the difference of two machines' clocks: seconds.
+# No upload takes so long, whatever the difference of two machines' clocks: seconds.
 _ABANDONED = 2 * 3600.0
 DELETE_ARTIFACT = """
 mutation DeleteArtifact($input: DeleteArtifactInput!) {

@@ -13,8 +13,8 @@ from launch_action.core.dataclass import replace
 from launch_action.core.errors import ServiceError
 from launch_action.core.wandb_reference import ArtifactReference
 from launch_action.wandb.account import Account
+from launch_action.wandb.artifact_lookup import Found
 from launch_action.wandb.artifact_versions import ArtifactVersion, asked_version
-from launch_action.wandb.recorded import Found
 from launch_action.wandb.server import Server
 
 ADD = """
@@ -46,16 +46,16 @@ def remove_alias(server: Server, reference: ArtifactReference, kind: str, store:
     return True
 
 
-def hand_over(server: Server, recorded: ArtifactReference, alias: str, to: str) -> None:
+def hand_over(server: Server, uploaded: ArtifactReference, alias: str, to: str) -> None:
     """Give an alias that a version has no more to the version named `to`, where W&B has that.
 
     Else it is taken off, also where `to` is empty; one that names another version by now is left.
     Raises ServiceError.
     """
-    named = asked_version(server, replace(recorded, alias=alias))
-    if named is None or named.reference.alias != recorded.alias:
+    named = asked_version(server, replace(uploaded, alias=alias))
+    if named is None or named.reference.alias != uploaded.alias:
         return
-    other = asked_version(server, replace(recorded, alias=to)) if to else None
+    other = asked_version(server, replace(uploaded, alias=to)) if to else None
     if other:
         _change(server, ADD, other, [alias])
     else:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from launch_action.core.dataclass import dataclass
 from launch_action.wandb.server import Server
 
-# What a run that records is of, as W&B's lists of runs show it.
+# What a run that uploads is of, as W&B's lists of runs show it.
 JOB_TYPE = "launch-action"
 _MOST = 50
 LIST = """

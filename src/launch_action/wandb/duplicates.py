@@ -1,6 +1,6 @@
-"""The one version of a content that two processes have recorded at once.
+"""The one version of a content that two processes have uploaded at once.
 
-W&B gives who records what it has the version that it has (`enableDigestDeduplication`). Of two that
+W&B gives who uploads what it has the version that it has (`enableDigestDeduplication`). Of two that
 begin before either has committed each gets a version of its own: nothing in the SDK says that a
 commit would look again. So it is looked for afterwards, and the first that was committed stays.
 """
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from launch_action.core.dataclass import dataclass
 from launch_action.wandb.artifact_list import ListedVersion
 
-# Seconds between the beginning of a recording and its commit, at most; what is older was seen when
+# Seconds between the beginning of an upload and its commit, at most; what is older was seen when
 # ours began.
 _LONGEST = 1800.0
 

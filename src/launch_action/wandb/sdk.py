@@ -1,7 +1,7 @@
 """What is used of the W&B SDK besides its public interface: all of it is here, and tested.
 
 `tests/contract/test_wandb_sdk.py` says when an SDK changes one of these. Imported in the process
-of `recorder` alone, never in that of the program.
+of `sdk_worker` alone, never in that of the program.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SILENCE: Mapping[str, Any] = {
 
 
 def settings(base_url: str, key: str, environment: Mapping[str, str]) -> wandb.Settings:
-    """The settings of a run that records artifacts; the SDK's own variables win over PATIENCE."""
+    """The settings of a run that uploads artifacts; the SDK's own variables win over PATIENCE."""
     said = {name.lower() for name in environment}
     patience = {name: value for name, value in PATIENCE.items() if f"wandb_{name}" not in said}
     return wandb.Settings(base_url=base_url, api_key=key, **SILENCE, **patience)

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from support.wandb_api.artifact_mutations import ArtifactMutations
 from support.wandb_api.artifacts import Artifacts
 from support.wandb_api.faults import Fault
 from support.wandb_api.graphql import Refused, Request, answer
 from support.wandb_api.handler import Asked, Handler, Http
 from support.wandb_api.people import People
 from support.wandb_api.queues import PROJECT, Queues
-from support.wandb_api.recording import Recording
 from support.wandb_api.runs import Runs
 from support.wandb_api.state import Row, State
 
@@ -100,7 +100,7 @@ class WandbServer:
             return [row["name"] for row in self.state.all("collections", **where)]
 
     def versions(self, name: str) -> list[Row]:
-        """Every recording of an artifact, pending ones too: `entity/project/name`."""
+        """Every upload of an artifact, pending ones too: `entity/project/name`."""
         with self.lock:
             return self.state.all("artifacts", collection=self._collection(name)["id"])
 
@@ -188,7 +188,7 @@ class WandbServer:
         queues = Queues(self.state)
         runs = Runs(self.state, artifacts, queues, self.url)
         reading = (artifacts, runs, queues, People(self.state, queues))
-        writing = (Recording(self.state, artifacts, self.url), runs, queues)
+        writing = (ArtifactMutations(self.state, artifacts, self.url), runs, queues)
         queries = {name: field for part in reading for name, field in part.queries().items()}
         return queries, {
             name: field for part in writing for name, field in part.mutations().items()

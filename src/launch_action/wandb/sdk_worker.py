@@ -1,8 +1,8 @@
-"""A program of its own that records artifacts with the W&B SDK, started by `recording`.
+"""A program of its own that uploads artifacts with the W&B SDK, started by `artifact_upload`.
 
 The SDK prints, takes signals, leaves a service running and reads the directory that it is in:
-here nothing of the kind reaches anybody. What to record is one JSON object on standard input, the
-key among it; each line of standard output is one of `{"recorded": ...}`, `{"left": ...}`,
+here nothing of the kind reaches anybody. What to upload is one JSON object on standard input, the
+key among it; each line of standard output is one of `{"uploaded": ...}`, `{"left": ...}`,
 `{"error": ...}` and `{"done": true}`.
 """
 
@@ -48,7 +48,7 @@ def main() -> None:
     for name in _PLACES:
         os.environ[name] = str(folder / name.lower())
     try:
-        _record(request, folder, tell)
+        _upload(request, folder, tell)
     except Exception as error:  # whatever the SDK raises is what the parent tells
         message = " ".join(str(error).split()).replace(request["key"], "***")
         # wandb-core says the last fault twice.
@@ -70,7 +70,7 @@ def _voice() -> Tell:
     return tell
 
 
-def _record(request: Mapping[str, Any], folder: Path, tell: Tell) -> None:
+def _upload(request: Mapping[str, Any], folder: Path, tell: Tell) -> None:
     import wandb
 
     from launch_action.wandb import sdk
@@ -91,7 +91,7 @@ def _record(request: Mapping[str, Any], folder: Path, tell: Tell) -> None:
         for one in request["artifacts"]:
             artifact = session.settled(_logged(run, one, folder, code), one)
             code = str(artifact.id) if one["kind"] == "code" else code
-            tell({"recorded": _described(artifact, one, run)})
+            tell({"uploaded": _described(artifact, one, run)})
 
 
 class _Session:
@@ -114,7 +114,7 @@ class _Session:
             self._run.finish()
             self._sweep()
             self._api.run(path).delete()
-        except Exception as error:  # what was recorded stays, and matters more
+        except Exception as error:  # what was uploaded stays, and matters more
             self._tell({"left": {"run": path, "why": type(error).__name__}})
         finally:
             self._server.close()
@@ -129,7 +129,7 @@ class _Session:
     def settled(self, logged: Any, one: Mapping[str, Any]) -> Any:
         """The version that stays: with its aliases and its description, the first of its content.
 
-        Identical content is an earlier version, and somebody else may have recorded it just now.
+        Identical content is an earlier version, and somebody else may have uploaded it just now.
         One that is not of this run is not deleted: it may have aliases of others.
         """
         double = self._double(logged, one)

@@ -1,6 +1,6 @@
-"""Artifacts as they are recorded: pending until their commit, with aliases that move there.
+"""Artifacts as they are uploaded: pending until their commit, with aliases that move there.
 
-What identical content does: a collection holds one version of a digest, which a second recording
+What identical content does: a collection holds one version of a digest, which a second upload
 gets back, with its aliases moved there.
 """
 
@@ -19,7 +19,7 @@ _ALIAS = re.compile(r"[^/:\x00-\x1f]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class ArtifactMutations:
     """The mutations of artifacts. `url` is where the server's files are."""
 
     state: State

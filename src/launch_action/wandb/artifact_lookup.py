@@ -1,4 +1,4 @@
-"""What of a recording is at W&B already: found out by a question each, without the SDK."""
+"""Which of the artifacts W&B has already: found out by a question each, without the SDK."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from launch_action.core.registration import CODE_ID, WandbArtifact
 from launch_action.core.wandb_manifest import manifest_digest
 from launch_action.core.wandb_reference import ArtifactReference
 from launch_action.wandb.account import Account
+from launch_action.wandb.artifact_upload import UploadedArtifact, artifact_page
 from launch_action.wandb.artifact_versions import ArtifactVersion, asked_version, look_up
-from launch_action.wandb.recording import RecordedArtifact, artifact_page
 from launch_action.wandb.server import Server
 
 # As W&B's agent asks whether an entity is there: `sdk/launch/api.py` of the SDK 0.31.
@@ -42,7 +42,7 @@ class Found:
 
     asked: WandbArtifact
     version: ArtifactVersion
-    recorded: RecordedArtifact
+    uploaded: UploadedArtifact
 
     @property
     def lacking(self) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ def _check_entity(server: Server, entity: str) -> None:
         )
 
 
-def recorded_before(
+def find_all_uploaded(
     account: Account,
     artifacts: Sequence[WandbArtifact],
     folder: Path,
@@ -93,17 +93,17 @@ def recorded_before(
     """All of the artifacts, where W&B has each with this content and description; else nothing.
 
     The content is in the folder, in directories by roles. What cannot be found out is not there:
-    who records it then says what is wrong.
+    who uploads it then says what is wrong.
     """
     try:
-        found = tuple(find_recorded(account, artifacts, folder, first=first))
+        found = tuple(find_uploaded(account, artifacts, folder, first=first))
     except LaunchError:
         return ()
     there = len(found) == len(artifacts) and all(one.is_described for one in found)
     return found if there else ()
 
 
-def find_recorded(
+def find_uploaded(
     account: Account,
     artifacts: Sequence[WandbArtifact],
     folder: Path,
@@ -126,7 +126,7 @@ def find_recorded(
                 continue
             code = version.identifier if one.kind == "code" else code
             page = artifact_page(account, version.reference, one.kind)
-            yield Found(one, version, RecordedArtifact(one.role, str(version.reference), page))
+            yield Found(one, version, UploadedArtifact(one.role, str(version.reference), page))
 
 
 @dataclass(frozen=True, slots=True)

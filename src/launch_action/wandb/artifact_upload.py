@@ -1,4 +1,4 @@
-"""Records artifacts at W&B with its SDK, in a process of its own that leaves nothing behind."""
+"""Uploads artifacts to W&B with its SDK, in a process of its own that leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _PASSED = (
 _LONGEST = 3600.0  # seconds
 # Isolated from variables and the workspace, and with packages that a user has installed for
 # himself, of which an isolated Python knows nothing.
-_RECORDER = (
+_WORKER = (
     "import sys; sys.path += [path for path in sys.argv[1:] if path not in sys.path]; "
-    "from launch_action.wandb.recorder import main; main()"
+    "from launch_action.wandb.sdk_worker import main; main()"
 )
 _FAULTS: Mapping[str, tuple[str, str]] = {
     "setting": (
@@ -57,7 +57,7 @@ _FAULTS: Mapping[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedArtifact:
+class UploadedArtifact:
     """A version at W&B: `name` is `entity/project/name:v3`, `url` its page."""
 
     role: str
@@ -95,13 +95,13 @@ def _places() -> list[str]:
     return [path for path in sys.path if os.path.realpath(path) not in theirs]
 
 
-def record_artifacts(
+def upload_artifacts(
     account: Account, artifacts: Sequence[WandbArtifact], folder: Path
-) -> Iterator[RecordedArtifact | str]:
-    """Record artifacts, the content of which is in the folder, in directories by their roles.
+) -> Iterator[UploadedArtifact | str]:
+    """Upload artifacts, the content of which is in the folder, in directories by their roles.
 
     Gives each once it is committed; a text is a warning. Raises ServiceError for what W&B refuses,
-    after those that are recorded.
+    after those that are uploaded.
     """
     run_id = new_run_id(secrets.choice)
     request = {
@@ -113,7 +113,7 @@ def record_artifacts(
         "folder": str(folder),
         "artifacts": [_asked(one) for one in artifacts],
     }
-    command = [sys.executable, "-I", "-X", "utf8", "-c", _RECORDER, *_places()]
+    command = [sys.executable, "-I", "-X", "utf8", "-c", _WORKER, *_places()]
     # Else faults of the SDK's own are told to a host that is not the team's server.
     quiet = {"WANDB_ERROR_REPORTING": "false"}
     environment = process.environment(*_PASSED, HOME=str(folder), TMPDIR=str(folder), **quiet)
@@ -137,7 +137,7 @@ def record_artifacts(
 
 
 def _forget(account: Account, artifacts: Sequence[WandbArtifact], run_id: str) -> None:
-    """Delete what a recorder that could not do it itself has left, as far as W&B lets us."""
+    """Delete what a worker that could not do it itself has left, as far as W&B lets us."""
     from launch_action.wandb.abandoned import DELETE_RUN, remove_abandoned
     from launch_action.wandb.artifact_list import Collection
     from launch_action.wandb.queues import RUN
@@ -167,13 +167,13 @@ def _asked(one: WandbArtifact) -> dict[str, Any]:
     }
 
 
-def _told(account: Account, done: process.Finished) -> Iterator[RecordedArtifact | str]:
+def _told(account: Account, done: process.Finished) -> Iterator[UploadedArtifact | str]:
     finished = False
     for line in done.text.splitlines():
         said = json.loads(line)
         match said:
-            case {"recorded": found}:
-                yield _recorded(account, found)
+            case {"uploaded": found}:
+                yield _uploaded(account, found)
             case {"left": left}:
                 yield (
                     f"the run that recorded it could not be deleted at W&B: {left['run']} "
@@ -198,11 +198,11 @@ def artifact_page(account: Account, version: ArtifactReference, kind: str) -> st
     return f"{account.app_url}/{quote(place)}"
 
 
-def _recorded(account: Account, found: Mapping[str, str]) -> RecordedArtifact:
+def _uploaded(account: Account, found: Mapping[str, str]) -> UploadedArtifact:
     name, _, version = found["name"].rpartition("/")[2].partition(":")
     named = ArtifactReference(found["entity"], found["project"], name, version)
     kind = "code" if found["role"] == "code" else "job"
-    return RecordedArtifact(found["role"], str(named), artifact_page(account, named, kind))
+    return UploadedArtifact(found["role"], str(named), artifact_page(account, named, kind))
 
 
 def _refused(account: Account, kind: str, message: str) -> ServiceError:
