@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -108,6 +109,18 @@ def test_an_event_becomes_a_job_with_its_aliases(
     assert ("pushed   no: " in result.log.text) == (not case.pushed)
     assert result.summary.startswith(f"### ✅ {case.mode.capitalize()} of ")
     assert f"<sub>mode {case.mode}&#58; " in result.summary
+
+
+def test_who_asks_for_it_gets_the_job_of_github_s_merge(
+    scene: Scene, inputs: dict[str, str], registry: LocalRegistry, repository: str
+) -> None:
+    options = f"{inputs['build-options']}\npr-commit=merge"
+
+    result = succeeded(scene.at(events.opened).run(inputs | {"build-options": options}))
+
+    assert set(result.outputs["tags"].split()) == {PREVIEW, f"sha-{scene.commits.merge}"}
+    assert json.loads(result.outputs["metadata"])["commit"] == scene.commits.merge
+    assert f"sha-{scene.commits.head}" not in registry.tags(repository)
 
 
 def old_branch(commits: Commits) -> Event:

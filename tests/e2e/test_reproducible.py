@@ -223,6 +223,7 @@ def test_from_a_directory_below_and_from_a_linked_worktree(
 
     below = machine.run("build", "--json", *options, cwd=work.path / "data")
     linked = machine.run("build", "--json", *options, cwd=tmp_path / "linked")
+    elsewhere = machine.run("build", "--json", *options, "-C", "checkout/data", cwd=tmp_path)
 
-    same(succeeded(below).document, reference)
-    same(succeeded(linked).document, reference)
+    for ended in (below, linked, elsewhere):
+        same(succeeded(ended).document, reference)
