@@ -173,9 +173,9 @@ def _launch(chosen: argparse.Namespace, outcome: Outcome) -> int:
 
             return _print_plan(show_plan(place, outcome, recorded, run=run), chosen.json)
         elif recorded is not None:
-            from launch_action.launches.existing_jobs import build_recorded
+            from launch_action.launches.existing_jobs import build_stored
 
-            code = build_recorded(recorded, place, outcome)
+            code = build_stored(recorded, place, outcome)
         else:
             from launch_action.launches.stored_runs import launch
 

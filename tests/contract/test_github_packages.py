@@ -18,7 +18,7 @@ from support.github_api import Fault, GitHubServer, refused
 from support.github_packages import Packages, github_registry
 from support.github_state import Token
 from support.registry import Logins, Running, running
-from support.versions import AMD64, check_complete, put, put_image, recording
+from support.versions import AMD64, check_complete, put, put_image, spec
 
 from launch_action.builders.layers.image import LAYER_KEY
 from launch_action.core.errors import RegistryError
@@ -105,7 +105,7 @@ def version(content: Content, commit: str, *aliases: Tag) -> JobVersion:
     """A version of a commit, with an image of its own."""
     store = JobStore(content)
     put_image(content, commit[:1])
-    found = store.record(recording(commit[:1], commit=commit)).version
+    found = store.record(spec(commit[:1], commit=commit)).version
     store.point(found, aliases)
     return found
 
@@ -350,7 +350,7 @@ def layered(content: Content, seed: str) -> Descriptor:
 
 def version_of(content: Content, image: Descriptor, commit: str, *aliases: Tag) -> JobVersion:
     store = JobStore(content)
-    wanted = replace(recording(commit[:1], commit=commit), images=(image,))
+    wanted = replace(spec(commit[:1], commit=commit), images=(image,))
     found = store.record(wanted).version
     store.point(found, aliases)
     return found
@@ -391,7 +391,7 @@ def test_what_an_index_without_a_tag_names_stays(scene: Scene) -> None:
     content = scene.open()
     version_of(content, layered(content, "other"), "b" * 40, MAIN)
     image = layered(content, "pinned")
-    pinned = make_version(replace(recording("a", commit="a" * 40), images=(image,)))
+    pinned = make_version(replace(spec("a", commit="a" * 40), images=(image,)))
     for descriptor, data in pinned.blobs:
         content.put_blob(descriptor, lambda data=data: io.BytesIO(data))  # type: ignore[misc]
     content.put_manifest(pinned.job)
@@ -503,7 +503,7 @@ def index_of(*entries: Descriptor) -> dict[str, Any]:
 def test_the_image_that_a_job_runs_by_its_digest_stays(scene: Scene) -> None:
     image = orphan(scene)
     content = scene.open()
-    found = recording("c", commit="")
+    found = spec("c", commit="")
     document = found.files.document.replace(b"{", b'{"of":"x@%s",' % image.digest.encode(), 1)
     files = replace(found.files, document=document)
     store = JobStore(content)

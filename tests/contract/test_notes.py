@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.registry import Logins, Running, running
-from support.versions import AMD64, check_complete, put_image, recording
+from support.versions import AMD64, check_complete, put_image, spec
 
 from launch_action.core.errors import StoreError
 from launch_action.core.notes import (
@@ -24,7 +24,7 @@ from launch_action.core.notes import (
 )
 from launch_action.core.ports import Content
 from launch_action.core.reference import Tag
-from launch_action.core.run_record import record_run, recorded_metrics
+from launch_action.core.run_note import keep_metrics, kept_metrics
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobVersion, alias_tag, hidden
 from launch_action.oci.layout import LayoutContent
@@ -59,7 +59,7 @@ def content(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Content]
 def recorded(content: Content, *aliases: str) -> JobVersion:
     store = JobStore(content)
     put_image(content, "a", AMD64)
-    version = store.record(recording()).version
+    version = store.record(spec()).version
     store.point(version, [Tag(alias) for alias in aliases])
     return version
 
@@ -107,17 +107,17 @@ def test_notes_are_no_versions_and_in_nobody_s_way(content: Content) -> None:
 
 def test_a_version_takes_the_record_of_its_run_with_it(content: Content) -> None:
     version = recorded(content, "pr-1")
-    assert record_run(content, version.digest, OUTPUTS)
-    assert recorded_metrics(content, version.digest) == {
+    assert keep_metrics(content, version.digest, OUTPUTS)
+    assert kept_metrics(content, version.digest) == {
         "accuracy": 0.5, "eval.loss": 1, "note": "ü|\n",
     }  # fmt: skip
 
     JobStore(content).delete_version(version, "n", [Tag("pr-1")])
 
-    assert recorded_metrics(content, version.digest) == {}
+    assert kept_metrics(content, version.digest) == {}
     assert content.tags() == ()
     # A run that went on meanwhile.
-    assert not record_run(content, version.digest, OUTPUTS)
+    assert not keep_metrics(content, version.digest, OUTPUTS)
     assert content.tags() == ()
 
 
@@ -128,7 +128,7 @@ def test_a_run_without_use_to_others_is_not_recorded(other: dict[str, Any], tmp_
     content = LayoutContent(tmp_path / "store", "store")
     version = recorded(content)
 
-    assert not record_run(content, version.digest, {**OUTPUTS, **other})
+    assert not keep_metrics(content, version.digest, {**OUTPUTS, **other})
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 2}', '{"format": 1, "metrics": 3}'])
@@ -137,7 +137,7 @@ def test_a_record_that_is_none_has_no_metrics(text: str, tmp_path: Path) -> None
     version = recorded(content)
     put_note(content, run_tag(version.digest), RUN_NOTE, text)
 
-    assert recorded_metrics(content, version.digest) == {}
+    assert kept_metrics(content, version.digest) == {}
 
 
 def test_a_note_is_removed_and_a_version_is_no_note(content: Content) -> None:

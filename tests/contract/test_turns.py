@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.registry import Logins, Running, running
-from support.versions import put_image, recording
+from support.versions import put_image, spec
 
 from launch_action.commands.cleaning import close_preview, remove_branch
 from launch_action.core.claims import Claims, Turn
@@ -57,7 +57,7 @@ def turn(run: int, attempt: int = 1) -> Turn:
 
 def save(content: Content, seed: str, created: str = "2024-05-01T12:00:00Z") -> JobVersion:
     """A version of a commit of its own, without an alias."""
-    wanted = recording(seed, commit=seed * 40, created=created)
+    wanted = spec(seed, commit=seed * 40, created=created)
     put_image(content, seed)
     return JobStore(content).record(wanted).version
 

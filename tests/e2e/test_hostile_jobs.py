@@ -13,7 +13,7 @@ from support.program import Machine, failed, succeeded
 
 from launch_action.core.reference import Tag
 from launch_action.core.store import JobStore
-from launch_action.core.version import JobFiles, Recording
+from launch_action.core.version import JobFiles, VersionSpec
 from launch_action.oci.layout import LayoutContent
 
 pytest_plugins = ["support.program_fixtures"]
@@ -26,7 +26,7 @@ def put(machine: Machine, document: Any, *, name: str = NAME, schema: bytes | No
     """A version with this job document in the local store, as `foreign:latest`."""
     store = JobStore(LayoutContent(machine.store / NAME, NAME))
     data = document if isinstance(document, bytes) else json.dumps(document).encode()
-    recording = Recording(
+    spec = VersionSpec(
         job_name=name,
         remote="",
         commit="",
@@ -35,7 +35,7 @@ def put(machine: Machine, document: Any, *, name: str = NAME, schema: bytes | No
         images=(),
         files=JobFiles(data, b"", schema),
     )
-    store.point(store.record(recording, allow_rename=True).version, [Tag("latest")])
+    store.point(store.record(spec, allow_rename=True).version, [Tag("latest")])
 
 
 def of_git(remote: str, commit: str = COMMIT, own: Any = None, **source: Any) -> dict[str, Any]:

@@ -44,7 +44,7 @@ NUMBER, STRING = {"wb_type": "number"}, {"wb_type": "string"}
 
 
 @dataclass(frozen=True)
-class Recorded:
+class WandbRuns:
     """A run of each kind, by its directory."""
 
     sdk: Sdk
@@ -61,13 +61,13 @@ class Recorded:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WandbRuns]:
     """Every run there is to make a job of, recorded by the SDK itself."""
     sdk = install(tmp_path_factory.mktemp("sdk"))
     top = tmp_path_factory.mktemp("runs")
     with http_server(top / "served", login=LOGIN) as server, serve(top / "api") as api:
         commit = server.commit("mono", {"jobs/hello/train.py": TRAIN, "README": "\n"})
-        recording, wandb = Runs(sdk), api.environment
+        writer, wandb = Runs(sdk), api.environment
         dirty = _clone(server, top / "dirty")
         (dirty / "jobs/hello/train.py").write_text(TRAIN + "# changed\n")
         module = _clone(server, top / "module")
@@ -79,24 +79,24 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
             (one / "train.py").write_text(TRAIN)
         code, saved, none, *online = plain
         at_git = _clone(server, top / "online")
-        found = Recorded(
+        found = WandbRuns(
             sdk, server,
-            dirty=recording.record(dirty / "jobs/hello", "train.py", "code", "save"),
-            module=recording.record(module, "-m", "jobs.hello.train"),
-            code=recording.record(code, "pkg/train.py", "code", WANDB_DOCKER="acme/x:1"),
-            saved=recording.record(saved, "train.py", "save"),
-            none=recording.record(none, "train.py"),
-            online=recording.record(at_git, "jobs/hello/train.py", **wandb),
-            online_code=recording.record(online[0], "train.py", "code", **wandb),
-            online_saved=recording.record(online[1], "train.py", "code", "save", **wandb),
+            dirty=writer.record(dirty / "jobs/hello", "train.py", "code", "save"),
+            module=writer.record(module, "-m", "jobs.hello.train"),
+            code=writer.record(code, "pkg/train.py", "code", WANDB_DOCKER="acme/x:1"),
+            saved=writer.record(saved, "train.py", "save"),
+            none=writer.record(none, "train.py"),
+            online=writer.record(at_git, "jobs/hello/train.py", **wandb),
+            online_code=writer.record(online[0], "train.py", "code", **wandb),
+            online_saved=writer.record(online[1], "train.py", "code", "save", **wandb),
             commit=commit,
         )  # fmt: skip
-        recording.end()
+        writer.end()
         yield found
 
 
 @pytest.fixture
-def there(machine: Machine, runs: Recorded) -> Machine:
+def there(machine: Machine, runs: WandbRuns) -> Machine:
     """The machine that the runs were on: its home has what the SDK staged."""
     return replace(machine, also={"HOME": str(runs.sdk.home)})
 
@@ -122,7 +122,7 @@ def _created(machine: Machine, *arguments: str, cwd: Path) -> dict[str, Any]:
 
 
 def test_a_commit_comes_first_with_what_had_changed(
-    there: Machine, runs: Recorded, tmp_path: Path
+    there: Machine, runs: WandbRuns, tmp_path: Path
 ) -> None:
     login = replace(there, also={**there.also, "GIT_USERNAME": LOGIN[0], "GIT_TOKEN": LOGIN[1]})
     project = runs.dirty.parent.parent
@@ -151,7 +151,7 @@ def test_a_commit_comes_first_with_what_had_changed(
 
 
 def test_what_had_changed_is_built_wherever_the_store_is(
-    there: Machine, machine: Machine, runs: Recorded, tmp_path: Path, options: tuple[str, ...]
+    there: Machine, machine: Machine, runs: WandbRuns, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     """The commit, fetched again, with the patch on it; the packages as they were frozen."""
     copy = tmp_path / "run"
@@ -181,7 +181,7 @@ def test_what_had_changed_is_built_wherever_the_store_is(
     assert not any(alias.startswith("sha-") for alias in shown["aliases"])
 
 
-def test_a_module_and_a_clean_commit(there: Machine, runs: Recorded, tmp_path: Path) -> None:
+def test_a_module_and_a_clean_commit(there: Machine, runs: WandbRuns, tmp_path: Path) -> None:
     found = _created(there, str(runs.module), cwd=tmp_path)
 
     assert found["job_name"] == "job-https___github.com_acme_mono-jobs.hello.train"
@@ -194,7 +194,7 @@ def test_a_module_and_a_clean_commit(there: Machine, runs: Recorded, tmp_path: P
     assert found["patch"] is None
 
 
-def test_logged_code_comes_before_an_image(there: Machine, runs: Recorded, tmp_path: Path) -> None:
+def test_logged_code_comes_before_an_image(there: Machine, runs: WandbRuns, tmp_path: Path) -> None:
     found = _created(there, str(runs.code.parent), cwd=tmp_path)
     source = found["wandb_job"]["source"]
 
@@ -205,7 +205,7 @@ def test_logged_code_comes_before_an_image(there: Machine, runs: Recorded, tmp_p
 
 
 def test_saved_code_is_built_and_run(
-    there: Machine, runs: Recorded, tmp_path: Path, options: tuple[str, ...]
+    there: Machine, runs: WandbRuns, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     _created(there, str(next(runs.saved.resolve().glob("run-*.wandb"))), cwd=tmp_path)
     name = "job-source-demo-train.py"
@@ -216,7 +216,7 @@ def test_saved_code_is_built_and_run(
 
 
 def test_an_online_run_is_read_as_an_offline_one(
-    there: Machine, runs: Recorded, tmp_path: Path
+    there: Machine, runs: WandbRuns, tmp_path: Path
 ) -> None:
     login = replace(there, also={**there.also, "GIT_USERNAME": LOGIN[0], "GIT_TOKEN": LOGIN[1]})
     found = _created(login, str(runs.online), cwd=tmp_path)
@@ -233,7 +233,7 @@ def test_an_online_run_is_read_as_an_offline_one(
 
 
 def test_of_code_that_went_to_the_server_there_is_what_was_saved(
-    there: Machine, runs: Recorded, tmp_path: Path
+    there: Machine, runs: WandbRuns, tmp_path: Path
 ) -> None:
     """An online run leaves no list of the code it logged."""
     gone = failed(there.run("job", "create", "run", str(runs.online_code), cwd=tmp_path), 3)
@@ -246,15 +246,15 @@ def test_of_code_that_went_to_the_server_there_is_what_was_saved(
 
 @pytest.mark.registry
 def test_an_image_comes_last(
-    there: Machine, runs: Recorded, tmp_path: Path, python_base_layout: Path
+    there: Machine, runs: WandbRuns, tmp_path: Path, python_base_layout: Path
 ) -> None:
     (tmp_path / "train.py").write_text(TRAIN)
-    recording = Runs(runs.sdk)
+    writer = Runs(runs.sdk)
     with running(tmp_path / "registry") as registry:
         image = f"{registry.address}/acme/trainer"
         push_layout(python_base_layout, f"{image}:1.0")
-        run = recording.record(tmp_path, "train.py", WANDB_DOCKER=f"{image}:1.0")
-        recording.end()
+        run = writer.record(tmp_path, "train.py", WANDB_DOCKER=f"{image}:1.0")
+        writer.end()
         found = _created(there, str(run), cwd=tmp_path)
 
     assert found["wandb_job"]["source_type"] == "image"
@@ -264,7 +264,7 @@ def test_an_image_comes_last(
 
 
 def test_a_run_without_any_source_says_what_is_missing(
-    there: Machine, runs: Recorded, tmp_path: Path
+    there: Machine, runs: WandbRuns, tmp_path: Path
 ) -> None:
     ended = failed(there.run("job", "create", "run", str(runs.none), cwd=tmp_path), 3)
 
@@ -276,7 +276,7 @@ def test_a_run_without_any_source_says_what_is_missing(
 
 
 def test_the_name_is_the_environments_or_the_options(
-    there: Machine, runs: Recorded, tmp_path: Path
+    there: Machine, runs: WandbRuns, tmp_path: Path
 ) -> None:
     named = replace(there, also={**there.also, "WANDB_JOB_NAME": "awesome-job-name"})
 
@@ -284,7 +284,7 @@ def test_the_name_is_the_environments_or_the_options(
     assert _created(named, str(runs.code), "-n", "mine", cwd=tmp_path)["job_name"] == "mine"
 
 
-def test_the_sdk_writes_the_settings_name_nowhere(runs: Recorded) -> None:
+def test_the_sdk_writes_the_settings_name_nowhere(runs: WandbRuns) -> None:
     """Which is why `Settings(job_name=...)` cannot be honoured: docs/jobs.md says so."""
     files = [path for path in runs.none.resolve().rglob("*") if path.is_file()]
 
@@ -293,7 +293,7 @@ def test_the_sdk_writes_the_settings_name_nowhere(runs: Recorded) -> None:
 
 
 def test_the_source_can_be_named_and_has_to_be_there(
-    there: Machine, runs: Recorded, tmp_path: Path
+    there: Machine, runs: WandbRuns, tmp_path: Path
 ) -> None:
     code = replace(there, also={**there.also, "WANDB_JOB_SOURCE": "artifact"})
     image = replace(there, also={**there.also, "WANDB_JOB_SOURCE": "image"})
@@ -306,7 +306,7 @@ def test_the_source_can_be_named_and_has_to_be_there(
 
 
 def test_code_that_is_no_longer_there_is_told(
-    machine: Machine, runs: Recorded, tmp_path: Path
+    machine: Machine, runs: WandbRuns, tmp_path: Path
 ) -> None:
     ended = failed(machine.run("job", "create", "run", str(runs.code), cwd=tmp_path), 3)
 
@@ -315,7 +315,7 @@ def test_code_that_is_no_longer_there_is_told(
     )
 
 
-def test_wandbs_own_reader_takes_the_types(there: Machine, runs: Recorded, tmp_path: Path) -> None:
+def test_wandbs_own_reader_takes_the_types(there: Machine, runs: WandbRuns, tmp_path: Path) -> None:
     """The SDK reads the recorded input types, and assigns the run's configuration to them."""
     types = _created(there, str(runs.code), cwd=tmp_path)["wandb_job"]["input_types"]
     program = (

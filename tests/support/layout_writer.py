@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from support.versions import AMD64, ARM64, put_image, recording
+from support.versions import AMD64, ARM64, put_image, spec
 
 from launch_action.core.reference import Tag
 from launch_action.core.store import JobStore
@@ -23,7 +23,7 @@ def write(directory: Path, seed: str, count: int) -> None:
         store = JobStore(content)
         for platform in (AMD64, ARM64):
             put_image(content, name, platform)
-        recorded = store.record(recording(name, platforms=(AMD64, ARM64)))
+        recorded = store.record(spec(name, platforms=(AMD64, ARM64)))
         store.point(recorded.version, [Tag("latest"), alias_tag(name)])
         if number % 3 == 2:
             content.collect()

@@ -22,7 +22,7 @@ from launch_action.core.reference import Digest, Tag
 from launch_action.core.store import JobStore
 from launch_action.core.version import (
     JobVersion,
-    Recording,
+    VersionSpec,
 )
 from launch_action.oci.layout import LayoutContent
 
@@ -36,8 +36,8 @@ def fresh(store: JobStore) -> JobStore:
     return JobStore(store.content)
 
 
-def save(store: JobStore, wanted: Recording, *aliases: str) -> JobVersion:
-    """Put the images of a recording (their seed is in the document), record, point."""
+def save(store: JobStore, wanted: VersionSpec, *aliases: str) -> JobVersion:
+    """Put the images of a version (their seed is in the document), record, point."""
     seed = wanted.files.document.split(b'"')[3].decode()
     for image in wanted.images:
         assert image.platform

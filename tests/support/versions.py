@@ -24,7 +24,7 @@ from launch_action.core.image import (
 )
 from launch_action.core.ports import Content
 from launch_action.core.reference import Digest, Tag
-from launch_action.core.version import JobFiles, Recording
+from launch_action.core.version import JobFiles, VersionSpec
 
 AMD64 = Platform("linux", "amd64")
 ARM64 = Platform("linux", "arm64", "v8")
@@ -97,7 +97,7 @@ def image_descriptor(seed: str, platform: Platform = AMD64) -> Descriptor:
     return Descriptor(found.media_type, found.digest, found.size, platform=platform)
 
 
-def recording(
+def spec(
     seed: str = "a",
     *,
     commit: str = COMMIT,
@@ -106,9 +106,9 @@ def recording(
     platforms: tuple[Platform, ...] = (AMD64,),
     schema: bytes | None = None,
     code: Descriptor | None = None,
-) -> Recording:
-    """A recording of the images of this seed."""
-    return Recording(
+) -> VersionSpec:
+    """A version of the images of this seed."""
+    return VersionSpec(
         job_name=job_name,
         remote="https://github.com/acme/mono.git",
         commit=commit,

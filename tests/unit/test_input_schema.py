@@ -13,7 +13,7 @@ from launch_action.core.input_schema import (
     check_values,
     checked_schema,
     parse_schema,
-    recorded_schema,
+    stored_schema,
     wandb_notice,
 )
 from launch_action.core.schema_types import typed, typed_settings, types_of_schema
@@ -138,13 +138,13 @@ def test_json_yaml_and_yml_are_read_and_recorded_alike(where: str) -> None:
     text = json.dumps(SCHEMA) if where == "s.json" else "type: object\nproperties:\n  lr: {}\n"
     schema = parse_schema(text.encode(), where)
 
-    assert recorded_schema(schema.render()) == schema
+    assert stored_schema(schema.render()) == schema
 
 
 def test_a_recorded_schema_that_cannot_be_read_is_the_stores_fault() -> None:
     for data in (b"{", b"[]", b'{"type": "nope"}'):
         with pytest.raises(StoreError, match=r"input-schema\.json"):
-            recorded_schema(data)
+            stored_schema(data)
 
 
 def test_keywords_that_wandb_does_not_read_are_told_and_hold() -> None:

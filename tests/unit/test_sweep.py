@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.versions import recording
+from support.versions import spec
 
 from launch_action.core.errors import InputError
 from launch_action.core.reference import Tag
@@ -31,7 +31,7 @@ def version(seed: str, days: float = 30) -> JobVersion:
     """A version of a commit that many days ago."""
     created = (NOW - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
     commit = f"{int(seed, 36):040x}"
-    return read_version(make_version(recording(seed, commit=commit, created=created)).index)
+    return read_version(make_version(spec(seed, commit=commit, created=created)).index)
 
 
 def tagged(*found: tuple[JobVersion, str]) -> list[tuple[Tag, JobVersion]]:

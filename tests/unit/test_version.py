@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.versions import AMD64, ARM64, COMMIT, JOB_NAME, image_documents, recording
+from support.versions import AMD64, ARM64, COMMIT, JOB_NAME, image_documents, spec
 
 from launch_action.core.errors import StoreError
 from launch_action.core.image import (
@@ -39,7 +39,7 @@ KEY = "0123456789abcdef" * 4
 
 
 def test_the_same_recording_has_the_same_digest() -> None:
-    assert make_version(recording()) == make_version(recording())
+    assert make_version(spec()) == make_version(spec())
 
 
 def test_the_digest_of_a_recording_never_changes_between_releases() -> None:
@@ -47,7 +47,7 @@ def test_the_digest_of_a_recording_never_changes_between_releases() -> None:
     images = tuple(
         Descriptor(OCI_MANIFEST, EMPTY.digest, 2, platform=platform) for platform in (ARM64, AMD64)
     )
-    found = make_version(replace(recording(schema=b"{}"), images=images)).index
+    found = make_version(replace(spec(schema=b"{}"), images=images)).index
 
     assert found.descriptor.digest == (
         "sha256:a53fc711115b9ed72cb765d7639e349cdc478a0dd9317c2d9b689f873bdb85ea"
@@ -55,8 +55,8 @@ def test_the_digest_of_a_recording_never_changes_between_releases() -> None:
 
 
 def test_the_order_in_which_platforms_were_built_does_not_matter() -> None:
-    one = make_version(recording(platforms=(AMD64, ARM64)))
-    other = make_version(recording(platforms=(ARM64, AMD64)))
+    one = make_version(spec(platforms=(AMD64, ARM64)))
+    other = make_version(spec(platforms=(ARM64, AMD64)))
 
     assert one.index == other.index
 
@@ -64,23 +64,23 @@ def test_the_order_in_which_platforms_were_built_does_not_matter() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        recording(commit="f" * 40),
-        recording(created="2024-05-01T12:00:01Z"),
-        recording(job_name="job-other"),
-        recording("b"),
-        recording(schema=b"{}"),
-        replace(recording(), remote="https://github.com/acme/other.git"),
+        spec(commit="f" * 40),
+        spec(created="2024-05-01T12:00:01Z"),
+        spec(job_name="job-other"),
+        spec("b"),
+        spec(schema=b"{}"),
+        replace(spec(), remote="https://github.com/acme/other.git"),
     ],
     ids=["commit", "created", "job name", "image", "schema", "remote"],
 )
 def test_everything_recorded_is_part_of_the_digest(other: object) -> None:
-    assert isinstance(other, type(recording()))
-    assert make_version(other).index.descriptor != make_version(recording()).index.descriptor
+    assert isinstance(other, type(spec()))
+    assert make_version(other).index.descriptor != make_version(spec()).index.descriptor
 
 
 def test_an_index_names_the_images_first_then_the_job_then_attestations() -> None:
     attestation = Descriptor(OCI_MANIFEST, EMPTY.digest, 2, platform=UNKNOWN_PLATFORM)
-    made = make_version(replace(recording(platforms=(ARM64, AMD64)), attestations=(attestation,)))
+    made = make_version(replace(spec(platforms=(ARM64, AMD64)), attestations=(attestation,)))
 
     entries = made.index.entries()
 
@@ -93,7 +93,7 @@ def test_an_index_names_the_images_first_then_the_job_then_attestations() -> Non
 
 def test_a_version_is_read_as_it_was_recorded() -> None:
     attestation = Descriptor(OCI_MANIFEST, EMPTY.digest, 2, platform=UNKNOWN_PLATFORM)
-    wanted = replace(recording(platforms=(AMD64, ARM64)), attestations=(attestation,))
+    wanted = replace(spec(platforms=(AMD64, ARM64)), attestations=(attestation,))
     made = make_version(wanted)
 
     version = read_version(made.index)
@@ -112,16 +112,16 @@ def test_a_version_is_read_as_it_was_recorded() -> None:
 
 def test_images_read_from_a_version_record_the_same_version_again() -> None:
     """Another commit with the same build key takes the images from the version that was found."""
-    made = make_version(recording(platforms=(AMD64, ARM64)))
+    made = make_version(spec(platforms=(AMD64, ARM64)))
 
-    again = replace(recording(platforms=(AMD64, ARM64)), images=read_version(made.index).images)
+    again = replace(spec(platforms=(AMD64, ARM64)), images=read_version(made.index).images)
 
     assert make_version(again) == made
 
 
 def test_the_job_manifest_is_an_artifact_with_titled_files() -> None:
     code = Descriptor.of(b"archive", OCI_LAYER_GZIP)
-    made = make_version(recording(schema=b'{"type": "object"}', code=code))
+    made = make_version(spec(schema=b'{"type": "object"}', code=code))
 
     document = made.job.document()
 
@@ -137,7 +137,7 @@ def test_the_job_manifest_is_an_artifact_with_titled_files() -> None:
 
 def test_the_blobs_are_all_that_the_job_manifest_names_but_the_code_archive() -> None:
     code = Descriptor.of(b"archive", OCI_LAYER_GZIP)
-    made = make_version(recording(schema=b"{}", code=code))
+    made = make_version(spec(schema=b"{}", code=code))
 
     stored = {descriptor.digest for descriptor, _ in made.blobs}
 
@@ -147,7 +147,7 @@ def test_the_blobs_are_all_that_the_job_manifest_names_but_the_code_archive() ->
 
 
 def test_a_job_without_image_is_an_index_of_the_job_manifest_alone() -> None:
-    version = read_version(make_version(recording(platforms=())).index)
+    version = read_version(make_version(spec(platforms=())).index)
 
     assert version.images == ()
     assert version.build_key == ""
@@ -155,7 +155,7 @@ def test_a_job_without_image_is_an_index_of_the_job_manifest_alone() -> None:
 
 
 def test_what_is_empty_is_not_annotated() -> None:
-    made = make_version(replace(recording(platforms=()), remote="", commit=""))
+    made = make_version(replace(spec(platforms=()), remote="", commit=""))
 
     assert not [key for key, value in made.index.annotations().items() if not value]
     assert read_version(made.index).commit == ""
@@ -164,17 +164,23 @@ def test_what_is_empty_is_not_annotated() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (replace(recording(), created="2024-05-01"), "not a time in UTC"),
-        (replace(recording(), created="2024-5-1T12:00:00Z"), "not a time in UTC"),
-        (replace(recording(), created="2024-05-01T12:00:00+02:00"), "not a time in UTC"),
-        (replace(recording(), build_key="abc"), "not a build key: 'abc'"),
-        (replace(recording(), job_name=""), "needs a job name"),
-        (replace(recording(), images=(Descriptor(OCI_MANIFEST, EMPTY.digest, 2),)), "no platform"),
-        (replace(recording(), images=recording().images * 2), "several images of one platform"),
+        (replace(spec(), created="2024-05-01"), "not a time in UTC"),
+        (replace(spec(), created="2024-5-1T12:00:00Z"), "not a time in UTC"),
+        (replace(spec(), created="2024-05-01T12:00:00+02:00"), "not a time in UTC"),
+        (replace(spec(), build_key="abc"), "not a build key: 'abc'"),
+        (replace(spec(), job_name=""), "needs a job name"),
+        (
+            replace(spec(), images=(Descriptor(OCI_MANIFEST, EMPTY.digest, 2),)),
+            "no platform",
+        ),
+        (
+            replace(spec(), images=spec().images * 2),
+            "several images of one platform",
+        ),
     ],
 )
 def test_a_recording_that_makes_no_sense_is_refused(wrong: object, said: str) -> None:
-    assert isinstance(wrong, type(recording()))
+    assert isinstance(wrong, type(spec()))
     with pytest.raises(StoreError, match=said):
         make_version(wrong)
 
@@ -189,19 +195,19 @@ def test_a_recording_that_makes_no_sense_is_refused(wrong: object, said: str) ->
 )
 def test_a_remote_with_a_credential_is_refused_without_showing_it(remote: str) -> None:
     with pytest.raises(StoreError) as caught:
-        make_version(replace(recording(), remote=remote))
+        make_version(replace(spec(), remote=remote))
 
     assert "hunter2" not in caught.value.message + caught.value.hint
 
 
 def test_the_user_of_an_ssh_remote_is_no_credential() -> None:
-    made = make_version(replace(recording(), remote="ssh://git@github.com/acme/mono.git"))
+    made = make_version(replace(spec(), remote="ssh://git@github.com/acme/mono.git"))
 
     assert read_version(made.index).remote == "ssh://git@github.com/acme/mono.git"
 
 
 def test_unknown_keys_of_an_index_are_skipped() -> None:
-    document = make_version(recording()).index.document()
+    document = make_version(spec()).index.document()
     document["annotations"] |= {"com.example.extra": "1"}
     document["future"] = {"x": [1]}
     document["manifests"][0]["future"] = True
@@ -210,7 +216,7 @@ def test_unknown_keys_of_an_index_are_skipped() -> None:
 
 
 def test_a_version_of_another_format_asks_for_an_update() -> None:
-    document = make_version(recording()).index.document()
+    document = make_version(spec()).index.document()
     document["annotations"]["dev.launch-action.version"] = "2"
 
     with pytest.raises(StoreError, match="has format '2', known is '1'") as caught:
@@ -219,7 +225,7 @@ def test_a_version_of_another_format_asks_for_an_update() -> None:
 
 
 def index_with(**changes: object) -> Manifest:
-    return Manifest.make(make_version(recording()).index.document() | changes)
+    return Manifest.make(make_version(spec()).index.document() | changes)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +254,7 @@ def test_a_tombstone_is_known_and_unlike_every_other() -> None:
 
     assert is_tombstone(one)
     assert one.descriptor.digest != other.descriptor.digest
-    assert not is_tombstone(make_version(recording()).index)
+    assert not is_tombstone(make_version(spec()).index)
     assert one.layers() == (EMPTY,)
 
 
@@ -312,7 +318,7 @@ def test_what_is_no_build_key_has_no_tag(key: str) -> None:
 
 
 def test_documents_are_compact_json() -> None:
-    made = make_version(recording())
+    made = make_version(spec())
 
     assert (
         json.dumps(json.loads(made.index.data), separators=(",", ":")).encode() == made.index.data
@@ -321,21 +327,19 @@ def test_documents_are_compact_json() -> None:
 
 def test_lists_of_wheels_are_named_once_in_the_order_of_the_platforms() -> None:
     one, other = Descriptor.of(b"one", WHEELS), Descriptor.of(b"other", WHEELS)
-    arm, amd = recording(platforms=(ARM64, AMD64)).images
+    arm, amd = spec(platforms=(ARM64, AMD64)).images
     images = (naming_wheels(arm, other), naming_wheels(amd, one))
 
-    made = make_version(replace(recording(), images=images))
+    made = make_version(replace(spec(), images=images))
 
     assert [d.digest for d in made.job.layers()[2:]] == [one.digest, other.digest]
-    assert made.index == make_version(replace(recording(), images=images[::-1])).index
-    both = make_version(
-        replace(recording(), images=(naming_wheels(arm, one), naming_wheels(amd, one)))
-    )
+    assert made.index == make_version(replace(spec(), images=images[::-1])).index
+    both = make_version(replace(spec(), images=(naming_wheels(arm, one), naming_wheels(amd, one))))
     assert [d.digest for d in both.job.layers()[2:]] == [one.digest]
 
 
 @pytest.mark.parametrize("text", ["", "sha256:1 2", "nonsense", f"{EMPTY.digest} -1"])
 def test_a_damaged_name_of_a_list_of_wheels_is_none(text: str) -> None:
-    image = recording().images[0].annotated({"dev.launch-action.wheels": text})
+    image = spec().images[0].annotated({"dev.launch-action.wheels": text})
 
     assert wheels_of(image) is None

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.wandb_log import field, log, varint
 
+from launch_action.core.create_plan import CreatePlan
 from launch_action.core.dataclass import replace
 from launch_action.core.errors import InputError, LaunchError, SourceError
 from launch_action.core.image import Platform
 from launch_action.core.inputs import Inputs
 from launch_action.core.job import CodeSource, GitSource
-from launch_action.core.record_plan import RecordPlan
-from launch_action.core.run_job import RecordedRun, plan_run_source, source_kind
+from launch_action.core.run_job import FoundRun, plan_run_source, source_kind
 from launch_action.core.situation import Situation
 from launch_action.core.transaction_log import records
 from launch_action.core.wandb_run import LoggedCode, RunFacts, read_facts, with_metadata
@@ -30,7 +30,7 @@ FACTS = RunFacts(
     program="/home/me/mono/jobs/train.py", code_path="jobs/train.py", code_path_local="train.py",
     config={"lr": 0.1},
 )  # fmt: skip
-RUN = RecordedRun(FACTS, b"b==2\nA==1\n", b"", "", (), "it logged no code")
+RUN = FoundRun(FACTS, b"b==2\nA==1\n", b"", "", (), "it logged no code")
 HERE = Situation(Platform("linux", "amd64"), 1_800_000_000, "/store", "1")
 
 
@@ -38,11 +38,11 @@ def text(number: int, value: str) -> bytes:
     return field(number, value.encode())
 
 
-def plan(run: RecordedRun = RUN, kind: Any = "git", **inputs: Any) -> RecordPlan:
+def plan(run: FoundRun = RUN, kind: Any = "git", **inputs: Any) -> CreatePlan:
     return plan_run_source(Inputs(**inputs), run, HERE, kind)
 
 
-def with_facts(**changed: Any) -> RecordedRun:
+def with_facts(**changed: Any) -> FoundRun:
     return replace(RUN, facts=replace(FACTS, **changed))
 
 
@@ -163,7 +163,7 @@ def test_the_program_is_found_in_logged_code(paths: tuple[str, ...], program: st
         with_facts(code_path="../../etc/x.py"),
     ],
 )
-def test_what_no_job_can_be_made_of_is_told(run: RecordedRun) -> None:
+def test_what_no_job_can_be_made_of_is_told(run: FoundRun) -> None:
     with pytest.raises(LaunchError):
         plan(run)
 

@@ -76,7 +76,7 @@ def checked_schema(document: Mapping[str, Any], where: str) -> InputSchema:
     return schema
 
 
-def recorded_schema(data: bytes) -> InputSchema:
+def stored_schema(data: bytes) -> InputSchema:
     """The schema of a recorded version. Raises StoreError for what is none, or not valid."""
     try:
         return checked_schema(json.loads(data), SCHEMA_TITLE)

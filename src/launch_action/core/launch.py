@@ -23,7 +23,7 @@ from launch_action.core.plan import LaunchPlan
 from launch_action.core.ports import Content, Reporter, read_blob
 from launch_action.core.reference import Tag
 from launch_action.core.store import JobStore
-from launch_action.core.version import JobFiles, JobVersion, Recording, built_of
+from launch_action.core.version import JobFiles, JobVersion, VersionSpec, built_of
 
 # What a launch tells as soon as it is known: names are those of the action's outputs, with `_`.
 Announce = Callable[[Mapping[str, Any]], None]
@@ -195,8 +195,8 @@ def _record(plan: LaunchPlan, world: World, store: JobStore, made: _Made) -> Lau
     document = job_document(plan, made)
     frozen = made.built.frozen
     lines, stored = (b"", frozen) if isinstance(frozen, Descriptor) else (frozen, None)
-    recorded = store.record(
-        Recording(
+    version = store.record(
+        VersionSpec(
             job_name=plan.job_name,
             remote=plan.remote,
             commit=plan.commit,
@@ -208,8 +208,7 @@ def _record(plan: LaunchPlan, world: World, store: JobStore, made: _Made) -> Lau
             attestations=_attestations(plan, world, store, made),
         ),
         allow_rename=plan.allow_rename,
-    )
-    version = recorded.version
+    ).version
     world.announce(_version_outputs(plan, world, version, cache_hit=made.cache_hit))
     aliases = world.point(store, version, plan)
     world.announce({"tags": list(aliases), "pushed": plan.store.kind == "registry"})

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from launch_action.core.aliases import asked_alias
+from launch_action.core.create_plan import CreatePlan
 from launch_action.core.credentials import without_logins
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.entrypoint import parse_entrypoint, script_of
@@ -29,7 +30,6 @@ from launch_action.core.names import (
 )
 from launch_action.core.plan import chosen_job_name, plan_store
 from launch_action.core.python_version import choose_python
-from launch_action.core.record_plan import RecordPlan
 from launch_action.core.reference import Tag
 from launch_action.core.services import parse_services
 from launch_action.core.situation import Situation
@@ -43,7 +43,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedRun:
+class FoundRun:
     """A run as it was found: its facts and the files beside its log, empty where there are none.
 
     `code_paths` are the files of its logged code, whose artifact is `code_name`. `no_code` says
@@ -58,7 +58,7 @@ class RecordedRun:
     no_code: str
 
 
-def source_kind(run: RecordedRun, asked: str) -> Kind:
+def source_kind(run: FoundRun, asked: str) -> Kind:
     """Which of the three conditions makes the job; `asked` is `$WANDB_JOB_SOURCE`.
 
     Raises SourceError when none does, InputError for what cannot be asked.
@@ -88,14 +88,14 @@ def source_kind(run: RecordedRun, asked: str) -> Kind:
     return _KINDS[asked]
 
 
-def _lost_code(run: RecordedRun) -> SourceError:
+def _lost_code(run: FoundRun) -> SourceError:
     return SourceError(
         f"the code of run {run.facts.run_id!r} cannot be recorded: {run.no_code}",
         hint="record its directory, with `launch-action job create code DIR`, or run it offline",
     )
 
 
-def _missing(run: RecordedRun) -> dict[Kind, str]:
+def _missing(run: FoundRun) -> dict[Kind, str]:
     """By kind, in order of preference: what it lacks, empty for nothing."""
     facts = run.facts
     return {
@@ -118,8 +118,8 @@ def _missing_git(facts: RunFacts) -> str:
 
 
 def plan_run_source(
-    inputs: Inputs, run: RecordedRun, situation: Situation, kind: Literal["git", "code"]
-) -> RecordPlan:
+    inputs: Inputs, run: FoundRun, situation: Situation, kind: Literal["git", "code"]
+) -> CreatePlan:
     """The job of a run's commit or logged code. Raises InputError and SourceError."""
     facts = run.facts
     context = _context(inputs)
@@ -128,7 +128,7 @@ def plan_run_source(
     source, default = _source(inputs, run, kind, context, script)
     name, warnings = chosen_job_name(_named(inputs, facts), default)
     patch = run.patch if kind == "git" else b""
-    return RecordPlan(
+    return CreatePlan(
         job_name=name,
         source=source,
         entrypoint=entrypoint,
@@ -147,7 +147,7 @@ def plan_run_source(
     )
 
 
-def of_run(plan: RecordPlan, run: RecordedRun, inputs: Inputs, situation: Situation) -> RecordPlan:
+def of_run(plan: CreatePlan, run: FoundRun, inputs: Inputs, situation: Situation) -> CreatePlan:
     """The plan of a run's image, with what the run says besides."""
     facts = run.facts
     name, warnings = chosen_job_name(_named(inputs, facts), plan.job_name)
@@ -183,7 +183,7 @@ def _context(inputs: Inputs) -> str:
 
 
 def _entrypoint(
-    inputs: Inputs, run: RecordedRun, kind: Literal["git", "code"], context: str
+    inputs: Inputs, run: FoundRun, kind: Literal["git", "code"], context: str
 ) -> tuple[str, ...]:
     """`python SCRIPT` or `python -m MODULE`, as the run was started; its arguments are not."""
     if inputs.entry_point:
@@ -205,7 +205,7 @@ def _no_option(path: str) -> str:
     return f"./{path}" if path.startswith("-") else path
 
 
-def _logged_program(run: RecordedRun) -> str:
+def _logged_program(run: FoundRun) -> str:
     """Where the program is among the logged files, which count from where `log_code` was told."""
     facts, paths = run.facts, set(run.code_paths)
     for known in (facts.code_path, facts.code_path_local):
@@ -228,7 +228,7 @@ def _below(path: str, context: str) -> str:
 
 
 def _source(
-    inputs: Inputs, run: RecordedRun, kind: Literal["git", "code"], context: str, script: str
+    inputs: Inputs, run: FoundRun, kind: Literal["git", "code"], context: str, script: str
 ) -> tuple[Source, str]:
     """The source as it is recorded, and the job's name by default."""
     if kind == "code":
@@ -251,7 +251,7 @@ def _python(inputs: Inputs, facts: RunFacts) -> str:
 
 
 def _aliases(
-    inputs: Inputs, run: RecordedRun, situation: Situation, source: Source, patch: bytes
+    inputs: Inputs, run: FoundRun, situation: Situation, source: Source, patch: bytes
 ) -> tuple[Tag, ...]:
     """`sha-<commit>` only of the commit and nothing else; the run's; `latest`; the asked."""
     found = [_run_alias(run.facts)]
@@ -273,7 +273,7 @@ def _frozen(lines: bytes) -> bytes:
     return "".join(f"{line}\n" for line in found).encode()
 
 
-def _warnings(run: RecordedRun, kind: str) -> tuple[str, ...]:
+def _warnings(run: FoundRun, kind: str) -> tuple[str, ...]:
     facts = run.facts
     found = []
     if kind == "git" and facts.remote.startswith("ssh://") and "@" not in facts.remote:

@@ -30,7 +30,7 @@ from launch_action.core.version import (
     JobFiles,
     JobVersion,
     MadeVersion,
-    Recording,
+    VersionSpec,
     hidden,
     key_tag,
     make_version,
@@ -43,7 +43,7 @@ _TEXT_LIMIT = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class StoredVersion:
     """A version that is in the store; `written` says that it was not there before."""
 
     version: JobVersion
@@ -146,14 +146,14 @@ class JobStore:
                 hint="push to another --image, or say --allow-rename",
             )
 
-    def record(self, recording: Recording, *, allow_rename: bool = False) -> Recorded:
+    def record(self, spec: VersionSpec, *, allow_rename: bool = False) -> StoredVersion:
         """Store a version, under its build key's tag, unless it is there; no alias is moved."""
-        made = make_version(recording, plain=self._plain)
+        made = make_version(spec, plain=self._plain)
         version = read_version(made.index)
         if version.digest in self._complete or self._is_stored(made):
-            return Recorded(version, written=False)
+            return StoredVersion(version, written=False)
         if not allow_rename:
-            self.check_name(recording.job_name)
+            self.check_name(spec.job_name)
         concurrently(self._put_blob, made.blobs)
         try:
             self.content.put_manifest(made.job)
@@ -161,13 +161,13 @@ class JobStore:
             if self._plain or not wants_plain(error):
                 raise
             self._plain = True
-            return self.record(recording, allow_rename=allow_rename)
+            return self.record(spec, allow_rename=allow_rename)
         if version.build_key:
             self._move(version, [key_tag(version.build_key)])
         else:
             self.content.put_manifest(made.index)
         self._written.add(version.digest)
-        return Recorded(version, written=True)
+        return StoredVersion(version, written=True)
 
     def point(self, version: JobVersion, aliases: Sequence[Tag]) -> None:
         """Move aliases, and the tag of the build key, to a version that is stored.

@@ -1,7 +1,7 @@
 """The documents of a job version: index and job manifest, made and read; and its tags.
 
 One OCI image index is one job version. Format: OCI image specification 1.1 (image-index.md, and
-manifest.md, "Guidelines for Artifact Usage"); the same recording gives the same bytes.
+manifest.md, "Guidelines for Artifact Usage"); the same VersionSpec gives the same bytes.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ class JobFiles:
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
-    """What is to be recorded.
+class VersionSpec:
+    """What a job version is to say and to name.
 
     `created` is the commit's time, `2024-05-01T12:00:00Z`. `remote` and `commit` are empty where
     the source has none, `build_key` (64 hexadecimal digits) and `images` where nothing was built.
@@ -130,23 +130,23 @@ class MadeVersion:
     index: Manifest
 
 
-def make_version(recording: Recording, *, plain: bool = False) -> MadeVersion:
-    """The documents of a recording. Raises StoreError when it cannot be recorded as it is.
+def make_version(spec: VersionSpec, *, plain: bool = False) -> MadeVersion:
+    """The documents of a version. Raises StoreError when it cannot be recorded as it is.
 
     `plain` is for registries that take no media types but their own.
     """
-    _check(recording)
-    annotations = _annotations(recording)
-    layers = (*_layers(recording), *_wheel_lists(recording.images))
+    _check(spec)
+    annotations = _annotations(spec)
+    layers = (*_layers(spec), *_wheel_lists(spec.images))
     files = [layer for layer, _ in layers]
     config, job = (
         make_plain(files, annotations) if plain else make_artifact(JOB_ARTIFACT, files, annotations)
     )
     blobs = (config, *((layer, data) for layer, data in layers if data is not None))
     entries = (
-        *sorted(recording.images, key=_platform),
+        *sorted(spec.images, key=_platform),
         replace(job.descriptor, platform=UNKNOWN_PLATFORM, annotations={_KIND: _JOB}),
-        *recording.attestations,
+        *spec.attestations,
     )
     index = Manifest.make(
         {
@@ -246,21 +246,21 @@ def hidden(tag: str) -> bool:
     return _HIDDEN.fullmatch(tag) is not None
 
 
-def _check(recording: Recording) -> None:
-    if not recording.job_name:
+def _check(spec: VersionSpec) -> None:
+    if not spec.job_name:
         raise StoreError("a job version needs a job name", hint="name it with --job-name")
-    if not _is_utc(recording.created):
+    if not _is_utc(spec.created):
         raise StoreError(
-            f"not a time in UTC: {recording.created!r}", hint="write it as 2024-05-01T12:00:00Z"
+            f"not a time in UTC: {spec.created!r}", hint="write it as 2024-05-01T12:00:00Z"
         )
-    if recording.build_key:
-        key_tag(recording.build_key)
-    if "://" in recording.remote and _has_credential(recording.remote):
+    if spec.build_key:
+        key_tag(spec.build_key)
+    if "://" in spec.remote and _has_credential(spec.remote):
         raise StoreError(
-            f"the remote of job {recording.job_name!r} carries a credential",
+            f"the remote of job {spec.job_name!r} carries a credential",
             hint="take user and password out of it: `git remote set-url origin URL`",
         )
-    platforms = [_platform(image) for image in recording.images]
+    platforms = [_platform(image) for image in spec.images]
     if len(set(platforms)) != len(platforms):
         raise StoreError(
             f"several images of one platform: {', '.join(map(str, platforms))}",
@@ -292,21 +292,21 @@ def _platform(image: Descriptor) -> Platform:
     return image.platform
 
 
-def _annotations(recording: Recording) -> dict[str, str]:
+def _annotations(spec: VersionSpec) -> dict[str, str]:
     found = {
-        _BUILD_KEY: recording.build_key,
-        _JOB_NAME: recording.job_name,
+        _BUILD_KEY: spec.build_key,
+        _JOB_NAME: spec.job_name,
         _FORMAT: FORMAT,
-        _CREATED: recording.created,
-        _REVISION: recording.commit,
-        _SOURCE: recording.remote,
+        _CREATED: spec.created,
+        _REVISION: spec.commit,
+        _SOURCE: spec.remote,
     }
     return {key: value for key, value in found.items() if value}
 
 
-def _layers(recording: Recording) -> tuple[tuple[Descriptor, bytes | None], ...]:
+def _layers(spec: VersionSpec) -> tuple[tuple[Descriptor, bytes | None], ...]:
     """The layers of a job manifest; None where the blob is stored already."""
-    files, frozen = recording.files, recording.frozen
+    files, frozen = spec.files, spec.frozen
     layers = [_text(DOCUMENT_TITLE, WANDB_JOB, files.document)]
     if frozen is not None:
         layers.append((frozen.annotated({TITLE: FROZEN_TITLE}), None))

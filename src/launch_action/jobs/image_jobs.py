@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
+from launch_action.core.create_plan import CreatePlan, FoundImage, plan_image
 from launch_action.core.dataclass import replace
 from launch_action.core.entrypoint import parse_entrypoint
 from launch_action.core.errors import InputError, RegistryError
 from launch_action.core.image import Descriptor, Manifest, Platform, parse_object
 from launch_action.core.layers_plan import timestamp
 from launch_action.core.ports import Content, read_blob
-from launch_action.core.record_plan import FoundImage, RecordPlan, plan_image
 from launch_action.core.reference import Reference
 from launch_action.planning.launch_plan import place_situation
 from launch_action.planning.workplace import Workplace
@@ -20,7 +20,7 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)
 _NOT_FOR_IMAGES = ("uri", "git_hash", "build_context", "dockerfile", "base_image", "require_clean")
 
 
-def plan_image_job(place: Workplace) -> RecordPlan:
+def plan_image_job(place: Workplace) -> CreatePlan:
     """Look the image up and decide. Raises InputError and RegistryError."""
     inputs = place.inputs
     for name in _NOT_FOR_IMAGES:

@@ -13,7 +13,7 @@ from typing import Any
 from launch_action.core.comparison import packages, requirement_changes
 from launch_action.core.errors import InputError
 from launch_action.core.image import Manifest
-from launch_action.core.input_schema import recorded_schema
+from launch_action.core.input_schema import stored_schema
 from launch_action.core.job import OWN_KEY, read_job
 from launch_action.core.ports import Content
 from launch_action.core.reference import Reference, Tag
@@ -58,7 +58,7 @@ def describe_job(reference: str, against: str, place: Workplace) -> Document:
 
 def _described_at_wandb(reference: str, against: str, place: Workplace) -> Document:
     """The same of a job at W&B: what it is named there, and its document as it is there."""
-    from launch_action.jobs.wandb_jobs import read_at_wandb, recorded_here
+    from launch_action.jobs.wandb_jobs import read_at_wandb, stored_here
 
     if against:
         raise InputError(
@@ -67,7 +67,7 @@ def _described_at_wandb(reference: str, against: str, place: Workplace) -> Docum
         )
     with (
         read_at_wandb(reference, place) as found,
-        recorded_here(found, place, code=False) as job,
+        stored_here(found, place, code=False) as job,
     ):
         version = found.job.version
         raw = json.loads(found.job.raw)
@@ -182,7 +182,7 @@ def _described(job: StoredJob) -> Document:
         "images": [_image(*pair) for pair in zip(job.version.images, manifests, strict=True)],
         "details": document.own,
         "packages": packages(files.frozen),
-        "schema": dict(recorded_schema(files.schema).document) if files.schema else None,
+        "schema": dict(stored_schema(files.schema).document) if files.schema else None,
         "patch": files.patch.decode("utf-8", "replace") if files.patch else None,
         "wandb_job": {k: v for k, v in json.loads(files.document).items() if k != OWN_KEY},
     }

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 from launch_action.core.aliases import asked_alias
 from launch_action.core.base import RegistryBase, parse_base
 from launch_action.core.claims import Claims, parted, waits
+from launch_action.core.create_plan import (
+    CreatePlan,
+    create,
+    steps,
+    unbuilt,
+    with_base,
+    with_schema,
+)
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import InputError
 from launch_action.core.git_address import is_git_address
 from launch_action.core.job import ImageSource
 from launch_action.core.launch import Announce
-from launch_action.core.record_plan import (
-    RecordPlan,
-    record,
-    record_only,
-    steps,
-    with_base,
-    with_schema,
-)
 from launch_action.jobs.admission import Admission, to_register
 from launch_action.jobs.registering import registered
 from launch_action.planning.launch_plan import Looked, look, place_situation
@@ -44,12 +44,12 @@ def create_job(kind: str, path: str, place: Workplace, announce: Announce) -> St
     admission = Admission(to_register(place, pushed=kind == "image"), place)
     with ExitStack() as stack:
         plan, archive = _planned(kind, path, place, stack)
-        job = _record(plan, place, _Telling(announce, admission), archive)
+        job = _create(plan, place, _Telling(announce, admission), archive)
     return registered(job, admission, place, announce)
 
 
 def job_steps(kind: str, path: str, place: Workplace, announce: Announce) -> list[dict[str, str]]:
-    """What recording a job would do, as `create_job` takes it; nothing is stored or registered."""
+    """What creating a job would do, as `create_job` takes it; nothing is stored or registered."""
     what = to_register(place, pushed=kind == "image")
     with ExitStack() as stack:
         plan, _ = _planned(kind, path, place, stack)
@@ -58,7 +58,7 @@ def job_steps(kind: str, path: str, place: Workplace, announce: Announce) -> lis
     return [*steps(plan), *told]
 
 
-def record_image(
+def create_image_job(
     place: Workplace, announce: Announce, admission: Admission, *, run: bool
 ) -> StoredJob:
     """Record the image job of `--docker-image`; with `run`, its aliases may wait for its run."""
@@ -68,19 +68,19 @@ def record_image(
     claims = Claims(found.turn, frozenset(map(asked_alias, place.inputs.alias)))
     now, held = parted(plan.aliases, claims, wait=wait)
     telling = _Telling(announce, admission)
-    return replace(_record(replace(plan, aliases=now), place, telling, None), held=held)
+    return replace(_create(replace(plan, aliases=now), place, telling, None), held=held)
 
 
 @dataclass(frozen=True, slots=True)
 class _Telling:
-    """Who is told of a recording, and who has to let it be."""
+    """Who is told of a job that is created, and who has to let it be."""
 
     announce: Announce
     admission: Admission
 
 
 def image_steps(place: Workplace, announce: Announce) -> list[dict[str, str]]:
-    """What recording the image of `--docker-image` would do."""
+    """What creating the job of the image of `--docker-image` would do."""
     plan = _image(place)
     announce({"job_name": plan.job_name, "tags": list(plan.aliases)})
     return steps(plan)
@@ -88,7 +88,7 @@ def image_steps(place: Workplace, announce: Announce) -> list[dict[str, str]]:
 
 def _planned(
     kind: str, path: str, place: Workplace, stack: ExitStack
-) -> tuple[RecordPlan, Callable[..., Descriptor] | None]:
+) -> tuple[CreatePlan, Callable[..., Descriptor] | None]:
     match kind:
         case "image":
             return _image(replace(place, inputs=replace(place.inputs, docker_image=path))), None
@@ -110,14 +110,14 @@ def _planned(
     if looked.checkout:
         check_commit(replace(place, inputs=inputs), looked.checkout)
     if looked.code is None:
-        return _based(record_only(looked.plan), place), None
+        return _based(unbuilt(looked.plan), place), None
     from launch_action.jobs.code_archive import store_archive
 
     archive = partial(store_archive, looked.code, place=place)
-    return _based(record_only(looked.plan, _declared(looked)), place), archive
+    return _based(unbuilt(looked.plan, _declared(looked)), place), archive
 
 
-def _based(plan: RecordPlan, place: Workplace) -> RecordPlan:
+def _based(plan: CreatePlan, place: Workplace) -> CreatePlan:
     """The plan with the base image that is asked for. Raises InputError for what is none."""
     given = place.inputs.base_image
     if not given:
@@ -136,13 +136,13 @@ def _declared(looked: Looked) -> bytes:
     return (looked.context.read(main) or b"") if main == "requirements.txt" else b""
 
 
-def _image(place: Workplace) -> RecordPlan:
+def _image(place: Workplace) -> CreatePlan:
     from launch_action.jobs.image_jobs import plan_image_job
 
     return _described(plan_image_job(place), place)
 
 
-def _described(plan: RecordPlan, place: Workplace) -> RecordPlan:
+def _described(plan: CreatePlan, place: Workplace) -> CreatePlan:
     """The plan of a job without files, with the schema that is asked for; its warnings are told."""
     for warning in plan.warnings:
         place.reporter.warning(warning)
@@ -154,8 +154,8 @@ def _described(plan: RecordPlan, place: Workplace) -> RecordPlan:
     return with_schema(plan, schema.render()) if schema else plan
 
 
-def _record(
-    plan: RecordPlan,
+def _create(
+    plan: CreatePlan,
     place: Workplace,
     telling: _Telling,
     archive: Callable[..., Descriptor] | None,
@@ -167,7 +167,7 @@ def _record(
     admission.begin(plan.job_name, plan.aliases, is_image=is_image)
     admission.check()
     with place.reporter.phase("record"):
-        version = record(plan, content, partial(archive, content=content) if archive else None)
+        version = create(plan, content, partial(archive, content=content) if archive else None)
     registry = plan.store.kind == "registry"
     outputs: dict[str, Any] = {
         "job": f"{content.name}@{version.digest}",

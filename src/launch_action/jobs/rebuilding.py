@@ -34,7 +34,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @contextmanager
-def recorded_source(job: StoredJob, place: Workplace) -> Iterator[Workplace]:
+def restored_source(job: StoredJob, place: Workplace) -> Iterator[Workplace]:
     """The workplace whose inputs name what was recorded: source, entry point, name and aliases.
 
     What the user gave wins. Raises InputError for an image job, StoreError for code that the store
@@ -49,10 +49,10 @@ def recorded_source(job: StoredJob, place: Workplace) -> Iterator[Workplace]:
             f"an image job has nothing to build: {source.image!r}",
             hint="run it with `launch-action run`",
         )
-    inputs = _recorded(place.inputs, source, document, job)
+    inputs = _restored_inputs(place.inputs, source, document, job)
     match source:
         case GitSource():
-            _check_recorded(source, job)
+            _check_source(source, job)
             inputs = replace(inputs, uri=source.remote, git_hash=source.commit)
             inputs = replace(inputs, git_token=_token(place))
             yield replace(place, inputs=inputs, recorded=files)
@@ -91,7 +91,7 @@ def _token(place: Workplace) -> str:
     return token
 
 
-def _check_recorded(source: GitSource, job: StoredJob) -> None:
+def _check_source(source: GitSource, job: StoredJob) -> None:
     """Refuse a document that names a place of this machine, or a reference that moves.
 
     As inputs, `uri` may be a directory and `git-hash` a branch: from a store neither is taken.
@@ -104,7 +104,7 @@ def _check_recorded(source: GitSource, job: StoredJob) -> None:
         )
 
 
-def _recorded(
+def _restored_inputs(
     given: Inputs, source: GitSource | CodeSource, document: JobDocument, job: StoredJob
 ) -> Inputs:
     version = job.version

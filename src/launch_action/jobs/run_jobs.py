@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launch_action.core.checkout import Checkout, Repository
+from launch_action.core.create_plan import CreatePlan
 from launch_action.core.dataclass import replace
 from launch_action.core.errors import InputError
 from launch_action.core.job import GitSource
-from launch_action.core.record_plan import RecordPlan
 from launch_action.core.run_job import of_run, plan_run_source, source_kind
 from launch_action.planning.launch_plan import place_situation
 from launch_action.planning.sources import check_commit
@@ -29,7 +29,7 @@ _NOT_FOR_RUNS = ("git_hash", "base_image", "requirements")
 
 def plan_run_job(
     path: str, place: Workplace, stack: ExitStack
-) -> tuple[RecordPlan, Callable[..., Descriptor] | None]:
+) -> tuple[CreatePlan, Callable[..., Descriptor] | None]:
     """What the run at `path` makes, and what stores its code where it has any.
 
     Raises InputError, SourceError and RegistryError. What is unpacked is gone with the stack.
@@ -54,7 +54,7 @@ def plan_run_job(
     return plan, _archive(found, place, stack)
 
 
-def _image(found: RunDirectory, place: Workplace) -> RecordPlan:
+def _image(found: RunDirectory, place: Workplace) -> CreatePlan:
     from launch_action.jobs.image_jobs import plan_image_job
 
     image = found.run.facts.docker
@@ -62,7 +62,7 @@ def _image(found: RunDirectory, place: Workplace) -> RecordPlan:
     return of_run(plan, found.run, place.inputs, place_situation(place))
 
 
-def _check_commit(plan: RecordPlan, place: Workplace) -> None:
+def _check_commit(plan: CreatePlan, place: Workplace) -> None:
     """Raise SourceError when the remote says that it does not have the run's commit."""
     assert isinstance(plan.source, GitSource)  # noqa: S101  # of kind "git"
     # All that is known of the run's checkout, which may be on another machine.

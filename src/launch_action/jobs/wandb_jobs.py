@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launch_action.core.aliases import asked_alias
+from launch_action.core.create_plan import CreatePlan, create
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import StoreError
 from launch_action.core.inputs import INPUTS, Inputs
 from launch_action.core.job import CodeSource, GitSource, ImageSource
 from launch_action.core.layers_plan import timestamp
 from launch_action.core.plan import StorePlan
-from launch_action.core.record_plan import RecordPlan, record
 from launch_action.core.reference import Reference, Tag
 from launch_action.core.version import alias_tag
 from launch_action.core.wandb_reference import ArtifactReference, parse_job_reference
@@ -79,7 +79,7 @@ def read_at_wandb(reference: str, place: Workplace) -> Iterator[ReadJob]:
 
 
 @contextmanager
-def recorded_here(found: ReadJob, place: Workplace, *, code: bool = True) -> Iterator[StoredJob]:
+def stored_here(found: ReadJob, place: Workplace, *, code: bool = True) -> Iterator[StoredJob]:
     """The job as a version of a store in a temporary directory, which is gone with the block.
 
     The `code` of a code job is fetched. Raises StoreError, SourceError and ServiceError.
@@ -95,12 +95,12 @@ def recorded_here(found: ReadJob, place: Workplace, *, code: bool = True) -> Ite
         if code and isinstance(plan.source, CodeSource):
             plan, fetch = _code(found, plan, place, Path(folder, "code"))
             archive = partial(fetch, content=content)
-        version = record(plan, content, archive)
+        version = create(plan, content, archive)
         yield StoredJob(content, version, registry=False, wandb_job=str(found.reference))
 
 
-def record_image_job(found: ReadJob, place: Workplace) -> StoredJob:
-    """Record an image job in the store that the inputs name, with the digest its image has now.
+def store_image_job(found: ReadJob, place: Workplace) -> StoredJob:
+    """Create an image job in the store that the inputs name, with the digest its image has now.
 
     Raises RegistryError where there is no such image, and StoreError.
     """
@@ -129,7 +129,7 @@ def record_image_job(found: ReadJob, place: Workplace) -> StoredJob:
         own={**plan.own, **mine.own},
     )
     content = place.content(plan.store)
-    version = record(plan, content)
+    version = create(plan, content)
     registry = plan.store.kind == "registry"
     return StoredJob(content, version, registry, wandb_job=str(found.reference))
 
@@ -184,11 +184,11 @@ def with_base(found: ReadJob, place: Workplace) -> Workplace:
     return replace(place, inputs=replace(place.inputs, base_image=base))
 
 
-def _plan(found: ReadJob, place: Workplace, store: StorePlan) -> RecordPlan:
+def _plan(found: ReadJob, place: Workplace, store: StorePlan) -> CreatePlan:
     job = found.job
     document = job.document.job
     given = place.inputs.alias
-    return RecordPlan(
+    return CreatePlan(
         job_name=found.reference.name,
         source=document.source,
         entrypoint=document.entrypoint,
@@ -208,8 +208,8 @@ def _plan(found: ReadJob, place: Workplace, store: StorePlan) -> RecordPlan:
 
 
 def _code(
-    found: ReadJob, plan: RecordPlan, place: Workplace, root: Path
-) -> tuple[RecordPlan, Archive]:
+    found: ReadJob, plan: CreatePlan, place: Workplace, root: Path
+) -> tuple[CreatePlan, Archive]:
     """The plan with the code's own name, and what puts its files into a store."""
     from launch_action.code.directory import plain_directory
     from launch_action.jobs.code_archive import store_archive
@@ -233,11 +233,11 @@ def _schema(found: ReadJob, place: Workplace) -> bytes | None:
     document: Any = found.job.schema
     if document is None:
         return None
-    from launch_action.core.input_schema import recorded_schema
+    from launch_action.core.input_schema import stored_schema
 
     data = json.dumps(document).encode()
     try:
-        recorded_schema(data)
+        stored_schema(data)
     except StoreError as error:
         place.reporter.warning(f"job {found.reference}: its schema is not used: {error.message}")
         return None

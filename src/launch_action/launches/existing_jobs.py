@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from launch_action.jobs.wandb_jobs import ReadJob
 
 
-def build_recorded(reference: str, place: Workplace, outcome: Outcome) -> int:
+def build_stored(reference: str, place: Workplace, outcome: Outcome) -> int:
     """Build a recorded job from its source; its aliases move to the version that is written."""
     # What is from W&B is there already, and goes back in another form only where that is asked for.
     asked = place.inputs.wandb_register or not is_at_wandb(reference, place)
@@ -73,19 +73,19 @@ def look_again(reference: str, place: Workplace) -> Iterator[tuple[Workplace, Lo
 
 @contextmanager
 def _planned_again(job: StoredJob, place: Workplace) -> Iterator[tuple[Workplace, Looked]]:
-    from launch_action.jobs.rebuilding import moved_plan, recorded_source
+    from launch_action.jobs.rebuilding import moved_plan, restored_source
 
-    with recorded_source(job, place) as there, look(there, run=False) as looked:
+    with restored_source(job, place) as there, look(there, run=False) as looked:
         yield there, replace(looked, plan=moved_plan(looked.plan, job, place))
 
 
 @contextmanager
 def _source_at_wandb(found: ReadJob, place: Workplace) -> Iterator[tuple[Workplace, Looked]]:
     """The source of a job at W&B, with the plan to build it into the store of the inputs."""
-    from launch_action.jobs.wandb_jobs import recorded_here, with_base
+    from launch_action.jobs.wandb_jobs import stored_here, with_base
 
     with (
-        recorded_here(found, place) as job,
+        stored_here(found, place) as job,
         _planned_again(job, with_base(found, place)) as there,
     ):
         yield there
@@ -94,7 +94,7 @@ def _source_at_wandb(found: ReadJob, place: Workplace) -> Iterator[tuple[Workpla
 def _from_wandb(reference: str, place: Workplace, announce: Announce) -> StoredJob:
     """What a job at W&B comes to in a store: as it was built before, else built now."""
     from launch_action.core.job import ImageSource
-    from launch_action.jobs.wandb_jobs import built_before, read_at_wandb, record_image_job
+    from launch_action.jobs.wandb_jobs import built_before, read_at_wandb, store_image_job
     from launch_action.planning.run_plan import check_run
 
     check_run(place)
@@ -102,7 +102,7 @@ def _from_wandb(reference: str, place: Workplace, announce: Announce) -> StoredJ
     build = replace(place, inputs=replace(place.inputs, entry_point=""))
     with read_at_wandb(reference, build) as found:
         if isinstance(found.job.document.job.source, ImageSource):
-            return record_image_job(found, build)
+            return store_image_job(found, build)
         if before := built_before(found, build):
             place.reporter.info(f"it was built before, as {before.version.digest}")
             return before

@@ -27,13 +27,14 @@ def build(place: Workplace, announce: Announce, *, run: bool) -> StoredJob:
     """Build, record and register the source's job; `run` only tells the plan what comes after."""
     check_before(place, run=run)
     admission = Admission(to_register(place), place)
-    return registered(record_job(place, announce, admission, run=run), admission, place, announce)
+    job = build_unregistered(place, announce, admission, run=run)
+    return registered(job, admission, place, announce)
 
 
-def record_job(
+def build_unregistered(
     place: Workplace, announce: Announce, admission: Admission, *, run: bool
 ) -> StoredJob:
-    """Build and record the source's job, in its store alone."""
+    """Build and record the source's job: it is in its store alone, and not at W&B."""
     if place.inputs.docker_image:
         return _existing_image(place, announce, admission, run=run)
     with look(place, run=run) as looked:
@@ -59,13 +60,13 @@ def carry_out(
 def _existing_image(
     place: Workplace, announce: Announce, admission: Admission, *, run: bool
 ) -> StoredJob:
-    from launch_action.jobs.job_create import record_image
+    from launch_action.jobs.job_create import create_image_job
 
     if run and not place.inputs.queue:
         from launch_action.planning.run_plan import check_run
 
         check_run(place)
-    return record_image(place, announce, admission, run=run)
+    return create_image_job(place, announce, admission, run=run)
 
 
 def world(place: Workplace, looked: Looked, content: Content, announce: Announce) -> World:

@@ -44,7 +44,7 @@ Record = Callable[[int, Workplace, Announce], StoredJob]
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class BuiltJob:
     """A version that a build left: in the repository `name`, or in the layout at `directory`.
 
     `code` is the exit code of its run where it was sent to a queue; None: it is run from here.
@@ -86,7 +86,7 @@ class Audience(Protocol):
         """Some outputs are known now."""
         ...
 
-    def built(self, number: int, result: Recorded | LaunchError) -> None:
+    def built(self, number: int, result: BuiltJob | LaunchError) -> None:
         """The build has ended."""
         ...
 
@@ -111,7 +111,7 @@ def builds(
 
 
 def _listen(events: Iterator[Event], audience: Audience) -> None:
-    ended: dict[int, Recorded | LaunchError] = {}
+    ended: dict[int, BuiltJob | LaunchError] = {}
     for event in events:
         match event:
             case Begun():
@@ -125,7 +125,7 @@ def _listen(events: Iterator[Event], audience: Audience) -> None:
                 assert_never(event)
 
 
-def _hear(audience: Audience, number: int, message: Message) -> Recorded | LaunchError | None:
+def _hear(audience: Audience, number: int, message: Message) -> BuiltJob | LaunchError | None:
     """Pass a message on; the result, where it is one."""
     match message:
         case {"line": text}:
@@ -134,8 +134,8 @@ def _hear(audience: Audience, number: int, message: Message) -> Recorded | Launc
             audience.warning(number, text, file, line)
         case {"known": found}:
             audience.known(number, found)
-        case {"recorded": found}:
-            return Recorded(**found)
+        case {"built": found}:
+            return BuiltJob(**found)
         case {"error": found, "context": context}:
             return _error(found, context)
     return None
@@ -166,7 +166,7 @@ def _build(number: int, place: Workplace, record: Record, tell: Tell, *, queued:
         return
     content = job.content
     directory = str(content.directory) if isinstance(content, LayoutContent) else ""
-    recorded = {
+    built = {
         "name": content.name,
         "directory": directory,
         "version": str(job.version.digest),
@@ -175,7 +175,7 @@ def _build(number: int, place: Workplace, record: Record, tell: Tell, *, queued:
         "held": job.held.document() if job.held else None,
         "wandb": [job.wandb_job, job.wandb_image],
     }
-    tell({"recorded": recorded})
+    tell({"built": built})
 
 
 def _queue(job: StoredJob, place: Workplace, announce: Announce, tell: Tell) -> int:

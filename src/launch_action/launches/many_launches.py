@@ -12,7 +12,7 @@ from launch_action.core.many_outputs import JobResult, combined
 from launch_action.core.outputs import Outcome
 from launch_action.core.ports import Reporter
 from launch_action.launches.launching import build
-from launch_action.launches.many_builds import Recorded, builds, how_many
+from launch_action.launches.many_builds import BuiltJob, builds, how_many
 from launch_action.launches.many_jobs import Listed
 from launch_action.launches.shown_plan import show_plan
 from launch_action.launches.stored_runs import Log, run_stored
@@ -27,7 +27,7 @@ class Launching:
     key: str
     place: Workplace
     outcome: Outcome = field(default_factory=Outcome)
-    recorded: Recorded | None = None
+    version: BuiltJob | None = None
     error: LaunchError | None = None
     code: int = 0
 
@@ -124,17 +124,17 @@ def build_jobs(jobs: Sequence[Launching], place: Workplace, *, run: bool) -> Non
 
 def run_one(job: Launching, log: Log, *, run: bool) -> None:
     """Run a job that was built. What it ends by is kept with it."""
-    if job.recorded is None:
+    if job.version is None:
         return
     if not run:
         job.outcome.announce({"run_status": "skipped"})
         return
-    if job.recorded.code is not None:
-        job.code = job.recorded.code
+    if job.version.code is not None:
+        job.code = job.version.code
         return
     job.place.reporter.info(f"[{job.key}]")
     try:
-        stored = job.recorded.open(job.place)
+        stored = job.version.open(job.place)
         job.code = run_stored(stored, job.place, Running(job.outcome.announce, log))
     except LaunchError as error:
         job.error = error
@@ -182,10 +182,10 @@ class _Terminal:
     def known(self, number: int, found: Mapping[str, Any]) -> None:
         self.jobs[number].outcome.announce(found)
 
-    def built(self, number: int, result: Recorded | LaunchError) -> None:
+    def built(self, number: int, result: BuiltJob | LaunchError) -> None:
         job = self.jobs[number]
-        if isinstance(result, Recorded):
-            job.recorded = result
+        if isinstance(result, BuiltJob):
+            job.version = result
             self.line(number, "recorded")
             return
         job.error = result

@@ -7,7 +7,7 @@ from typing import Any
 
 from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.errors import InputError
-from launch_action.core.input_schema import InputSchema, checked_schema, recorded_schema
+from launch_action.core.input_schema import InputSchema, checked_schema, stored_schema
 from launch_action.core.job import ImageSource, JobDocument, read_job
 from launch_action.core.job_inputs import merged, parse_settings
 from launch_action.core.queue_plan import (
@@ -177,7 +177,7 @@ def queue_stored(job: StoredJob, place: Workplace, running: Running) -> RunResul
         _check_image_runs(open_queue(place))
     if not job.wandb_job:
         job = _registered(job, document, place, running)
-    schema = recorded_schema(files.schema) if files.schema else None
+    schema = stored_schema(files.schema) if files.schema else None
     return run_queued((job.wandb_job, job.wandb_image), job.version.commit, schema, place, running)
 
 

@@ -18,7 +18,7 @@ from launch_action.core.version import JobVersion
 from launch_action.jobs.admission import Admission, to_register
 from launch_action.jobs.registering import registered
 from launch_action.launches.claiming import claim_planned
-from launch_action.launches.launching import carry_out, record_job, source_metadata, tell
+from launch_action.launches.launching import build_unregistered, carry_out, source_metadata, tell
 from launch_action.launches.preconditions import check_before
 from launch_action.launches.release_names import bills, likely_names, name_release, names_of
 from launch_action.planning.launch_plan import Looked, look, place_situation
@@ -36,7 +36,7 @@ def release(
     """
     check_before(place, run=run)
     admission = Admission(to_register(place), place)
-    job = _recorded(place, announce, admission, tag, run=run)
+    job = _job_of_commit(place, announce, admission, tag, run=run)
     names, store = names_of(job, key), JobStore(job.content)
     if job.held:
         own = own_aliases(read_release(tag), names)
@@ -51,12 +51,12 @@ def release(
     return registered(replace(job, aliases=aliases), admission, place, announce)
 
 
-def _recorded(
+def _job_of_commit(
     place: Workplace, announce: Announce, admission: Admission, tag: str, *, run: bool
 ) -> StoredJob:
     """The version of the tag's commit, promoted or built, without the tag's own alias."""
     if place.inputs.docker_image:
-        job = record_job(place, announce, admission, run=run)
+        job = build_unregistered(place, announce, admission, run=run)
         # An image's tag is no alias of its release.
         return (
             job if job.held else replace(job, aliases=tuple(map(asked_alias, place.inputs.alias)))

@@ -76,10 +76,10 @@ def _warn_of_services(document: JobDocument, place: Workplace) -> None:
 def _by_schema(plan: RunPlan, schema: bytes, place: Workplace) -> RunPlan:
     """The plan with inputs as the job's schema types them. Raises InputError and StoreError."""
     # Imported where it is used: most jobs have no schema.
-    from launch_action.core.input_schema import recorded_schema
+    from launch_action.core.input_schema import stored_schema
     from launch_action.planning.job_schema import checked_config
 
-    return replace(plan, config=checked_config(place, recorded_schema(schema)))
+    return replace(plan, config=checked_config(place, stored_schema(schema)))
 
 
 def _announce_result(result: RunResult, announce: Announce) -> None:

@@ -13,7 +13,7 @@ from launch_action.core.plan import layout_folder
 from launch_action.core.ports import Content, read_blob
 from launch_action.core.preview_row import Base, Row, Scalar, compared
 from launch_action.core.reference import Digest, Repository, Tag
-from launch_action.core.run_record import recorded_metrics
+from launch_action.core.run_note import kept_metrics
 from launch_action.core.store import JobStore
 from launch_action.core.version import JobVersion
 from launch_action.planning.workplace import Workplace
@@ -69,7 +69,7 @@ def earlier(content: Content, aliases: Sequence[Tag], previous: Sequence[Tag]) -
         version = store.find(alias)
         if version is not None and version.job is not None:
             facts = Facts.read(content, version)
-            metrics = recorded_metrics(content, version.digest)
+            metrics = kept_metrics(content, version.digest)
             return Earlier(alias, facts, metrics, frozenset(layers | facts.layers.keys()))
     return Earlier(layers=frozenset(layers))
 

@@ -17,7 +17,7 @@ from launch_action.github.environment import GitHubContext
 from launch_action.github.summary import Subject
 from launch_action.planning.workplace import Workplace
 from launch_action.step.leg_rows import LegRows
-from launch_action.step.run_records import RunRecords
+from launch_action.step.run_notes import RunNotes
 
 # A shorter one would blank words.
 _SHORTEST_SECRET = 4
@@ -33,7 +33,7 @@ def told_elsewhere(
 
         found.append(deployment_report(place.inputs, event, place.reporter, rows.row))
     if decision.trusted and decision.run:
-        found.append(RunRecords(place))
+        found.append(RunNotes(place))
     if decision.trusted and decision.mode == "preview" and place.inputs.comment:
         from launch_action.step.preview_board import preview_comment
 

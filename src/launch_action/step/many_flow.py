@@ -11,7 +11,7 @@ from launch_action.core.errors import Interrupted, LaunchError
 from launch_action.core.legs import Leg
 from launch_action.core.many_outputs import JobResult, combined
 from launch_action.core.outputs import Outcome, output_text
-from launch_action.launches.many_builds import Recorded, builds
+from launch_action.launches.many_builds import BuiltJob, builds
 from launch_action.launches.many_launches import of_job
 from launch_action.launches.stored_runs import run_stored
 from launch_action.planning.workplace import Running
@@ -28,7 +28,7 @@ class _Progress:
     leg: Leg
     outcome: Outcome = field(default_factory=Outcome)
     log: list[str] = field(default_factory=list)
-    version: Recorded | None = None
+    version: BuiltJob | None = None
     error: LaunchError | None = None
     code: int = 0
     ended: bool = False
@@ -92,7 +92,7 @@ def _close(flow: Flow, all_progress: Sequence[_Progress], file: str) -> None:
     flow.listeners.close()
 
 
-def _run(flow: Flow, progress: _Progress, version: Recorded) -> None:
+def _run(flow: Flow, progress: _Progress, version: BuiltJob) -> None:
     known = progress.outcome.values["metadata"] or {}
     # What the build took, in a process of its own, is a part of what the leg takes.
     reporter = Report(flow.commands, timings=dict(known.get("timings") or {}))
@@ -152,11 +152,11 @@ class _Step:
     def known(self, number: int, found: Mapping[str, Any]) -> None:
         self.all_progress[number].announce(found)
 
-    def built(self, number: int, result: Recorded | LaunchError) -> None:
+    def built(self, number: int, result: BuiltJob | LaunchError) -> None:
         progress = self.all_progress[number]
         failed = isinstance(result, LaunchError)
         self._print(progress, "build failed" if failed else "build")
-        if isinstance(result, Recorded):
+        if isinstance(result, BuiltJob):
             progress.version = result
             if not self.flow.decision.run:
                 progress.announce({"run_status": "skipped"})

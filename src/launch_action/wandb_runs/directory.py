@@ -7,7 +7,7 @@ from pathlib import Path
 
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import SourceError
-from launch_action.core.run_job import RecordedRun
+from launch_action.core.run_job import FoundRun
 from launch_action.core.transaction_log import records
 from launch_action.core.wandb_run import read_facts, with_metadata
 from launch_action.wandb_runs.logged_code import CodeFile, logged_code
@@ -24,7 +24,7 @@ class RunDirectory:
     """A run, and where the files are that it logged as its code."""
 
     directory: Path
-    run: RecordedRun
+    run: FoundRun
     code: tuple[CodeFile, ...]
 
 
@@ -42,7 +42,7 @@ def read_run(log: Path, environment: Mapping[str, str]) -> RunDirectory:
     code = logged_code(facts, log.parent, environment)
     return RunDirectory(
         log.parent,
-        RecordedRun(
+        FoundRun(
             facts,
             frozen=_read(files / "requirements.txt", _FROZEN_LIMIT),
             patch=_read(files / "diff.patch", _PATCH_LIMIT),

@@ -21,7 +21,7 @@ from support.versions import (
     opener,
     put,
     put_image,
-    recording,
+    spec,
 )
 
 from launch_action.core.errors import StoreError
@@ -53,7 +53,7 @@ def digests(directory: Path) -> set[str]:
 def record(content: LayoutContent, seed: str, *aliases: str) -> Digest:
     put_image(content, seed)
     store = JobStore(content)
-    version = store.record(recording(seed)).version
+    version = store.record(spec(seed)).version
     store.point(version, [Tag(alias) for alias in aliases])
     return version.digest
 
@@ -357,7 +357,7 @@ def test_what_is_written_while_another_collects_is_complete(
             record(content, "base", f"v{number}")
             record(content, f"n{number % 5}", "moving")
             content.delete_tag("moving")
-            content.delete_tag(key_tag(recording(f"n{number % 5}").build_key))
+            content.delete_tag(key_tag(spec(f"n{number % 5}").build_key))
     finally:
         done.set()
         collector.join()

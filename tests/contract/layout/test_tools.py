@@ -17,7 +17,7 @@ from support.versions import (
     ARM64,
     image_documents,
     put_image,
-    recording,
+    spec,
 )
 
 from launch_action.core.reference import Tag
@@ -75,7 +75,7 @@ def test_a_job_version_travels_whole_and_its_image_is_found_in_it(
     for platform in (AMD64, ARM64):
         put_image(content, "a", platform)
     store = JobStore(content)
-    version = store.record(recording(platforms=(AMD64, ARM64))).version
+    version = store.record(spec(platforms=(AMD64, ARM64))).version
     store.point(version, [Tag("main")])
     copy = tmp_path / "copy"
 
@@ -95,7 +95,7 @@ def test_podman_takes_the_image_of_a_job_version(
 ) -> None:
     put_image(content, "a")
     store = JobStore(content)
-    store.point(store.record(recording()).version, [Tag("main")])
+    store.point(store.record(spec()).version, [Tag("main")])
     # podman makes an image name of the path: no upper case, no '_' at an end.
     lower = Path(tempfile.gettempdir(), f"layout-{secrets.token_hex(8)}")
     lower.mkdir()

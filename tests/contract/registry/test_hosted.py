@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from support.registry import LOGIN, Logins, Running, TokenServer, running
 from support.registry_proxy import Fault, Proxy, proxy_to
-from support.versions import check_complete, put_image, recording
+from support.versions import check_complete, put_image, spec
 
 from launch_action.core.errors import RegistryError
 from launch_action.core.image import OCI_CONFIG
@@ -48,7 +48,7 @@ def opened(address: str, notes: list[str] | None = None) -> RegistryContent:
 def stored(content: RegistryContent, *aliases: Tag) -> JobVersion:
     put_image(content, "a")
     store = JobStore(content)
-    version = store.record(recording()).version
+    version = store.record(spec()).version
     store.point(version, aliases)
     return version
 
@@ -115,7 +115,7 @@ def test_a_job_without_packages_has_no_empty_blob(proxy: Proxy) -> None:
     )
     content = opened(proxy.address)
     put_image(content, "a")
-    wanted = recording()
+    wanted = spec()
 
     version = (
         JobStore(content).record(replace(wanted, files=replace(wanted.files, frozen=b""))).version
@@ -134,7 +134,7 @@ def test_a_list_of_media_types_that_a_schema_holds_is_taken_as_one(proxy: Proxy)
     put_image(content, "a")
     proxy.faults.append(Fault("status", "PUT", "/manifests/", status=400, body=body))
 
-    version = JobStore(content).record(recording()).version
+    version = JobStore(content).record(spec()).version
 
     assert version.job
     job = content.get_manifest(version.job.digest)

@@ -10,7 +10,7 @@ from support.stores import MAIN, OTHER_COMMIT, V1, fresh, save
 from support.versions import (
     check_complete,
     put,
-    recording,
+    spec,
 )
 
 from launch_action.core.errors import StoreError
@@ -28,8 +28,8 @@ from launch_action.oci.registries import Registries
 
 
 def test_aliases_move_to_the_version_that_is_pointed_at(store: JobStore) -> None:
-    old = save(store, recording(), "latest", "v1")
-    new = save(store, recording("b", created="2024-06-01T00:00:00Z"), "latest", "v2")
+    old = save(store, spec(), "latest", "v1")
+    new = save(store, spec("b", created="2024-06-01T00:00:00Z"), "latest", "v2")
 
     assert store.aliases(old) == ("v1",)
     assert store.aliases(new) == ("latest", "v2")
@@ -38,14 +38,14 @@ def test_aliases_move_to_the_version_that_is_pointed_at(store: JobStore) -> None
 
 @pytest.mark.parametrize("alias", [key_tag("a" * 64), "sha256-" + "a" * 64])
 def test_a_tag_of_the_stores_own_is_no_alias(store: JobStore, alias: str) -> None:
-    version = save(store, recording(), "latest")
+    version = save(store, spec(), "latest")
 
     with pytest.raises(StoreError, match="not an alias"):
         store.point(version, [Tag(alias)])
 
 
 def test_an_unknown_alias_names_the_nearest(store: JobStore) -> None:
-    save(store, recording(), "latest", "feature-training", "v1")
+    save(store, spec(), "latest", "feature-training", "v1")
 
     with pytest.raises(StoreError, match="'feature-trainign'") as caught:
         fresh(store).load("feature-trainign")
@@ -64,7 +64,7 @@ def test_an_unknown_alias_of_an_empty_repository_says_so(store: JobStore) -> Non
 
 
 def test_a_removed_alias_is_gone_and_its_version_stays(store: JobStore) -> None:
-    version = save(store, recording(), "latest", "pr-12")
+    version = save(store, spec(), "latest", "pr-12")
 
     assert store.remove_alias(Tag("pr-12"), "nonce")
 
@@ -82,7 +82,7 @@ def test_where_nothing_can_be_deleted_a_tombstone_stays_and_counts_as_absent(
 ) -> None:
     with Registries(Logins()) as registries:
         store = JobStore(registries.open(keeping.repository("tombstone"), writable=True))
-        version = save(store, recording(), "latest", "pr-12")
+        version = save(store, spec(), "latest", "pr-12")
 
         store.remove_alias(Tag("pr-12"), "nonce")
 
@@ -99,7 +99,7 @@ def test_where_nothing_can_be_deleted_a_tombstone_stays_and_counts_as_absent(
 
 
 def test_a_removal_that_was_killed_after_the_tombstone_completes(store: JobStore) -> None:
-    version = save(store, recording(), "latest", "pr-12")
+    version = save(store, spec(), "latest", "pr-12")
     put(store.content, b"{}")
     store.content.put_manifest(make_tombstone("killed"), "pr-12")
 
@@ -109,7 +109,7 @@ def test_a_removal_that_was_killed_after_the_tombstone_completes(store: JobStore
 
 
 def test_an_alias_that_never_was_is_removed_without_a_trace(store: JobStore) -> None:
-    save(store, recording(), "latest")
+    save(store, spec(), "latest")
     before = store.content.tags()
 
     assert not store.remove_alias(Tag("nothing"), "nonce")
@@ -118,7 +118,7 @@ def test_an_alias_that_never_was_is_removed_without_a_trace(store: JobStore) -> 
 
 
 def test_a_version_that_another_alias_reaches_is_not_deleted(store: JobStore) -> None:
-    version = save(store, recording(), "latest", "v1", "main")
+    version = save(store, spec(), "latest", "v1", "main")
 
     with pytest.raises(StoreError) as caught:
         store.delete_version(version, "nonce", [MAIN])
@@ -129,38 +129,38 @@ def test_a_version_that_another_alias_reaches_is_not_deleted(store: JobStore) ->
 
 
 def test_a_deleted_version_is_gone_with_its_aliases_and_its_key(store: JobStore) -> None:
-    other = save(store, recording("b"), "latest")
-    version = save(store, recording(), "v1", "pr-12")
+    other = save(store, spec("b"), "latest")
+    version = save(store, spec(), "v1", "pr-12")
 
     gone = store.delete_version(version, "nonce", [V1, Tag("pr-12")])
 
     assert gone == ("pr-12", "v1")
     assert fresh(store).versions() == ((other, (LATEST,)),)
-    assert fresh(store).find_build(recording().build_key) is None
+    assert fresh(store).find_build(spec().build_key) is None
     with pytest.raises(StoreError):
         fresh(store).load("v1")
     check_complete(store.content)
 
 
 def test_a_deleted_version_is_written_again_by_who_deleted_it(store: JobStore) -> None:
-    version = save(store, recording(), "v1")
-    assert store.find_build(recording().build_key) == version
-    assert not store.record(recording()).written
+    version = save(store, spec(), "v1")
+    assert store.find_build(spec().build_key) == version
+    assert not store.record(spec()).written
 
     store.delete_version(version, "nonce", [V1])
 
     kept = store.content.get_manifest(version.digest)  # by a registry that deletes nothing
-    assert store.record(recording()).written is (kept is None)
+    assert store.record(spec()).written is (kept is None)
 
 
 def test_a_build_key_stays_found_when_its_newest_version_is_deleted(store: JobStore) -> None:
-    old = save(store, recording(), "v1")
-    new = save(store, recording(commit=OTHER_COMMIT, created="2024-06-01T00:00:00Z"), "v2")
-    assert fresh(store).find_build(recording().build_key) == new
+    old = save(store, spec(), "v1")
+    new = save(store, spec(commit=OTHER_COMMIT, created="2024-06-01T00:00:00Z"), "v2")
+    assert fresh(store).find_build(spec().build_key) == new
 
     store.delete_version(new, "nonce", [Tag("v2")])
 
-    assert fresh(store).find_build(recording().build_key) == old
+    assert fresh(store).find_build(spec().build_key) == old
     assert fresh(store).load("v1") == old
     check_complete(store.content)
 
@@ -168,9 +168,9 @@ def test_a_build_key_stays_found_when_its_newest_version_is_deleted(store: JobSt
 def test_a_deletion_frees_what_only_the_version_reached(tmp_path: Path) -> None:
     content = LayoutContent(tmp_path / "store", "store")
     store = JobStore(content)
-    save(store, recording("b"), "latest")
+    save(store, spec("b"), "latest")
     kept = {path.name for path in (tmp_path / "store/blobs/sha256").iterdir()}
-    version = save(store, recording(), "v1")
+    version = save(store, spec(), "v1")
 
     store.delete_version(version, "nonce", [V1])
     content.collect(grace=-1)

@@ -11,13 +11,13 @@ from support.versions import (
     ARM64,
     check_complete,
     put_image,
-    recording,
+    spec,
 )
 
 from launch_action.core.errors import RegistryError
 from launch_action.core.ports import Content
 from launch_action.core.reference import Digest, Tag
-from launch_action.core.store import LATEST, JobStore, Recorded
+from launch_action.core.store import LATEST, JobStore, StoredVersion
 from launch_action.core.tombstone import is_tombstone
 from launch_action.core.version import (
     make_version,
@@ -42,9 +42,9 @@ class Cutting(Counting):
             self.changes.append(what)
 
 
-def launch(store: JobStore, seed: str) -> Recorded:
+def launch(store: JobStore, seed: str) -> StoredVersion:
     """What `execute` does, after the build has put its layers."""
-    wanted = recording(seed, platforms=(AMD64, ARM64), created="2024-06-01T00:00:00Z")
+    wanted = spec(seed, platforms=(AMD64, ARM64), created="2024-06-01T00:00:00Z")
     if store.find_build(wanted.build_key) is None:
         for platform in (AMD64, ARM64):
             put_image(store.content, seed, platform)
@@ -57,11 +57,11 @@ def test_a_launch_killed_anywhere_leaves_a_whole_store_and_completes_when_repeat
     adapter: Open,
 ) -> None:
     wanted = make_version(
-        recording("new", platforms=(AMD64, ARM64), created="2024-06-01T00:00:00Z")
+        spec("new", platforms=(AMD64, ARM64), created="2024-06-01T00:00:00Z")
     ).index.descriptor.digest
     for limit in itertools.count():
         content = adapter(f"cut-{limit}")
-        old = save(JobStore(content), recording("old"), "latest", "main")
+        old = save(JobStore(content), spec("old"), "latest", "main")
         cutting = Cutting(content, limit)
         try:
             launch(JobStore(cutting), "new")
@@ -87,8 +87,8 @@ def test_a_deletion_killed_anywhere_leaves_a_whole_store_and_completes_when_repe
     for limit in itertools.count():
         content = adapter(f"delete-{limit}")
         store = JobStore(content)
-        kept = save(store, recording("old"), "latest")
-        version = save(store, recording("gone"), "v1", "pr-12")
+        kept = save(store, spec("old"), "latest")
+        version = save(store, spec("gone"), "v1", "pr-12")
         aliases = [V1, Tag("pr-12")]
         cutting = Cutting(content, limit)
         try:

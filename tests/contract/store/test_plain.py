@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.registry import Logins, running
 from support.registry_proxy import Fault, Proxy, proxy_to
-from support.versions import check_complete, put_image, recording
+from support.versions import check_complete, put_image, spec
 
 from launch_action.core.errors import RegistryError
 from launch_action.core.image import OCI_CONFIG, OCI_LAYER
@@ -40,7 +40,7 @@ def refuse(proxy: Proxy) -> None:
 
 def test_a_job_is_stored_in_words_that_the_registry_knows(proxy: Proxy) -> None:
     content = opened(proxy)
-    wanted = recording()
+    wanted = spec()
     put_image(content, "a")
     refuse(proxy)
     store = JobStore(content)
@@ -65,12 +65,12 @@ def test_the_next_run_does_not_ask_again(proxy: Proxy) -> None:
     put_image(content, "a")
     refuse(proxy)
     store = JobStore(content)
-    store.point(store.record(recording()).version, [Tag("v1")])
+    store.point(store.record(spec()).version, [Tag("v1")])
     proxy.seen.clear()
     later = JobStore(opened(proxy))
-    assert later.find_build(recording().build_key)
+    assert later.find_build(spec().build_key)
 
-    again = later.record(recording())
+    again = later.record(spec())
 
     assert again.written is False
     assert proxy.count("PUT") == 0
@@ -83,4 +83,4 @@ def test_another_refusal_is_told(proxy: Proxy) -> None:
     proxy.faults.append(Fault("status", "PUT", "/manifests/", status=400, body=body))
 
     with pytest.raises(RegistryError, match="MANIFEST_INVALID: no"):
-        JobStore(content).record(recording())
+        JobStore(content).record(spec())

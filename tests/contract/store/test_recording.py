@@ -15,7 +15,7 @@ from support.versions import (
     image_documents,
     put,
     put_image,
-    recording,
+    spec,
 )
 
 from launch_action.core.errors import StoreError
@@ -35,7 +35,7 @@ from launch_action.core.version import (
 
 
 def test_a_version_is_loaded_by_alias_and_by_digest(store: JobStore) -> None:
-    wanted = recording(platforms=(AMD64, ARM64))
+    wanted = spec(platforms=(AMD64, ARM64))
 
     version = save(store, wanted, "latest", "main")
 
@@ -47,13 +47,13 @@ def test_a_version_is_loaded_by_alias_and_by_digest(store: JobStore) -> None:
 
 
 def test_a_recording_has_the_digest_of_its_documents(store: JobStore) -> None:
-    assert save(store, recording()).digest == make_version(recording()).index.descriptor.digest
+    assert save(store, spec()).digest == make_version(spec()).index.descriptor.digest
 
 
 def test_the_same_recording_is_written_once(store: JobStore) -> None:
-    save(store, recording(), "latest")
+    save(store, spec(), "latest")
 
-    again = fresh(store).record(recording())
+    again = fresh(store).record(spec())
 
     assert not again.written
     assert again.version == fresh(store).load("latest")
@@ -62,19 +62,19 @@ def test_the_same_recording_is_written_once(store: JobStore) -> None:
 def test_no_alias_moves_before_it_is_asked(store: JobStore) -> None:
     put_image(store.content, "a")
 
-    assert store.record(recording()).written
+    assert store.record(spec()).written
 
-    assert store.content.tags() == (key_tag(recording().build_key),)
+    assert store.content.tags() == (key_tag(spec().build_key),)
 
 
 def test_an_index_without_its_job_manifest_is_recorded_again(
     store: JobStore, tmp_path: Path
 ) -> None:
-    version = save(store, recording(), "latest")
+    version = save(store, spec(), "latest")
     assert version.job
     lost = lose(store.content, version.job.digest, tmp_path / "one")
 
-    assert fresh(store).record(recording()).written == lost
+    assert fresh(store).record(spec()).written == lost
 
     assert fresh(store).load("latest") == version
     check_complete(store.content)
@@ -82,7 +82,7 @@ def test_an_index_without_its_job_manifest_is_recorded_again(
 
 def test_the_files_of_a_version_come_back(store: JobStore) -> None:
     code = put(store.content, b"archive", OCI_LAYER_GZIP)
-    wanted = recording(schema=b'{"type": "object"}', code=code)
+    wanted = spec(schema=b'{"type": "object"}', code=code)
 
     version = save(store, wanted, "latest")
 
@@ -98,7 +98,7 @@ def test_the_files_of_a_version_come_back(store: JobStore) -> None:
 
 
 def test_a_version_without_schema_and_code_has_none(store: JobStore) -> None:
-    found = store.files(save(store, recording()))
+    found = store.files(save(store, spec()))
 
     assert found.schema is None
     assert found.code is None
@@ -106,7 +106,7 @@ def test_a_version_without_schema_and_code_has_none(store: JobStore) -> None:
 
 def test_an_empty_list_of_requirements_is_stored(store: JobStore) -> None:
     """A project without dependencies has an empty one; some registries take no empty blob."""
-    wanted = recording()
+    wanted = spec()
 
     version = save(store, replace(wanted, files=replace(wanted.files, frozen=b"")), "latest")
 
@@ -118,7 +118,7 @@ def test_an_empty_list_of_requirements_is_stored(store: JobStore) -> None:
 
 
 def test_a_job_without_image_is_stored(store: JobStore) -> None:
-    version = save(store, recording(platforms=()), "latest")
+    version = save(store, spec(platforms=()), "latest")
 
     assert fresh(store).load("latest") == version
     assert store.content.tags() == ("latest",)
@@ -126,8 +126,8 @@ def test_a_job_without_image_is_stored(store: JobStore) -> None:
 
 
 def test_a_repository_takes_one_job(store: JobStore) -> None:
-    save(store, recording(), "latest")
-    other = recording("b", job_name="job-other")
+    save(store, spec(), "latest")
+    other = spec("b", job_name="job-other")
 
     with pytest.raises(StoreError) as caught:
         fresh(store).record(other)
@@ -140,7 +140,7 @@ def test_a_repository_takes_one_job(store: JobStore) -> None:
 
 @pytest.mark.parametrize("alias", ["pr-12", "zz"])
 def test_a_repository_of_previews_takes_one_job_as_well(store: JobStore, alias: str) -> None:
-    save(store, recording(), alias)
+    save(store, spec(), alias)
 
     with pytest.raises(StoreError, match="job-other"):
         fresh(store).check_name("job-other")
@@ -148,8 +148,8 @@ def test_a_repository_of_previews_takes_one_job_as_well(store: JobStore, alias: 
 
 
 def test_a_rename_that_is_allowed_lasts(store: JobStore) -> None:
-    save(store, recording(), "latest", "v1")
-    other = recording("b", job_name="job-other")
+    save(store, spec(), "latest", "v1")
+    other = spec("b", job_name="job-other")
     put_image(store.content, "b")
 
     recorded = fresh(store).record(other, allow_rename=True)
@@ -158,7 +158,7 @@ def test_a_rename_that_is_allowed_lasts(store: JobStore) -> None:
     put_image(store.content, "c")
     later = fresh(store)
     later.previous([LATEST, V1])
-    assert later.record(recording("c", job_name="job-other")).written
+    assert later.record(spec("c", job_name="job-other")).written
 
 
 def test_images_of_other_tools_in_the_repository_are_no_job(store: JobStore) -> None:
@@ -174,8 +174,8 @@ def test_images_of_other_tools_in_the_repository_are_no_job(store: JobStore) -> 
 
 
 def test_the_images_of_previous_versions_come_in_the_order_of_their_tags(store: JobStore) -> None:
-    save(store, recording(platforms=(AMD64, ARM64)), "latest")
-    save(store, recording("b"), "main")
+    save(store, spec(platforms=(AMD64, ARM64)), "latest")
+    save(store, spec("b"), "main")
 
     found = fresh(store).previous([MAIN, Tag("absent"), LATEST, MAIN])
 
@@ -189,7 +189,7 @@ def test_the_images_of_previous_versions_come_in_the_order_of_their_tags(store: 
 def test_a_previous_image_comes_with_the_list_of_its_wheels(store: JobStore) -> None:
     listed = put(store.content, b'{"wheels":[]}', WHEELS)
     image = naming_wheels(put_image(store.content, "a"), listed)
-    save(store, replace(recording(), images=(image,)), "latest")
+    save(store, replace(spec(), images=(image,)), "latest")
 
     (found,) = fresh(store).previous([LATEST])
 
@@ -201,7 +201,7 @@ def test_a_version_holds_the_list_of_its_wheels(store: JobStore) -> None:
     """Named by the job manifest, so that no registry and no collection takes it away."""
     listed = put(store.content, b'{"wheels":[]}', WHEELS)
     image = naming_wheels(put_image(store.content, "a"), listed)
-    saved = save(store, replace(recording(), images=(image,)), "latest")
+    saved = save(store, replace(spec(), images=(image,)), "latest")
 
     assert saved.job
     job = store.content.get_manifest(saved.job.digest)
@@ -220,8 +220,8 @@ def test_attestations_are_part_of_the_version(store: JobStore) -> None:
     put_image(store.content, "attestation")
     statement = replace(image_documents("attestation")[2].descriptor, platform=UNKNOWN_PLATFORM)
 
-    recorded = store.record(replace(recording(), attestations=(statement,)))
+    recorded = store.record(replace(spec(), attestations=(statement,)))
     store.point(recorded.version, [LATEST])
 
     assert fresh(store).load("latest").attestations == (statement,)
-    assert fresh(store).load("latest").images == recording().images
+    assert fresh(store).load("latest").images == spec().images

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.registry import Logins
-from support.versions import check_complete, put_image, recording
+from support.versions import check_complete, put_image, spec
 
 from launch_action.core import removal
 from launch_action.core.ports import Content
@@ -23,7 +23,7 @@ from launch_action.oci.registries import Registries
 
 Open = Callable[[], Content]
 MAIN, PULL = Tag("main"), Tag("pr-12")
-SHA = Tag("sha-" + recording().commit)
+SHA = Tag("sha-" + spec().commit)
 
 
 class TagsFirst:
@@ -75,7 +75,7 @@ def preview(content: Content, *aliases: Tag) -> JobVersion:
     """A version that a preview has pushed."""
     store = JobStore(content)
     put_image(content, "a")
-    version = store.record(recording()).version
+    version = store.record(spec()).version
     store.point(version, aliases or (PULL, SHA))
     return version
 
@@ -151,7 +151,7 @@ class Release:
 
     def _work(self) -> None:
         store = JobStore(self._opened())
-        store.point(store.record(recording()).version, [SHA, MAIN])
+        store.point(store.record(spec()).version, [SHA, MAIN])
 
 
 def test_a_release_at_any_moment_of_a_removal_keeps_its_version(opened: Open) -> None:

@@ -1,4 +1,4 @@
-"""The plan of a recording without a build: a job as it was declared, or an image that exists."""
+"""The plan of a job version without a build: a job as it was declared, or an image that exists."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from launch_action.core.reference import Digest, Reference, Tag
 from launch_action.core.services import parse_services
 from launch_action.core.situation import Situation
 from launch_action.core.store import JobStore
-from launch_action.core.version import JobFiles, JobVersion, Recording
+from launch_action.core.version import JobFiles, JobVersion, VersionSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordPlan:
+class CreatePlan:
     """A job version without an image of ours.
 
     `runtime` is `X.Y` or empty, `created` RFC 3339 in UTC. `frozen` are the lines of
@@ -69,9 +69,9 @@ class FoundImage:
     platform: str = ""
 
 
-def record_only(plan: LaunchPlan, frozen: bytes = b"") -> RecordPlan:
+def unbuilt(plan: LaunchPlan, frozen: bytes = b"") -> CreatePlan:
     """What a launch plan would build, to be recorded as it is declared."""
-    return RecordPlan(
+    return CreatePlan(
         job_name=plan.job_name,
         source=plan.source,
         entrypoint=plan.build.entrypoint,
@@ -89,13 +89,13 @@ def record_only(plan: LaunchPlan, frozen: bytes = b"") -> RecordPlan:
     )
 
 
-def with_base(plan: RecordPlan, base: RegistryBase) -> RecordPlan:
+def with_base(plan: CreatePlan, base: RegistryBase) -> CreatePlan:
     """The plan of a job with files, with the image that they go into, as W&B records it."""
     assert not isinstance(plan.source, ImageSource)  # noqa: S101  # refused for an image
     return replace(plan, source=replace(plan.source, base_image=str(base)))
 
 
-def with_schema(plan: RecordPlan, schema: bytes) -> RecordPlan:
+def with_schema(plan: CreatePlan, schema: bytes) -> CreatePlan:
     """The plan with a schema of the inputs, which tells their types."""
     return replace(plan, schema=schema, input_types=input_types(schema))
 
@@ -106,14 +106,14 @@ def plan_image(
     found: FoundImage,
     situation: Situation,
     entrypoint: tuple[str, ...],
-) -> RecordPlan:
+) -> CreatePlan:
     """An image job: the image by its digest; its tag is an alias of the job."""
     name, warnings = chosen_job_name(inputs, image_job_name(reference))
     tags = [reference.tag or (Tag("latest") if not reference.digest else None)]
     if not situation.ci:
         tags.append(Tag("latest"))
     asked = [asked_alias(text) for text in inputs.alias]
-    return RecordPlan(
+    return CreatePlan(
         job_name=name,
         source=ImageSource(f"{reference.familiar}@{found.digest}", inputs.args),
         entrypoint=entrypoint,
@@ -128,8 +128,8 @@ def plan_image(
     )
 
 
-def record(
-    plan: RecordPlan, content: Content, archive: Callable[[], Descriptor] | None = None
+def create(
+    plan: CreatePlan, content: Content, archive: Callable[[], Descriptor] | None = None
 ) -> JobVersion:
     """Store the version and move its aliases; `archive` puts a directory's files there.
 
@@ -142,8 +142,8 @@ def record(
     source = plan.source
     if code and not isinstance(source, ImageSource):
         source = at_digest(source, code.digest)
-    recorded = store.record(
-        Recording(
+    stored = store.record(
+        VersionSpec(
             job_name=plan.job_name,
             remote=source.remote if isinstance(source, GitSource) else "",
             commit=source.commit if isinstance(source, GitSource) else "",
@@ -156,11 +156,11 @@ def record(
         ),
         allow_rename=plan.allow_rename,
     )
-    store.point(recorded.version, plan.aliases)
-    return recorded.version
+    store.point(stored.version, plan.aliases)
+    return stored.version
 
 
-def _document(plan: RecordPlan, source: Source) -> bytes:
+def _document(plan: CreatePlan, source: Source) -> bytes:
     document = JobDocument(
         source=source,
         entrypoint=plan.entrypoint,
@@ -175,7 +175,7 @@ def _document(plan: RecordPlan, source: Source) -> bytes:
     return document.render()
 
 
-def steps(plan: RecordPlan) -> list[dict[str, str]]:
+def steps(plan: CreatePlan) -> list[dict[str, str]]:
     """The plan as a list of steps, as JSON objects."""
     match plan.source:
         case GitSource():

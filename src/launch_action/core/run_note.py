@@ -14,7 +14,7 @@ from launch_action.core.reference import Digest
 _FORMAT = 1
 
 
-def record_run(content: Content, version: Digest, outputs: Mapping[str, Any]) -> bool:
+def keep_metrics(content: Content, version: Digest, outputs: Mapping[str, Any]) -> bool:
     """Keep the metrics of a run that went well; False where there is nothing to keep.
 
     Nor where the version is gone, as when its pull request was closed meanwhile: nothing would take
@@ -38,7 +38,7 @@ def record_run(content: Content, version: Digest, outputs: Mapping[str, Any]) ->
     return True
 
 
-def recorded_metrics(content: Content, version: Digest) -> dict[str, Scalar]:
+def kept_metrics(content: Content, version: Digest) -> dict[str, Scalar]:
     """The metrics of a version's last run by dotted names; empty where none are kept.
 
     Raises what the content raises.

@@ -1,4 +1,4 @@
-"""Records what a run came to beside its version, as a listener: previews are compared with it."""
+"""Keeps what a run came to beside its version, as a listener: previews are compared with it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from launch_action.planning.workplace import Workplace
 
 
 @dataclass(frozen=True, slots=True)
-class RunRecords:
+class RunNotes:
     """A Listener (core.legs); only for events that are trusted."""
 
     place: Workplace
@@ -23,17 +23,17 @@ class RunRecords:
         """Nothing has run yet."""
 
     def known(self, leg: Leg, values: Values) -> None:
-        """Only what has ended is recorded."""
+        """Only what has ended is kept."""
 
     def end(self, leg: Leg, values: Values, error: LaunchError | None) -> None:
         if error or not (values["pushed"] and values["metrics"]):
             return
         from launch_action.core.reference import Digest
-        from launch_action.core.run_record import record_run
+        from launch_action.core.run_note import keep_metrics
         from launch_action.step.base_comparison import content_of
 
         content = content_of(replace(self.place, inputs=leg.inputs), values)
-        record_run(content, Digest(values["job_digest"]), values)
+        keep_metrics(content, Digest(values["job_digest"]), values)
 
     def close(self) -> None:
-        """Every run that has ended is recorded."""
+        """The note of every run that has ended is written."""
