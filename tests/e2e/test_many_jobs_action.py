@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from support import github_events as events
 from support.action_scene import Scene, git
 from support.github_api import GitHubServer
 from support.github_payloads import NUMBER, REPOSITORY
+from support.github_runner import StepResult
 from support.services import LocalRegistry
 from support.workflow import Workflow, good, workflow
 
@@ -221,41 +222,120 @@ def test_the_aliases_of_the_file_go_with_latest_alone(
     assert "stable" in update.outputs["tags"].split()
 
 
-def test_one_comment_has_a_row_for_every_job(
+@dataclass(slots=True)
+class PullRequest:
+    """A pull request whose commits list jobs, and the GitHub that its comment is on."""
+
+    scene: Scene
+    server: GitHubServer
+    image: str
+    base: str
+    run: int = 7000
+    attempt: int = 1
+
+    @property
+    def folder(self) -> Path:
+        return self.scene.workspace
+
+    def push(self, file: str, **inputs: str) -> StepResult:
+        """The step of a pushed commit with this launch file, in a workflow run of its own."""
+        (self.folder / "launch.yaml").write_text(file)
+        git(self.folder, "add", ".")
+        git(self.folder, "commit", "--quiet", "--message=jobs")
+        commit = git(self.folder, "rev-parse", "HEAD")
+        self.server.state.pull(self.server.repository(REPOSITORY), NUMBER, commit)
+        self.scene = Scene(
+            self.scene.runner, replace(self.scene.commits, head=commit, merge=commit)
+        )
+        self.run, self.attempt = self.run + 1, 0
+        return self.step(inputs)
+
+    def step(self, inputs: Mapping[str, str]) -> StepResult:
+        """The next attempt of the last commit's step."""
+        self.attempt += 1
+        runner = self.scene.at(events.synchronize)
+        numbers = {"GITHUB_RUN_ID": str(self.run), "GITHUB_RUN_ATTEMPT": str(self.attempt)}
+        also = {**runner.also, "GITHUB_API_URL": self.server.url, **numbers}
+        options = f"base-image={self.base}\npython=3.11\nresource=local-process"
+        return replace(runner, also=also).run({"build-options": options, **inputs})
+
+    def comment(self) -> str:
+        """What the one comment says."""
+        (body,) = self.server.repository(REPOSITORY).bodies(NUMBER)
+        return body
+
+
+@pytest.fixture
+def pull_request(
     scene: Scene,
     github_api: GitHubServer,
     registry: LocalRegistry,
     repository: str,
     python_base: str,
-) -> None:
+) -> PullRequest:
     folder = scene.workspace
     git(folder, "checkout", "--quiet", "--force", "main")
-    image = f"{registry.address}/{repository}"
     for name in ("train", "evaluate"):
         (folder / "jobs" / name).mkdir()
         (folder / "jobs" / name / "main.py").write_text(SCRIPT)
-    gone = "  gone: {build-context: jobs/gone}\n"
-    (folder / "launch.yaml").write_text(f"image: {image}\n{FILE}{gone}")
-    git(folder, "add", ".")
-    git(folder, "commit", "--quiet", "--message=jobs")
-    commit = git(folder, "rev-parse", "HEAD")
-    github = github_api.repository(REPOSITORY)
-    github_api.state.pull(github, NUMBER, commit)
-    at = Scene(scene.runner, replace(scene.commits, head=commit, merge=commit))
-    runner = at.at(events.synchronize)
-    also = {**runner.also, "GITHUB_API_URL": github_api.url}
+    image = f"{registry.address}/{repository}"
+    return PullRequest(scene, github_api, image, python_base)
 
-    result = replace(runner, also=also).run({
-        "build-options": f"base-image={python_base}\npython=3.11\nresource=local-process",
-        "run": "true",
-    })  # fmt: skip
+
+def test_one_comment_has_a_row_for_every_job(
+    pull_request: PullRequest, registry: LocalRegistry, repository: str
+) -> None:
+    image = pull_request.image
+    gone = "  gone: {build-context: jobs/gone}\n"
+
+    result = pull_request.push(f"image: {image}\n{FILE}{gone}", run="true")
 
     assert result.code == 3, result.raw
-    (body,) = github.bodies(NUMBER)
-    rows = {row.title: row for row in read_report(body).rows}
+    rows = {row.title: row for row in read_report(pull_request.comment()).rows}
     assert {key: row.state for key, row in rows.items()} == {
         "train": "done", "Evaluate": "done", "gone": "failed",
     }  # fmt: skip
     assert rows["train"].store == f"{image}/train"
     assert [(one.name, one.value) for one in rows["Evaluate"].metrics] == [("ok", 1)]
     assert f"pr-{NUMBER}" in registry.tags(f"{repository}/evaluate")
+
+
+def shown(markdown: str) -> tuple[str, str]:
+    """The headline, and what is read without a click."""
+    head, _, rest = markdown[markdown.index("### ") :].partition("\n")
+    return head, rest.partition("<details>")[0]
+
+
+@pytest.mark.parametrize("mode", ["auto", "discover"])
+def test_a_file_that_cannot_be_read_leaves_no_earlier_row_looking_current(
+    pull_request: PullRequest, mode: str
+) -> None:
+    image = pull_request.image
+    good(pull_request.push(FILE, image=image))
+    broken = FILE.replace("env: {WHO: train}", "envs: {WHO: train}")
+
+    results = [
+        (pull_request.push(broken, image=image, mode=mode), "unknown option"),
+        (pull_request.push("jobs: {}\n", image=image, mode=mode), "0 jobs"),
+    ]
+
+    for result, error in results:
+        assert result.code == 2, result.raw
+        assert "no job of this commit was begun" in shown(result.summary)[0]
+        assert error in result.summary
+        assert result.log.of("warning") == []
+    head, seen = shown(pull_request.comment())
+    assert head == "### ❌ Preview: no job of this commit was begun"
+    assert "0 jobs" in seen
+    assert pull_request.scene.commits.head[:7] in seen
+    assert "✅" not in seen
+    assert "2 from earlier runs" in pull_request.comment()
+
+    # Started again it fails again, and only the last time is told of.
+    pull_request.step({"image": image, "mode": mode})
+    rows = read_report(pull_request.comment()).rows
+    assert [row.attempt for row in rows if row.state == "failed"] == [2]
+    good(pull_request.push(FILE, image=image))
+    head, seen = shown(pull_request.comment())
+    assert head == "### ✅ Preview: 2 jobs"
+    assert "0 jobs" not in pull_request.comment()

@@ -21,7 +21,7 @@ from launch_action.core.preview_comment import (
     read_report,
     render,
 )
-from launch_action.core.preview_row import Base, Metric, Row, compared, read_row
+from launch_action.core.preview_row import NOT_BEGUN, Base, Metric, Row, compared, read_row
 from launch_action.core.preview_table import Page, details, overview
 
 MARK = marker("acme/mono/.github/workflows/preview.yml")
@@ -70,6 +70,22 @@ def test_a_row_says_all_that_a_reviewer_asks() -> None:
         "Compared with: main 8888888",
     ):  # fmt: skip
         assert part in text, part
+
+
+def test_what_failed_before_any_job_stands_above_earlier_rows_until_a_later_attempt() -> None:
+    failed = Row(key="9", title=NOT_BEGUN, run=8, state="failed", error="launch.yaml:3: no jobs")
+    started_again = replace(FULL, run=8, attempt=2)
+
+    seen = " ".join(shown(FULL, failed).split())
+    assert f"❌ Preview: {NOT_BEGUN}" in seen
+    assert seen.index("launch.yaml:3: no jobs") < seen.index("1 from earlier runs")
+    # Beside another step's row, of the same moment.
+    assert "1 of 2 jobs failed" in shown(replace(FULL, run=8), failed)
+    for later in (started_again, replace(FULL, run=9)):
+        assert NOT_BEGUN not in shown(later, failed)
+        # Who tells of the failure late has nothing left to do.
+        assert Report((later,)).has(failed)
+        assert not Report((FULL,)).has(failed)
 
 
 def test_a_job_is_followed_from_waiting_to_its_end() -> None:

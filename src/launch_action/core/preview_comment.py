@@ -77,6 +77,7 @@ class Report:
         return any(
             (one.key == row.key and one.moment >= row.moment)
             or (one.title == row.title and one.run > row.run)
+            or one.ends(row)
             for one in self.rows
         )
 

@@ -24,6 +24,9 @@ FINAL: frozenset[State] = frozenset({"done", "failed", "timeout", "cancelled", "
 BAD: frozenset[State] = frozenset({"failed", "timeout", "cancelled"})
 _STATES = frozenset(get_args(State))
 
+# The title of what failed before there was a job: of nobody's row beside it, but of that moment.
+NOT_BEGUN = "no job of this commit was begun"
+
 # What a row holds at most; characters, and members of lists.
 _LONG, _TEXT, _WORD, MEMBERS = 4000, 1000, 300, 200
 
@@ -98,6 +101,11 @@ class Row:
     def moment(self) -> tuple[int, int, int]:
         """What rows of one key are ordered by."""
         return self.run, self.attempt, self.at
+
+    def ends(self, other: Row) -> bool:
+        """Whether this row says that the other, of a failure before there was a job, is over."""
+        later = (self.run, self.attempt) > (other.run, other.attempt)
+        return other.title == NOT_BEGUN and later
 
     @property
     def image_digest(self) -> str:
@@ -178,6 +186,7 @@ def newest(rows: Iterable[Row]) -> tuple[Row, ...]:
     """Of every leg the latest row, ordered by title; of what was shortened the full one.
 
     A job whose leg has another key in a later run (an input that has the commit) is the later one.
+    That no job was begun is left out as soon as anything is known of a later attempt.
     """
     found: dict[str, Row] = {}
     for row in rows:
@@ -187,7 +196,12 @@ def newest(rows: Iterable[Row]) -> tuple[Row, ...]:
     runs: dict[str, int] = {}
     for row in found.values():
         runs[row.title] = max(row.run, runs.get(row.title, 0))
-    kept = (row for row in found.values() if row.run == runs[row.title])
+    last = max(found.values(), key=lambda row: row.moment, default=None)
+    kept = (
+        row
+        for row in found.values()
+        if row.run == runs[row.title] and not (last and last.ends(row))
+    )
     return tuple(sorted(kept, key=lambda row: (row.title, row.key)))
 
 

@@ -9,7 +9,7 @@ from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import LaunchError
 from launch_action.core.fitting import fitted, fitting
 from launch_action.core.markdown import code, escape, fenced, folded, link, size, table
-from launch_action.core.preview_row import BAD, Row, told_apart
+from launch_action.core.preview_row import BAD, NOT_BEGUN, Row, told_apart, with_error
 from launch_action.core.preview_table import (
     Page,
     details,
@@ -57,10 +57,11 @@ def render(entries: Sequence[Entry], page: Page, subject: Subject = Subject()) -
     return fitted([one for one in blocks if one], "", _ROOM, page, left_out) + "\n"
 
 
-def render_failure(error: LaunchError) -> str:
-    """The summary of a step that failed before it had a job."""
-    row = Row(key="-", title="launch-action", run=0, state="failed", error=error.message)
-    return f"### {headline([row])}\n\n{failure(replace(row, hint=error.hint))}\n"
+def render_failure(error: LaunchError, subject: Subject | None = None) -> str:
+    """The summary of a step that failed before it had a job, of a `subject` where that is known."""
+    title = NOT_BEGUN if subject else "launch-action"
+    row = with_error(Row(key="-", title=title, run=0, state="failed"), error)
+    return f"### {headline([row], subject.words if subject else '')}\n\n{failure(row)}\n"
 
 
 def _held(entry: Entry, *, alone: bool) -> str:

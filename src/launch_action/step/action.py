@@ -16,13 +16,19 @@ from launch_action.core.legs import Leg, Listener, Listeners
 from launch_action.core.mode import Decision, decide
 from launch_action.github.commands import WorkflowCommands, prepare_output
 from launch_action.github.environment import GitHubContext, load_context
-from launch_action.github.summary import render_failure
+from launch_action.github.summary import Subject, render_failure
 from launch_action.planning.workplace import Workplace, names_no_job, now, take_environment
 from launch_action.report import Report
 from launch_action.step.action_inputs import Given, read_action_inputs
 from launch_action.step.annotations import Annotations, annotate, annotated
 from launch_action.step.flow import Flow, run_legs
-from launch_action.step.listeners import leg_rows, page_of, subject_of, told_elsewhere
+from launch_action.step.listeners import (
+    is_previewed,
+    leg_rows,
+    page_of,
+    subject_of,
+    told_elsewhere,
+)
 from launch_action.step.step_summary import StepSummary
 
 
@@ -89,12 +95,27 @@ def _decided(
 
 
 @contextmanager
-def _summarised(commands: WorkflowCommands) -> Iterator[None]:
+def _summarised(commands: WorkflowCommands, subject: Subject | None = None) -> Iterator[None]:
     """What fails in the block fails before there is any leg that would be told of."""
     try:
         yield
     except LaunchError as error:
-        commands.add_summary(render_failure(error))
+        commands.add_summary(render_failure(error, subject))
+        raise
+
+
+@contextmanager
+def _before_legs(step: _Step, place: Workplace) -> Iterator[None]:
+    """The same where the event is known: said in summary, log and comment, in this order."""
+    subject = subject_of(step.event, step.decision)
+    try:
+        with annotated(step.commands, _directory(place)), _summarised(step.commands, subject):
+            yield
+    except LaunchError as error:
+        if not isinstance(error, Interrupted) and is_previewed(place, step.event, step.decision):
+            from launch_action.step.not_begun import tell_not_begun
+
+            tell_not_begun(place, step.event, error)
         raise
 
 
@@ -111,7 +132,7 @@ def _act(
         case "discover":
             from launch_action.step.discover_step import discover_step
 
-            with annotated(commands, _directory(place)), _summarised(commands):
+            with _before_legs(_Step(commands, event, decision), place):
                 return discover_step(commands, place, given, _keys(place))
         case "preview" | "release" | "update" | "launch" | "build":
             return _run(_Step(commands, event, decision), place, given)
@@ -152,7 +173,7 @@ def _run_listed(step: _Step, place: Workplace, given: Given) -> int | None:
         return replace(allowed(inputs, step.decision), verbose=place.inputs.verbose)
 
     with ExitStack() as stack:
-        with annotated(step.commands, _directory(place)), _summarised(step.commands):
+        with _before_legs(step, place):
             listed = stack.enter_context(open_listed(place, given, _keys(place), narrowed))
             if listed is None:
                 return None

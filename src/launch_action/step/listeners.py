@@ -34,11 +34,19 @@ def told_elsewhere(
         found.append(deployment_report(place.inputs, event, place.reporter, rows.row))
     if decision.trusted and decision.run:
         found.append(RunNotes(place))
-    if decision.trusted and decision.mode == "preview" and place.inputs.comment:
+    if is_previewed(place, event, decision):
         from launch_action.step.preview_board import preview_comment
 
         found += preview_comment(place, event, rows, page_of(event))
     return found
+
+
+def is_previewed(place: Workplace, event: GitHubContext, decision: Decision) -> bool:
+    """Whether the step is of a pull request with a comment: that previews or finds its jobs."""
+    of_preview = decision.mode == "preview" or (
+        decision.mode == "discover" and event.pull_request is not None and not event.is_closed
+    )
+    return decision.trusted and of_preview and place.inputs.comment
 
 
 def leg_rows(place: Workplace, event: GitHubContext, decision: Decision) -> LegRows:
@@ -51,12 +59,17 @@ def leg_rows(place: Workplace, event: GitHubContext, decision: Decision) -> LegR
         mine = alias_tag(f"pr-{event.pull_request}")
         comparisons = Comparisons(place, base, (mine, *base))
     return LegRows(
-        Moment(run=_number(event.run_id), attempt=event.run_attempt, job=event.job),
+        moment_of(event),
         place.reporter,
         partial(hidden_in, secrets_of(place.inputs)),
         comparisons,
         stores=bool(place.inputs.image) and decision.push is not False,
     )
+
+
+def moment_of(event: GitHubContext) -> Moment:
+    """When this step is, among the others of the workflow."""
+    return Moment(run=_number(event.run_id), attempt=event.run_attempt, job=event.job)
 
 
 def page_of(event: GitHubContext) -> Page:
