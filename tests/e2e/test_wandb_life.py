@@ -215,6 +215,11 @@ def test_code_and_what_another_store_has_recorded(
     assert found["wandb"] == [f"{PROJECT}/code-hello:v0", f"{NAME}:v0"]
     assert named(server)["prod"] == named(server, f"{PROJECT}/code-hello")["prod"] == "v0"
     cleanup = ("cleanup", "hello", "-a", "pr-3", "-p", "demo", "-e", "acme")
+    before = json.dumps(server.state.tables)
+    shown = succeeded(here.run(*cleanup, "--dry-run")).out
+    assert f"would remove wandb:{PROJECT}/code-hello:pr-3" in shown
+    assert f"would remove wandb:{NAME}:pr-3" in shown
+    assert json.dumps(server.state.tables) == before
     told = succeeded(here.run(*cleanup)).out
     assert f"wandb:{PROJECT}/code-hello:pr-3" in told
     assert "pr-3" not in {**named(server), **named(server, f"{PROJECT}/code-hello")}
@@ -261,11 +266,16 @@ def test_a_cleanup_that_did_not_reach_w_b_completes_when_it_runs_again(
     succeeded(here.create("-a", "pr-4"))
     cleanup = ("cleanup", "hello", "-a", "pr-4", "-p", "demo", "-e", "acme", "--json")
     server.stop()
+    ended = succeeded(here.run(*cleanup, "--dry-run"))
+    assert ended.document["repositories"][0]["wandb"] == []
+    assert "whether pr-4 of 'hello' would go at W&B in project 'demo' is not known" in ended.err
     ended = succeeded(here.run(*cleanup))
     assert ended.document["repositories"][0]["aliases"] == ["pr-4"]
     assert "clean up again" in ended.err
 
     server.start()
+    shown = succeeded(here.run(*cleanup, "--dry-run")).document["repositories"][0]
+    assert (shown["aliases"], shown["wandb"]) == ([], [f"{NAME}:pr-4"])
     found = succeeded(here.run(*cleanup)).document["repositories"][0]
     assert (found["aliases"], found["wandb"]) == ([], [f"{NAME}:pr-4"])
     assert "pr-4" not in named(server)

@@ -40,7 +40,8 @@ _SAFE_AGE = 24 * 3600
 class Cleanup:
     """What is asked of a cleanup, of any repository: a policy, and whether it is only shown.
 
-    `forget` takes the aliases off at W&B as well, where that is spoken to.
+    `forget` takes the aliases off at W&B as well, where that is spoken to; of a dry run it looks
+    what would go there.
     """
 
     policy: Policy
@@ -101,23 +102,27 @@ def clean(content: Content, wanted: Cleanup) -> Document:
         used=tuple(use for one in tagged if (use := used_at(one.tag, one.manifest))),
     )
     plan = plan_sweep(named, policy)
-    if wanted.dry_run:
-        found = _document(content, plan.versions, [tag for tag, _ in plan.aliases], plan)
-        found["orphans"] = _each_orphan(find_orphans, content, policy, plan.versions)
-        return found
+    # Of what is in the store still.
     names = _names(content, tagged, plan, policy) if wanted.forget else ()
-    gone = removal.versions(plan.versions)
-    removed = [tag for tag, version in plan.aliases if removal.alias(tag, version.digest)]
-    left = {tag for tag, _ in named} - {*removed, *(tag for one in gone for tag in one.aliases)}
-    old = stale_turns(turns, left, policy.now, policy.older_than)
-    remove_notes(content, (*stale_rows(stamps, left, policy), *old))
-    if isinstance(content, Collecting) and (gone or removed):
-        content.collect()
+    if wanted.dry_run:
+        gone: Sequence[Doomed] = plan.versions
+        removed = [tag for tag, _ in plan.aliases]
+    else:
+        gone = removal.versions(plan.versions)
+        removed = [tag for tag, version in plan.aliases if removal.alias(tag, version.digest)]
+    taken_off = dict.fromkeys((*removed, *(tag for one in gone for tag in one.aliases)))
+    left = {tag for tag, _ in named} - taken_off.keys()
+    if not wanted.dry_run:
+        old = stale_turns(turns, left, policy.now, policy.older_than)
+        remove_notes(content, (*stale_rows(stamps, left, policy), *old))
+        if isinstance(content, Collecting) and (gone or removed):
+            content.collect()
     found = _document(content, gone, removed, plan)
-    found["orphans"] = _each_orphan(remove_orphans, content, policy, gone)
+    treat = find_orphans if wanted.dry_run else remove_orphans
+    found["orphans"] = _each_orphan(treat, content, policy, gone)
     if wanted.forget:
-        aliases = (*removed, *(tag for one in gone for tag in one.aliases), *policy.gone - left)
-        found["wandb"] = wanted.forget(Gone(content.name, names, tuple(dict.fromkeys(aliases))))
+        aliases = dict.fromkeys((*taken_off, *policy.gone - left))
+        found["wandb"] = wanted.forget(Gone(content.name, names, tuple(aliases)))
     return found
 
 

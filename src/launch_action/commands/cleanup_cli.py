@@ -54,7 +54,7 @@ def cleanup_command(chosen: argparse.Namespace, place: Workplace) -> Iterator[st
     policy = replace(age_policy(place, pulls), gone=aliases)
     if not by_age:
         policy = replace(policy, older_than=None)
-    wanted = Cleanup(policy, chosen.dry_run, None if chosen.dry_run else forgetting(place))
+    wanted = Cleanup(policy, chosen.dry_run, forgetting(place, dry_run=chosen.dry_run))
     document = clean_all(chosen.repositories, place, wanted)
     if by_age and not asked:
         warn_of_age(document["repositories"], place, aliases)

@@ -42,9 +42,12 @@ class Gone:
 Forget = Callable[[Gone], list[str]]
 
 
-def forgetting(place: Workplace) -> Forget | None:
-    """What takes aliases off at W&B; None without a key and a project, or where nobody wants it."""
-    return partial(_forget, place=place) if _speaks(place) else None
+def forgetting(place: Workplace, *, dry_run: bool = False) -> Forget | None:
+    """What takes aliases off at W&B; None without a key and a project, or where nobody wants it.
+
+    A dry run looks what would be taken off, and takes off nothing.
+    """
+    return partial(_forget, place=place, dry_run=dry_run) if _speaks(place) else None
 
 
 def artifact_names(content: Content, versions: Iterable[JobVersion]) -> tuple[tuple[str, str], ...]:
@@ -171,16 +174,16 @@ def _code_name(content: Content, version: JobVersion) -> str:
     return artifact_name(source.artifact) or safe_name(f"code-{version.job_name}")
 
 
-def _forget(gone: Gone, place: Workplace) -> list[str]:
+def _forget(gone: Gone, place: Workplace, *, dry_run: bool) -> list[str]:
     """Take aliases off at W&B, but for what names a version for ever, or is W&B's own."""
     aliases = [a for a in gone.aliases if a != _LATEST and not a.startswith("sha-")]
     if not aliases or not gone.names:
         return []
     from launch_action.core.concurrency import concurrently
     from launch_action.core.wandb_reference import ArtifactReference
-    from launch_action.wandb.aliases import remove_alias
+    from launch_action.wandb.aliases import own_version, remove_alias
 
-    account = place.wandb
+    account, take = place.wandb, own_version if dry_run else remove_alias
     pairs = [(*name, alias) for name in gone.names for alias in wandb_aliases(aliases)]
     try:
         entity = account.default_entity()
@@ -189,14 +192,17 @@ def _forget(gone: Gone, place: Workplace) -> list[str]:
             def remove(pair: tuple[str, str, str]) -> str:
                 name, kind, alias = pair
                 named = ArtifactReference(entity, account.project, name, alias)
-                return str(named) if remove_alias(server, named, kind, gone.store) else ""
+                return str(named) if take(server, named, kind, gone.store) else ""
 
             return list(filter(None, concurrently(remove, pairs)))
     except LaunchError as error:
-        shown = ", ".join(wandb_aliases(aliases))
-        place.reporter.warning(
-            f"{error.message}; at W&B {shown} of {gone.names[0][0]!r} in project "
-            f"{account.project!r} may still be there; {error.hint}, and clean up again with "
-            "`launch-action cleanup REPOSITORY --alias ALIAS`, or remove it on the job's page"
+        named = f"{', '.join(wandb_aliases(aliases))} of {gone.names[0][0]!r}"
+        where = f"in project {account.project!r}"
+        left = (
+            f"whether {named} would go at W&B {where} is not known; {error.hint}"
+            if dry_run
+            else f"at W&B {named} {where} may still be there; {error.hint}, and clean up again "
+            "with `launch-action cleanup REPOSITORY --alias ALIAS`, or remove it on the job's page"
         )
+        place.reporter.warning(f"{error.message}; {left}")
         return []

@@ -34,16 +34,25 @@ def complete_aliases(account: Account, found: Found) -> None:
             _change(server, ADD, found.version, found.lacking)
 
 
-def remove_alias(server: Server, reference: ArtifactReference, kind: str, store: str) -> bool:
-    """Take an alias off the version that it names, which stays; False where it names none of ours.
+def own_version(
+    server: Server, reference: ArtifactReference, kind: str, store: str
+) -> ArtifactVersion | None:
+    """The version that an alias names; None where it names none of ours.
 
     One that was recorded from another repository than `store` is another's. Raises ServiceError.
     """
     version = asked_version(server, reference)
-    if version is None or version.kind != kind or not _is_of(version, store):
-        return False
-    _change(server, REMOVE, version, [reference.alias])
-    return True
+    return version if version and version.kind == kind and _is_of(version, store) else None
+
+
+def remove_alias(
+    server: Server, reference: ArtifactReference, kind: str, store: str
+) -> ArtifactVersion | None:
+    """Take an alias off `own_version`, which stays; what that is. Raises ServiceError."""
+    version = own_version(server, reference, kind, store)
+    if version:
+        _change(server, REMOVE, version, [reference.alias])
+    return version
 
 
 def hand_over(server: Server, uploaded: ArtifactReference, alias: str, to: str) -> None:
