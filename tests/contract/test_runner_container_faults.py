@@ -99,7 +99,7 @@ def test_a_connection_that_breaks_loses_nothing_of_the_log(
 def test_a_connection_that_dies_in_silence_does_not_hold_the_run(
     bench: ContainerBench, proxy: EngineProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(container_log, "_LOOK", 0.3)
+    monkeypatch.setattr(container_log, "_POLL", 0.3)
     monkeypatch.setattr(container_log, "_SOON", 0.5)
     monkeypatch.setattr(container_log, "_STATE", 0.5)
 

@@ -18,7 +18,7 @@ from launch_action.core.plan import LaunchPlan
 from launch_action.git.checkout import inspect
 from launch_action.git.history import content_of, first_parent, has_commit, merge_base
 from launch_action.launches.many_jobs import Given, Listed, job_inputs, open_listed, read_listed
-from launch_action.planning.launch_plan import look
+from launch_action.planning.launch_plan import plan_launch
 from launch_action.planning.sources import fetched_checkout
 from launch_action.planning.workplace import Workplace, in_actions
 from launch_action.report import Report
@@ -209,8 +209,8 @@ def _plan(place: Workplace, inputs: Inputs, checkout: Checkout) -> LaunchPlan:
     """The plan of a job at a commit; where it is kept is no part of what is compared."""
     inputs = replace(inputs, image="", push=None, github_token="")
     quiet = replace(place, inputs=inputs, checkout=checkout, reporter=Report(_Nowhere()))
-    with look(quiet, run=False) as looked:
-        return looked.plan
+    with plan_launch(quiet, run=False) as planned:
+        return planned.plan
 
 
 class _Nowhere:

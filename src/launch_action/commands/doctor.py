@@ -31,7 +31,7 @@ class Finding:
 def examine(*, as_json: bool) -> int:
     """Print the findings; the exit code is 0 as long as a job can be built here at all."""
     environment = dict(os.environ)
-    findings = [finding for look in _LOOKS for finding in look(environment)]
+    findings = [finding for check in _CHECKS for finding in check(environment)]
     if as_json:
         sys.stdout.write(json.dumps([asdict(finding) for finding in findings], indent=2) + "\n")
     else:
@@ -177,7 +177,7 @@ def _version(name: str, arguments: list[str], needed: str) -> Finding:
     return Finding(name, done.code == 0, first, needed)
 
 
-_LOOKS: tuple[Callable[[Mapping[str, str]], Iterator[Finding]], ...] = (
+_CHECKS: tuple[Callable[[Mapping[str, str]], Iterator[Finding]], ...] = (
     _program,
     _git,
     _uv,

@@ -43,7 +43,7 @@ class Listener(Protocol):
     Calls about several legs overlap, from several threads: a listener guards what it shares.
 
     `values` are all outputs of the leg that are known at that time, not only the new ones; they
-    belong to the flow and are not to be kept unread: copy what is needed later.
+    belong to the step and are not to be kept unread: copy what is needed later.
 
     A LaunchError that a listener raises becomes one warning, and it is not called again: no report
     that cannot be made ends a step (ServiceError with the `permissions:` line as its hint, where

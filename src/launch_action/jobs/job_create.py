@@ -25,7 +25,7 @@ from launch_action.core.job import ImageSource
 from launch_action.core.launch import Announce
 from launch_action.jobs.admission import Admission, to_register
 from launch_action.jobs.registering import registered
-from launch_action.planning.launch_plan import Looked, look, place_situation
+from launch_action.planning.launch_plan import PlannedLaunch, place_situation, plan_launch
 from launch_action.planning.sources import check_commit
 from launch_action.planning.workplace import StoredJob, Workplace
 
@@ -106,15 +106,15 @@ def _planned(
             )
         case _:
             inputs = replace(place.inputs, uri=path)
-    looked = stack.enter_context(look(replace(place, inputs=inputs), run=False))
-    if looked.checkout:
-        check_commit(replace(place, inputs=inputs), looked.checkout)
-    if looked.code is None:
-        return _based(unbuilt(looked.plan), place), None
+    planned = stack.enter_context(plan_launch(replace(place, inputs=inputs), run=False))
+    if planned.checkout:
+        check_commit(replace(place, inputs=inputs), planned.checkout)
+    if planned.code is None:
+        return _based(unbuilt(planned.plan), place), None
     from launch_action.jobs.code_archive import store_archive
 
-    archive = partial(store_archive, looked.code, place=place)
-    return _based(unbuilt(looked.plan, _declared(looked)), place), archive
+    archive = partial(store_archive, planned.code, place=place)
+    return _based(unbuilt(planned.plan, _declared(planned)), place), archive
 
 
 def _based(plan: CreatePlan, place: Workplace) -> CreatePlan:
@@ -129,11 +129,11 @@ def _based(plan: CreatePlan, place: Workplace) -> CreatePlan:
     return plan
 
 
-def _declared(looked: Looked) -> bytes:
+def _declared(planned: PlannedLaunch) -> bytes:
     """The lines of a directory's requirements.txt, as W&B records them."""
-    build = looked.plan.build
+    build = planned.plan.build
     main = build.dependencies.main
-    return (looked.context.read(main) or b"") if main == "requirements.txt" else b""
+    return (planned.context.read(main) or b"") if main == "requirements.txt" else b""
 
 
 def _image(place: Workplace) -> CreatePlan:

@@ -18,7 +18,7 @@ from launch_action.core.launch import Prepare
 from launch_action.core.layers_plan import LayersPlan
 from launch_action.core.ports import Content
 from launch_action.core.reference import Repository
-from launch_action.planning.launch_plan import Looked
+from launch_action.planning.launch_plan import PlannedLaunch
 from launch_action.planning.workplace import Workplace
 
 if TYPE_CHECKING:
@@ -27,44 +27,44 @@ if TYPE_CHECKING:
     from launch_action.builders.layers.packages import Packages
 
 
-def prepare(place: Workplace, looked: Looked) -> Prepare:
+def prepare(place: Workplace, planned: PlannedLaunch) -> Prepare:
     """What resolves the bases of the plan and then builds it."""
-    build = looked.plan.build
+    build = planned.plan.build
     match build.builder:
         case "layers":
-            return partial(_layers(place, looked).prepare, build)
+            return partial(_layers(place, planned).prepare, build)
         case "buildkit":
             place.reporter.info(f"builder buildkit: {build.reason}")
-            return partial(_buildkit(place, looked).prepare, build)
+            return partial(_buildkit(place, planned).prepare, build)
         case _:
             assert_never(build)
 
 
-def _layers(place: Workplace, looked: Looked) -> LayersBuilder:
+def _layers(place: Workplace, planned: PlannedLaunch) -> LayersBuilder:
     return LayersBuilder(
-        looked.context,
+        planned.context,
         partial(_base, place),
-        partial(_packages, place, looked),
+        partial(_packages, place, planned),
         place.cache,
         place.reporter,
-        Machine(place.cache, place.environment, looked.top).interpreters,
+        Machine(place.cache, place.environment, planned.top).interpreters,
     )
 
 
-def _buildkit(place: Workplace, looked: Looked) -> BuildkitBuilder:
+def _buildkit(place: Workplace, planned: PlannedLaunch) -> BuildkitBuilder:
     from launch_action.builders.buildkit.builder import BuildkitBuilder
     from launch_action.builders.buildkit.tools import Tools
 
-    inputs, store, source = place.inputs, looked.plan.store, looked.plan.source
+    inputs, store, source = place.inputs, planned.plan.store, planned.plan.source
 
     def facts(reference: BaseReference, platform: Platform, python: str) -> BaseFacts:
         return _base(place, reference, platform, python).facts
 
     def wheels(plan: LayersPlan, base: BaseFacts) -> Sequence[tuple[LockedWheel, Path]]:
-        return _packages(place, looked).wheels(plan, base)
+        return _packages(place, planned).wheels(plan, base)
 
     tools = Tools(
-        context=looked.context,
+        context=planned.context,
         environment=place.environment,
         folder=place.directory,
         open_content=partial(place.registries.open, mirrored=True),
@@ -100,11 +100,11 @@ def _base(place: Workplace, reference: BaseReference, platform: Platform, python
     )
 
 
-def _packages(place: Workplace, looked: Looked) -> Packages:
+def _packages(place: Workplace, planned: PlannedLaunch) -> Packages:
     from launch_action.builders.layers.packages import Packages
 
     return Packages(
-        looked.context, place.cache, place.reporter, place.environment, trusted=not place.untrusted
+        planned.context, place.cache, place.reporter, place.environment, trusted=not place.untrusted
     )
 
 

@@ -16,7 +16,7 @@ from launch_action.jobs.stored_jobs import find_job, for_registry, is_at_wandb
 from launch_action.launches.launching import carry_out
 from launch_action.launches.preconditions import check_gate, check_queue
 from launch_action.launches.stored_runs import Log, judged, run_stored
-from launch_action.planning.launch_plan import Looked, look
+from launch_action.planning.launch_plan import PlannedLaunch, plan_launch
 from launch_action.planning.workplace import Running, StoredJob, Workplace
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def build_stored(reference: str, place: Workplace, outcome: Outcome) -> int:
     # What is from W&B is there already, and goes back in another form only where that is asked for.
     asked = place.inputs.wandb_register or not is_at_wandb(reference, place)
     admission = Admission(to_register(place) if asked else "off", place)
-    with look_again(reference, place) as (there, looked):
-        job = carry_out(there, looked, outcome.announce, admission)
+    with plan_again(reference, place) as (there, planned):
+        job = carry_out(there, planned, outcome.announce, admission)
     registered(job, admission, place, outcome.announce)
     outcome.announce({"run_status": "skipped"})
     return 0
@@ -58,7 +58,7 @@ def run_existing(reference: str, place: Workplace, outcome: Outcome, log: Log) -
 
 
 @contextmanager
-def look_again(reference: str, place: Workplace) -> Iterator[tuple[Workplace, Looked]]:
+def plan_again(reference: str, place: Workplace) -> Iterator[tuple[Workplace, PlannedLaunch]]:
     """The source of a recorded job, with the plan to build it into the store that it is of."""
     if is_at_wandb(reference, place):
         from launch_action.jobs.wandb_jobs import read_at_wandb
@@ -67,26 +67,26 @@ def look_again(reference: str, place: Workplace) -> Iterator[tuple[Workplace, Lo
             yield there
         return
     place = for_registry(reference, place)
-    with _planned_again(find_job(reference, place, writable=True), place) as there:
+    with _plan_stored(find_job(reference, place, writable=True), place) as there:
         yield there
 
 
 @contextmanager
-def _planned_again(job: StoredJob, place: Workplace) -> Iterator[tuple[Workplace, Looked]]:
+def _plan_stored(job: StoredJob, place: Workplace) -> Iterator[tuple[Workplace, PlannedLaunch]]:
     from launch_action.jobs.rebuilding import moved_plan, restored_source
 
-    with restored_source(job, place) as there, look(there, run=False) as looked:
-        yield there, replace(looked, plan=moved_plan(looked.plan, job, place))
+    with restored_source(job, place) as there, plan_launch(there, run=False) as planned:
+        yield there, replace(planned, plan=moved_plan(planned.plan, job, place))
 
 
 @contextmanager
-def _source_at_wandb(found: ReadJob, place: Workplace) -> Iterator[tuple[Workplace, Looked]]:
+def _source_at_wandb(found: ReadJob, place: Workplace) -> Iterator[tuple[Workplace, PlannedLaunch]]:
     """The source of a job at W&B, with the plan to build it into the store of the inputs."""
     from launch_action.jobs.wandb_jobs import stored_here, with_base
 
     with (
         stored_here(found, place) as job,
-        _planned_again(job, with_base(found, place)) as there,
+        _plan_stored(job, with_base(found, place)) as there,
     ):
         yield there
 
@@ -106,8 +106,8 @@ def _from_wandb(reference: str, place: Workplace, announce: Announce) -> StoredJ
         if before := built_before(found, build):
             place.reporter.info(f"it was built before, as {before.version.digest}")
             return before
-        with _source_at_wandb(found, build) as (there, looked):
-            made = carry_out(there, looked, announce, Admission("off", there))
+        with _source_at_wandb(found, build) as (there, planned):
+            made = carry_out(there, planned, announce, Admission("off", there))
             return replace(made, wandb_job=str(found.reference))
 
 

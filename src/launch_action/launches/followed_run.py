@@ -62,7 +62,7 @@ class Followed:
     def run_id(self) -> str:
         return self.item.run_id
 
-    def look(self) -> Seen:
+    def poll(self) -> Seen:
         """Ask W&B: for the run, and while there is none that began for its item."""
         run = self.queues.run(self.project, self.run_id)
         if run and run.state.lower() not in ("pending", "preempted"):

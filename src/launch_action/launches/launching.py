@@ -1,4 +1,4 @@
-"""From inputs to a recorded job version: look, plan, execute. The order of the shell."""
+"""From inputs to a recorded job version: plan, build, record. The order of the shell."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from launch_action.jobs.registering import registered
 from launch_action.launches.building import prepare
 from launch_action.launches.claiming import claim_planned
 from launch_action.launches.preconditions import check_before
-from launch_action.planning.launch_plan import Looked, look
+from launch_action.planning.launch_plan import PlannedLaunch, plan_launch
 from launch_action.planning.sources import check_commit
 from launch_action.planning.workplace import StoredJob, Workplace
 
@@ -37,23 +37,23 @@ def build_unregistered(
     """Build and record the source's job: it is in its store alone, and not at W&B."""
     if place.inputs.docker_image:
         return _existing_image(place, announce, admission, run=run)
-    with look(place, run=run) as looked:
-        return carry_out(place, looked, announce, admission)
+    with plan_launch(place, run=run) as planned:
+        return carry_out(place, planned, announce, admission)
 
 
 def carry_out(
-    place: Workplace, looked: Looked, announce: Announce, admission: Admission
+    place: Workplace, planned: PlannedLaunch, announce: Announce, admission: Admission
 ) -> StoredJob:
     """Build and record what was planned."""
-    admission.begin(looked.plan.job_name, looked.plan.aliases)
-    content = place.content(looked.plan.store)
-    announce({"job_name": looked.plan.job_name, "metadata": source_metadata(looked)})
-    effects = replace(world(place, looked, content, announce), admit=admission.check)
-    launched = execute(looked.plan, effects)
+    admission.begin(planned.plan.job_name, planned.plan.aliases)
+    content = place.content(planned.plan.store)
+    announce({"job_name": planned.plan.job_name, "metadata": source_metadata(planned)})
+    effects = replace(world(place, planned, content, announce), admit=admission.check)
+    launched = execute(planned.plan, effects)
     tell(place, announce, content.traffic)
-    registry = looked.plan.store.kind == "registry"
+    registry = planned.plan.store.kind == "registry"
     return StoredJob(
-        content, launched.version, registry, aliases=launched.aliases, held=looked.plan.held
+        content, launched.version, registry, aliases=launched.aliases, held=planned.plan.held
     )
 
 
@@ -69,11 +69,11 @@ def _existing_image(
     return create_image_job(place, announce, admission, run=run)
 
 
-def world(place: Workplace, looked: Looked, content: Content, announce: Announce) -> World:
+def world(place: Workplace, planned: PlannedLaunch, content: Content, announce: Announce) -> World:
     """The effects that executing a plan needs."""
-    checkout, code = looked.checkout, looked.code
+    checkout, code = planned.checkout, planned.code
     return World(
-        prepare(place, looked),
+        prepare(place, planned),
         content,
         place.reporter,
         announce,
@@ -90,9 +90,9 @@ def _archive(place: Workplace, code: Context, content: Content) -> Callable[[], 
     return partial(store_archive, code, content, place)
 
 
-def source_metadata(looked: Looked) -> Mapping[str, Any]:
+def source_metadata(planned: PlannedLaunch) -> Mapping[str, Any]:
     """What `metadata` says of the source and the build, before anything is built."""
-    decided = looked.plan
+    decided = planned.plan
     return {
         "remote": decided.remote or None,
         "commit": decided.commit or None,

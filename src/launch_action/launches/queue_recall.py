@@ -30,11 +30,11 @@ def take_back(followed: Followed, seconds: float) -> None:
 
 def _take_back(followed: Followed, until: float) -> None:
     reporter, queue = followed.reporter, followed.item.queue
-    seen = followed.look()
+    seen = followed.poll()
     while not (followed.identifier or seen.item or seen.run) and time.monotonic() < until:
         # Interrupted while it was sent: W&B may still be taking it.
         time.sleep(min(1.0, followed.patience.first))
-        seen = followed.look()
+        seen = followed.poll()
     if _stopped(followed, seen.run):
         return
     if seen.item is None:

@@ -106,7 +106,7 @@ def _patiently(followed: Followed, deadline: float | None) -> Seen | None:
     began, said = time.monotonic(), False
     while True:
         try:
-            seen = followed.look()
+            seen = followed.poll()
         except ServiceError as error:
             silent = isinstance(error, UnansweredError)
             bound = followed.patience.fault if silent else followed.patience.refusal

@@ -21,7 +21,7 @@ from launch_action.launches.claiming import claim_planned
 from launch_action.launches.launching import build_unregistered, carry_out, source_metadata, tell
 from launch_action.launches.preconditions import check_before
 from launch_action.launches.release_names import bills, likely_names, name_release, names_of
-from launch_action.planning.launch_plan import Looked, look, place_situation
+from launch_action.planning.launch_plan import PlannedLaunch, place_situation, plan_launch
 from launch_action.planning.workplace import StoredJob, Workplace
 
 
@@ -61,22 +61,22 @@ def _job_of_commit(
         return (
             job if job.held else replace(job, aliases=tuple(map(asked_alias, place.inputs.alias)))
         )
-    with look(place, run=run) as looked:
+    with plan_launch(place, run=run) as planned:
         # The tag's own alias is written when all else is there.
-        known = tuple(one for one in looked.plan.aliases if one != tag_alias(tag))
-        looked = replace(looked, plan=replace(looked.plan, aliases=known))
-        admission.begin(looked.plan.job_name, known)
-        promoted = _promoted(place, looked, announce, admission)
-        return promoted or carry_out(place, looked, announce, admission)
+        known = tuple(one for one in planned.plan.aliases if one != tag_alias(tag))
+        planned = replace(planned, plan=replace(planned.plan, aliases=known))
+        admission.begin(planned.plan.job_name, known)
+        promoted = _promoted(place, planned, announce, admission)
+        return promoted or carry_out(place, planned, announce, admission)
 
 
 def _promoted(
-    place: Workplace, looked: Looked, announce: Announce, admission: Admission
+    place: Workplace, planned: PlannedLaunch, announce: Announce, admission: Admission
 ) -> StoredJob | None:
     """The version of the commit, if it is what would be built; the log says why where it is not."""
-    plan = looked.plan
+    plan = planned.plan
     content = place.content(plan.store)
-    announce({"job_name": plan.job_name, "metadata": source_metadata(looked)})
+    announce({"job_name": plan.job_name, "metadata": source_metadata(planned)})
     store = JobStore(content)
     with place.reporter.phase("look up"):
         version = store.find(Tag(f"sha-{plan.commit}")) if plan.commit else None
@@ -90,7 +90,7 @@ def _promoted(
         return None
     admission.check()
     registry = plan.store.kind == "registry"
-    aliases = _announce(place, content, looked, version, announce)
+    aliases = _announce(place, content, planned, version, announce)
     return StoredJob(content, version, registry, aliases=aliases, held=plan.held)
 
 
@@ -109,10 +109,14 @@ def _objection(store: JobStore, place: Workplace, plan: LaunchPlan, version: Job
 
 
 def _announce(
-    place: Workplace, content: Content, looked: Looked, version: JobVersion, announce: Announce
+    place: Workplace,
+    content: Content,
+    planned: PlannedLaunch,
+    version: JobVersion,
+    announce: Announce,
 ) -> tuple[Tag, ...]:
     """Tell of a promoted version, and move what the plan has; those aliases that it has now."""
-    plan = looked.plan
+    plan = planned.plan
     document = read_job(JobStore(content).job_files(version)[0], content.name)
     attested = "" if version.attestations else "; it is not attested, and its digest stays"
     place.reporter.info(f"{version.digest} was built of this commit and is promoted{attested}")
@@ -133,7 +137,7 @@ def _announce(
             },
         }
     )
-    aliases = claim_planned(place, looked.checkout, JobStore(content), version, plan)
+    aliases = claim_planned(place, planned.checkout, JobStore(content), version, plan)
     announce({"tags": list(aliases), "pushed": plan.store.kind == "registry"})
     tell(place, announce, content.traffic)
     return aliases

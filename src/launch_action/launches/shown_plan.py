@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from launch_action.core.dataclass import replace
 from launch_action.core.outputs import Outcome
-from launch_action.launches.existing_jobs import look_again
+from launch_action.launches.existing_jobs import plan_again
 from launch_action.launches.launching import source_metadata
 from launch_action.launches.preconditions import check_before
-from launch_action.planning.launch_plan import Looked, look
+from launch_action.planning.launch_plan import PlannedLaunch, plan_launch
 from launch_action.planning.workplace import Workplace
 
 if TYPE_CHECKING:
@@ -31,16 +31,16 @@ def show_plan(
         found += [{"step": "queue", "detail": queue}] if queue else []
         return {**outcome.document(), "plan": found}
     if recorded is not None:
-        with look_again(recorded, place) as (_, looked):
-            return _plan_document(looked, outcome)
-    with look(place, run=run) as looked:
-        told = replace(looked, plan=replace(looked.plan, queue=queue))
+        with plan_again(recorded, place) as (_, planned):
+            return _plan_document(planned, outcome)
+    with plan_launch(place, run=run) as planned:
+        told = replace(planned, plan=replace(planned.plan, queue=queue))
         return _plan_document(told, outcome)
 
 
-def _plan_document(looked: Looked, outcome: Outcome) -> dict[str, Any]:
-    outcome.announce({"job_name": looked.plan.job_name, "tags": list(looked.plan.aliases)})
-    outcome.announce({"metadata": source_metadata(looked)})
+def _plan_document(planned: PlannedLaunch, outcome: Outcome) -> dict[str, Any]:
+    outcome.announce({"job_name": planned.plan.job_name, "tags": list(planned.plan.aliases)})
+    outcome.announce({"metadata": source_metadata(planned)})
     from launch_action.core.plan_steps import describe
 
-    return {**outcome.document(), "plan": describe(looked.plan)}
+    return {**outcome.document(), "plan": describe(planned.plan)}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class PlannedLaunch:
     """What was read of the source, and the plan that it came to.
 
     `top` is where it lies; `code` is all of a directory, where the source is one.
@@ -43,7 +43,7 @@ class Looked:
 
 
 @contextmanager
-def look(place: Workplace, *, run: bool) -> Iterator[Looked]:
+def plan_launch(place: Workplace, *, run: bool) -> Iterator[PlannedLaunch]:
     """Read the checkout and plan; the context is open inside the block."""
     if run and not place.inputs.queue:
         from launch_action.planning.run_plan import check_run
@@ -70,7 +70,7 @@ def look(place: Workplace, *, run: bool) -> Iterator[Looked]:
 
             for step in steps(decided):
                 place.reporter.info(f"plan {step.name}: {step.detail}")
-        yield Looked(source.top, source.checkout, context, decided, source.code)
+        yield PlannedLaunch(source.top, source.checkout, context, decided, source.code)
 
 
 def place_situation(place: Workplace) -> Situation:

@@ -76,7 +76,7 @@ class JobContainer:
 
     def ended(self) -> bool:
         # Its log ends with it, whoever else holds it open; unless the connection is dead.
-        self.log.look()
+        self.log.poll()
         return False
 
     def signal(self, number: int) -> None:

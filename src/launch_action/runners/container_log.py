@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # with `live-restore` the job goes on meanwhile.
 _PATIENCE = 30.0
 # Seconds between two looks at a container while its output is waited for.
-_LOOK = 5.0
+_POLL = 5.0
 # Seconds at most from the end of the output to the end of the container, and the other way.
 _AT_ONCE = 0.5
 _SOON = 3.0
@@ -52,7 +52,7 @@ class ContainerLog:
     _finished: threading.Event = field(default_factory=threading.Event)
     _cut: threading.Event = field(default_factory=threading.Event)
     _abandoned: threading.Event = field(default_factory=threading.Event)
-    _looked: float = field(default_factory=time.monotonic)
+    _polled: float = field(default_factory=time.monotonic)
     _failing: float | None = None
     # The engine's log was read to its end.
     _whole: bool = False
@@ -86,12 +86,12 @@ class ContainerLog:
             self.reporter.warning("the job, or a part of it, was killed for want of memory")
         return int(state.get("ExitCode", 0))
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """See every few seconds whether the output is still to be waited for. Raises RunError."""
         now = time.monotonic()
-        if now - self._looked < _LOOK:
+        if now - self._polled < _POLL:
             return
-        self._looked = now
+        self._polled = now
         try:
             running = self._is_running(now)
         except RunError:
@@ -172,7 +172,7 @@ class ContainerLog:
     def _wait_blindly(self, said: str) -> None:
         """The engine keeps no log (driver `none`): wait for the container alone."""
         self.reporter.warning(f"the engine has no log to read on: {' '.join(said.split())[:200]}")
-        while self._state()["Running"] and not self._abandoned.wait(_LOOK):
+        while self._state()["Running"] and not self._abandoned.wait(_POLL):
             pass
         self._whole = True
 

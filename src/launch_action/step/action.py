@@ -21,7 +21,6 @@ from launch_action.planning.workplace import Workplace, names_no_job, now, take_
 from launch_action.report import Report
 from launch_action.step.action_inputs import Given, read_action_inputs
 from launch_action.step.annotations import Annotations, annotate, annotated
-from launch_action.step.flow import Flow, run_legs
 from launch_action.step.listeners import (
     is_previewed,
     leg_rows,
@@ -29,6 +28,8 @@ from launch_action.step.listeners import (
     subject_of,
     told_elsewhere,
 )
+from launch_action.step.one_job import run_job
+from launch_action.step.step_context import StepContext
 from launch_action.step.step_summary import StepSummary
 
 
@@ -105,17 +106,17 @@ def _summarised(commands: WorkflowCommands, subject: Subject | None = None) -> I
 
 
 @contextmanager
-def _before_legs(step: _Step, place: Workplace) -> Iterator[None]:
+def _before_legs(facts: _Facts, place: Workplace) -> Iterator[None]:
     """The same where the event is known: said in summary, log and comment, in this order."""
-    subject = subject_of(step.event, step.decision)
+    subject = subject_of(facts.event, facts.decision)
     try:
-        with annotated(step.commands, _directory(place)), _summarised(step.commands, subject):
+        with annotated(facts.commands, _directory(place)), _summarised(facts.commands, subject):
             yield
     except LaunchError as error:
-        if not isinstance(error, Interrupted) and is_previewed(place, step.event, step.decision):
+        if not isinstance(error, Interrupted) and is_previewed(place, facts.event, facts.decision):
             from launch_action.step.not_begun import tell_not_begun
 
-            tell_not_begun(place, step.event, error)
+            tell_not_begun(place, facts.event, error)
         raise
 
 
@@ -132,77 +133,77 @@ def _act(
         case "discover":
             from launch_action.step.discover_step import discover_step
 
-            with _before_legs(_Step(commands, event, decision), place):
+            with _before_legs(_Facts(commands, event, decision), place):
                 return discover_step(commands, place, given, _keys(place))
         case "preview" | "release" | "update" | "launch" | "build":
-            return _run(_Step(commands, event, decision), place, given)
+            return _run(_Facts(commands, event, decision), place, given)
         case _:
             assert_never(decision.mode)
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
+class _Facts:
     """What is known of the step before its jobs are."""
 
     commands: WorkflowCommands
     event: GitHubContext
     decision: Decision
 
-    def flow(self, place: Workplace) -> Flow:
+    def context(self, place: Workplace) -> StepContext:
         """What its legs have in common."""
         told = _listeners(self.commands, place, self.event, self.decision)
         listeners = Listeners(told, place.reporter)
-        return Flow(place, self.event, self.decision, self.commands, listeners)
+        return StepContext(place, self.event, self.decision, self.commands, listeners)
 
 
-def _run(step: _Step, place: Workplace, given: Given) -> int:
+def _run(facts: _Facts, place: Workplace, given: Given) -> int:
     """Work on the jobs of this step: those of a launch file, or the one of the inputs."""
     inputs = place.inputs
     if inputs.job or names_no_job(inputs):
-        code = _run_listed(step, place, given)
+        code = _run_listed(facts, place, given)
         if code is not None:
             return code
-    return run_legs(step.flow(place), (Leg("", inputs, inputs.job_name),))
+    return run_job(facts.context(place), Leg("", inputs, inputs.job_name))
 
 
-def _run_listed(step: _Step, place: Workplace, given: Given) -> int | None:
+def _run_listed(facts: _Facts, place: Workplace, given: Given) -> int | None:
     """Work on the jobs of the launch file; None where there is none."""
     from launch_action.launches.many_jobs import open_listed
 
     def narrowed(inputs: Inputs) -> Inputs:
-        return replace(allowed(inputs, step.decision), verbose=place.inputs.verbose)
+        return replace(allowed(inputs, facts.decision), verbose=place.inputs.verbose)
 
     with ExitStack() as stack:
-        with _before_legs(step, place):
+        with _before_legs(facts, place):
             listed = stack.enter_context(open_listed(place, given, _keys(place), narrowed))
             if listed is None:
                 return None
             from launch_action.launches.many_builds import how_many
             from launch_action.launches.many_launches import prepare_runs
-            from launch_action.step.many_flow import run_listed
+            from launch_action.step.listed_jobs import run_listed
 
             most = how_many(place.inputs.parallel)
-            prepare_runs(listed, place, run=step.decision.run)
+            prepare_runs(listed, place, run=facts.decision.run)
         triples = zip(listed.jobs, listed.inputs, listed.names, strict=True)
         legs = [Leg(job.key, inputs, name) for job, inputs, name in triples]
-        if step.decision.mode == "release":
-            legs = _of_tag(step, place, legs, [job.key for job in listed.file.jobs])
+        if facts.decision.mode == "release":
+            legs = _of_tag(facts, place, legs, [job.key for job in listed.file.jobs])
             if not legs:
                 return 0
         inputs = replace(place.inputs, image=place.inputs.image or listed.image)
-        flow = step.flow(replace(place, checkout=listed.checkout, inputs=inputs))
-        return run_listed(flow, legs, listed.file.name, most)
+        step = facts.context(replace(place, checkout=listed.checkout, inputs=inputs))
+        return run_listed(step, legs, listed.file.name, most)
 
 
-def _of_tag(step: _Step, place: Workplace, legs: list[Leg], keys: Sequence[str]) -> list[Leg]:
+def _of_tag(facts: _Facts, place: Workplace, legs: list[Leg], keys: Sequence[str]) -> list[Leg]:
     """Those of the legs that the tag releases: `train/v1.2.3` is of the job `train` alone."""
     from launch_action.core.release_aliases import released_keys
 
-    released = released_keys(step.event.tag, keys)
+    released = released_keys(facts.event.tag, keys)
     for leg in legs:
         if leg.key not in released:
             place.reporter.info(
-                f"tag {step.event.tag!r} is of job {released[0]!r}: {leg.key!r} is not released"
+                f"tag {facts.event.tag!r} is of job {released[0]!r}: {leg.key!r} is not released"
             )
     return [leg for leg in legs if leg.key in released]
 

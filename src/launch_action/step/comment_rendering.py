@@ -60,7 +60,7 @@ class Keeping(Protocol):
 
     def keep(self, row: Row) -> None: ...
 
-    def look(self, row: Row) -> Row | None:
+    def fetch(self, row: Row) -> Row | None:
         """What another leg kept in the place that its row names."""
         ...
 
@@ -82,14 +82,14 @@ class Rendering:
         found = self._board.comments()
         for one in found:
             self._known = self._known.merged(read_report(one.body))
-        looked = self._looked(self._known.merged(mine), mine)
-        wanted = self._known.merged(mine).merged(looked)
+        kept = self._kept_by_others(self._known.merged(mine), mine)
+        wanted = self._known.merged(mine).merged(kept)
         if not found:
             self._create(wanted)
             return False
         there = read_report(found[0].body)
         # A comment has no room for any number of rows, but for these.
-        needed = wanted.rows if len(wanted.rows) <= _ROOM else (*mine.rows, *looked.rows)
+        needed = wanted.rows if len(wanted.rows) <= _ROOM else (*mine.rows, *kept.rows)
         done = all(map(there.has, needed)) and len(found) == 1
         if not done:
             self._board.update(found[0].identity, render(wanted, self._page, self._mark))
@@ -143,7 +143,7 @@ class Rendering:
         self._created = time.monotonic()
         self._board.create(render(wanted, self._page, self._mark))
 
-    def _looked(self, wanted: Report, mine: Report) -> Report:
+    def _kept_by_others(self, wanted: Report, mine: Report) -> Report:
         """What the legs that the comment still shows at work have kept by now.
 
         A leg's last writing may have been undone by one that read the comment long before.
@@ -157,7 +157,7 @@ class Rendering:
             and row.run == self._page.run
             and not any(one.key == row.key for one in mine.rows)
         ]
-        return Report(tuple(row for row in map(self._keeping.look, others) if row))
+        return Report(tuple(row for row in map(self._keeping.fetch, others) if row))
 
 
 def _passes(error: Refused) -> bool:

@@ -88,7 +88,7 @@ class RowChecks:
         except Refused:
             return
 
-    def look(self, row: Row) -> Row | None:
+    def fetch(self, row: Row) -> Row | None:
         """The row of another leg in its check run."""
         try:
             found = self._runs.of(self._commit, _check_name(row))

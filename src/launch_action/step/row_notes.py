@@ -27,7 +27,7 @@ class RowNotes:
         if not row.store or row.key in self._theirs or self._kept.get(row.key) == row.at:
             return
         with suppress(LaunchError):
-            if row.key not in self._kept and (there := self.look(row)) and there.run > row.run:
+            if row.key not in self._kept and (there := self.fetch(row)) and there.run > row.run:
                 self._theirs.add(row.key)
                 return
             text = json.dumps(row.document(), separators=(",", ":"), ensure_ascii=False)
@@ -35,7 +35,7 @@ class RowNotes:
             put_note(content, self._tag(row), ROW_NOTE, text)
             self._kept[row.key] = row.at
 
-    def look(self, row: Row) -> Row | None:
+    def fetch(self, row: Row) -> Row | None:
         """What is kept of another leg's row; from this step's own registry alone."""
         with suppress(LaunchError, ValueError, RecursionError):
             there = Repository.parse(row.store) if row.store else None

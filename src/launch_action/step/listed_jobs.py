@@ -16,15 +16,15 @@ from launch_action.launches.many_launches import of_job
 from launch_action.launches.stored_runs import run_stored
 from launch_action.planning.workplace import Running
 from launch_action.report import Report
-from launch_action.step.flow import Flow, recorded, say_result
 from launch_action.step.job_log import job_log, write
+from launch_action.step.step_context import StepContext, build_leg, say_result
 
 
 @dataclass(slots=True)
 class _Progress:
     """How a leg goes on. `log` are its lines until they are printed together."""
 
-    flow: Flow
+    step: StepContext
     leg: Leg
     outcome: Outcome = field(default_factory=Outcome)
     log: list[str] = field(default_factory=list)
@@ -37,74 +37,74 @@ class _Progress:
         self.outcome.announce(found)
         values = self.outcome.values
         if found.get("pushed") and values["image"]:
-            self.flow.commands.add_artifact(values["image"])
-        self.flow.listeners.known(self.leg, values)
+            self.step.commands.add_artifact(values["image"])
+        self.step.listeners.known(self.leg, values)
 
     def end(self, error: LaunchError | None = None) -> None:
         """The leg has ended, by an error or as its values say."""
         self.error, self.ended = error or self.error, True
-        self.flow.listeners.end(self.leg, self.outcome.values, self.error)
+        self.step.listeners.end(self.leg, self.outcome.values, self.error)
 
 
-def run_listed(flow: Flow, legs: Sequence[Leg], file: str, most: int) -> int:
+def run_listed(step: StepContext, legs: Sequence[Leg], file: str, most: int) -> int:
     """Work on every leg, at most so many builds at a time.
 
     The exit code is that of the first that did not go well, in their order.
 
     Raises the LaunchError of that leg where it has one, after all listeners were told of all.
     """
-    all_progress = [_Progress(flow, leg) for leg in legs]
-    run = flow.decision.run
-    places = [replace(flow.place, inputs=leg.inputs) for leg in legs]
+    all_progress = [_Progress(step, leg) for leg in legs]
+    run = step.decision.run
+    places = [replace(step.place, inputs=leg.inputs) for leg in legs]
     with ExitStack() as stack:
         # Before anybody who is told starts a thread.
         build_all = stack.enter_context(
             builds(
                 places,
-                lambda number, place, announce: recorded(
-                    flow, legs[number], place, announce, run=run
+                lambda number, place, announce: build_leg(
+                    step, legs[number], place, announce, run=run
                 ),
                 most,
                 run=run,
             )
         )
-        flow.listeners.begin(legs)
+        step.listeners.begin(legs)
         try:
             with stack.pop_all():  # interrupted, the builds have ended when anybody is told
-                build_all(_Step(flow, all_progress))
+                build_all(_BuildLogs(step, all_progress))
             for one in all_progress:
                 if one.version and not one.ended:
-                    _run(flow, one, one.version)
+                    _run(step, one, one.version)
         finally:
-            _close(flow, all_progress, file)
+            _close(step, all_progress, file)
     return _first_failure(all_progress)
 
 
-def _close(flow: Flow, all_progress: Sequence[_Progress], file: str) -> None:
+def _close(step: StepContext, all_progress: Sequence[_Progress], file: str) -> None:
     for one in all_progress:
         if not one.ended:
             one.end(Interrupted())
-    _set_outputs(flow, all_progress, file)
+    _set_outputs(step, all_progress, file)
     for one in all_progress:
         if one.outcome.values["job"]:
-            flow.commands.line(f"[{one.leg.key}]")
-            say_result(flow, one.outcome.values)
-    flow.listeners.close()
+            step.commands.line(f"[{one.leg.key}]")
+            say_result(step, one.outcome.values)
+    step.listeners.close()
 
 
-def _run(flow: Flow, progress: _Progress, version: BuiltJob) -> None:
+def _run(step: StepContext, progress: _Progress, version: BuiltJob) -> None:
     known = progress.outcome.values["metadata"] or {}
     # What the build took, in a process of its own, is a part of what the leg takes.
-    reporter = Report(flow.commands, timings=dict(known.get("timings") or {}))
-    place = replace(flow.place, inputs=progress.leg.inputs, reporter=reporter)
-    flow.commands.line(f"[{progress.leg.key}]")
+    reporter = Report(step.commands, timings=dict(known.get("timings") or {}))
+    place = replace(step.place, inputs=progress.leg.inputs, reporter=reporter)
+    step.commands.line(f"[{progress.leg.key}]")
     try:
         stored = version.open(place)
         traffic = stored.content.traffic
         traffic.requests += known.get("requests") or 0
         traffic.sent += known.get("bytes_sent") or 0
         traffic.received += known.get("bytes_received") or 0
-        with job_log(flow.commands, place) as silent:
+        with job_log(step.commands, place) as silent:
             progress.code = run_stored(stored, silent, Running(progress.announce, write))
     except LaunchError as error:
         progress.end(error)
@@ -112,12 +112,12 @@ def _run(flow: Flow, progress: _Progress, version: BuiltJob) -> None:
         progress.end()
 
 
-def _set_outputs(flow: Flow, all_progress: Sequence[_Progress], file: str) -> None:
+def _set_outputs(step: StepContext, all_progress: Sequence[_Progress], file: str) -> None:
     """Those of all jobs at their end: they are written anew whenever one changes."""
     results = [JobResult(one.leg.key, one.outcome.values, one.error) for one in all_progress]
     for name, value in combined(file, results).items():
         if value is not None:
-            flow.commands.set_output(name.replace("_", "-"), output_text(value))
+            step.commands.set_output(name.replace("_", "-"), output_text(value))
 
 
 def _first_failure(all_progress: Sequence[_Progress]) -> int:
@@ -130,16 +130,16 @@ def _first_failure(all_progress: Sequence[_Progress]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
+class _BuildLogs:
     """An Audience: the log of a build is printed as one group when it has ended."""
 
-    flow: Flow
+    step: StepContext
     all_progress: Sequence[_Progress]
 
     def begun(self, number: int) -> None:
         leg = self.all_progress[number].leg
-        self.flow.commands.line(f"[{leg.key}] build begins")
-        self.flow.listeners.start(leg)
+        self.step.commands.line(f"[{leg.key}] build begins")
+        self.step.listeners.start(leg)
 
     def line(self, number: int, text: str) -> None:
         self.all_progress[number].log.append(text)
@@ -147,7 +147,7 @@ class _Step:
     def warning(self, number: int, text: str, file: str, line: int) -> None:
         """At once: an annotation is seen beside the log."""
         key = self.all_progress[number].leg.key
-        self.flow.commands.warning(f"[{key}] {text}", file, line)
+        self.step.commands.warning(f"[{key}] {text}", file, line)
 
     def known(self, number: int, found: Mapping[str, Any]) -> None:
         self.all_progress[number].announce(found)
@@ -158,7 +158,7 @@ class _Step:
         self._print(progress, "build failed" if failed else "build")
         if isinstance(result, BuiltJob):
             progress.version = result
-            if not self.flow.decision.run:
+            if not self.step.decision.run:
                 progress.announce({"run_status": "skipped"})
                 progress.end()
             elif result.code is not None:
@@ -168,7 +168,7 @@ class _Step:
         progress.end(result)
 
     def _print(self, progress: _Progress, title: str) -> None:
-        with self.flow.commands.group(f"[{progress.leg.key}] {title}"):
+        with self.step.commands.group(f"[{progress.leg.key}] {title}"):
             for text in progress.log:
-                self.flow.commands.line(text)
+                self.step.commands.line(text)
         progress.log.clear()
