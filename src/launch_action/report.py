@@ -17,8 +17,12 @@ from launch_action.core.dataclass import dataclass, field
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from launch_action.core.ports import Reporter
+
 # A transfer that is smaller is not worth a line of its own.
 _WORTH_A_LINE = 1024 * 1024
+# Seconds until it is said what is waited for, and at most until it is said again.
+_SILENCE, _SELDOM = 10.0, 60.0
 # Longer words of a job are in its outputs.
 _LONGEST = 300
 # Line ends of other systems and marks that turn the reading direction are among them.
@@ -89,6 +93,29 @@ def _wandb_line(found: Mapping[str, str | None]) -> str:
     names = [name for name in (found.get("job"), found.get("image_job")) if name]
     page = found.get("url") or found.get("image_url")
     return f"{', '.join(names)} {page or ''}".rstrip()
+
+
+@contextmanager
+def waiting(reporter: Reporter, what: str, silence: float = _SILENCE) -> Iterator[None]:
+    """Say that the block waits for `what` after seconds of silence, and then ever more seldom.
+
+    From a thread of its own, which nothing waits for.
+    """
+    from launch_action.core.concurrency import BackgroundCall
+
+    over, started = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        pause = silence
+        while not over.wait(pause):
+            reporter.info(f"waiting for {what}: {time.monotonic() - started:.0f} s so far")
+            pause = min(2 * pause, _SELDOM)
+
+    try:
+        BackgroundCall(tell, abandoned=True, name="waiting")
+        yield
+    finally:
+        over.set()
 
 
 class Sink(Protocol):

@@ -158,6 +158,22 @@ def test_the_run_that_recorded_it_is_no_reason_to_fail(
     assert committed(server) == [0]
 
 
+def test_a_server_that_takes_its_time_is_said_to_be_waited_for(
+    here: Registrar, server: WandbServer, work: Work
+) -> None:
+    fault = server.fail("CommitArtifact", 200, wait=120)
+    machine = Machine(here.machine.root, here.machine.cache, {**server.environment, **IMPATIENT})
+    with machine.started(*CREATE, "-p", "demo", "-e", "acme", cwd=work.path) as child:
+        assert child.stderr
+        told = next(line for line in child.stderr if line.startswith(b"waiting for "))
+        fault.over.set()
+        child.communicate(timeout=60)
+        assert child.returncode == 0
+    host = server.url.removeprefix("http://")
+    assert told.startswith(f"waiting for W&B at {host}: ".encode())
+    assert committed(server) == [0]
+
+
 @pytest.mark.parametrize("match", ["PUT /upload/.*", "CommitArtifact"])
 def test_killed_in_the_middle(here: Registrar, server: WandbServer, work: Work, match: str) -> None:
     fault = server.fail(match, 500, wait=3.0)

@@ -36,6 +36,7 @@ def registered(
     with (
         place.reporter.phase("register"),
         made_artifacts(job, admission.what, place) as (asked, folder),
+        place.waiting_for_wandb(),
     ):
         found = _register(job, asked, folder, place, _Told(announce, admission.answer()))
     blueprint, image = found.get("blueprint"), found.get("image")

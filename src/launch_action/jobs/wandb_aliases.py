@@ -148,6 +148,7 @@ def _found(job: StoredJob, aliases: Sequence[Tag], place: Workplace) -> Iterator
     with (
         place.reporter.phase("W&B"),
         made_artifacts(named, what, place) as (asked, folder),
+        place.waiting_for_wandb(),
     ):
         yield list(find_uploaded(place.wandb, asked, folder, known=known))
 
@@ -186,8 +187,8 @@ def _forget(gone: Gone, place: Workplace, *, dry_run: bool) -> list[str]:
     account, take = place.wandb, own_version if dry_run else remove_alias
     pairs = [(*name, alias) for name in gone.names for alias in wandb_aliases(aliases)]
     try:
-        entity = account.default_entity()
-        with closing(account.server()) as server:
+        with place.waiting_for_wandb(), closing(account.server()) as server:
+            entity = account.default_entity()
 
             def remove(pair: tuple[str, str, str]) -> str:
                 name, kind, alias = pair

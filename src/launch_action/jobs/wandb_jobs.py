@@ -68,7 +68,7 @@ def read_at_wandb(reference: str, place: Workplace) -> Iterator[ReadJob]:
     named = parse_job_reference(reference, entity, account.project)
     server = account.server()
     try:
-        with place.reporter.phase("read"):
+        with place.reporter.phase("read"), place.waiting_for_wandb():
             job = read_job(server, named)
         place.reporter.info(f"job {job.version.reference} of W&B at {server.base_url}")
         for note in job.document.notes:

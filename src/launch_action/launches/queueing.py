@@ -87,9 +87,10 @@ def _check_image_runs(opened: Opened) -> None:
 
 def open_queue(place: Workplace) -> Opened:
     """The queue that the inputs name, and what they ask of it. Raises InputError, ServiceError."""
-    asked = queue_asked(place)
-    queues = _connected(asked, place)
-    queue = queues.open(asked.queue)
+    with place.waiting_for_wandb():
+        asked = queue_asked(place)
+        queues = _connected(asked, place)
+        queue = queues.open(asked.queue)
     warnings = check_queue(asked, queue)
     values = template_values(queue.variables, asked.set_var, asked.variables)
     missing = (
@@ -233,7 +234,8 @@ def run_queued(
         variables=opened.variables,
         priority=asked.priority,
     )
-    followed, before = find_sent(opened.queues, item, commit, place)
+    with place.waiting_for_wandb():
+        followed, before = find_sent(opened.queues, item, commit, place)
     with given_up(followed, running.announce, stop=place.inputs.on_cancel == "stop"):
         if before:
             place.reporter.info(
@@ -241,7 +243,8 @@ def run_queued(
                 "(--force sends another)"
             )
         else:
-            followed = replace(followed, identifier=push(followed))
+            with place.waiting_for_wandb():
+                followed = replace(followed, identifier=push(followed))
             place.reporter.info(f"item {followed.identifier} was put into queue {opened}")
         _announce(followed, place, running)
         if place.inputs.detach:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -159,6 +159,12 @@ class Workplace:
             project=inputs.project,
         )
         return replace(found, key="", key_place="") if self.untrusted else found
+
+    def waiting_for_wandb(self) -> AbstractContextManager[None]:
+        """What says of a block that W&B is waited for, where that takes long."""
+        from launch_action.report import waiting
+
+        return waiting(self.reporter, f"W&B at {self.wandb.host}")
 
     @property
     def logins(self) -> Mapping[str, tuple[str, str]]:

@@ -62,6 +62,11 @@ class Account:
         return str(viewer.get("entity") or "") if isinstance(viewer, dict) else ""
 
     @property
+    def host(self) -> str:
+        """Host and port, as people are told of the server."""
+        return urlsplit(self.base_url).netloc.rpartition("@")[2]
+
+    @property
     def app_url(self) -> str:
         """The address of the server's pages: `https://wandb.ai` of `https://api.wandb.ai`."""
         given = self.environment.get("WANDB_APP_URL", "").rstrip("/")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from launch_action import process
 from launch_action.core.dataclass import dataclass
@@ -207,6 +207,5 @@ def _uploaded(account: Account, found: Mapping[str, str]) -> UploadedArtifact:
 
 def _refused(account: Account, kind: str, message: str) -> ServiceError:
     what, hint = _FAULTS[kind]
-    host = urlsplit(account.base_url).netloc
     entity = f": {account.entity!r}" if kind == "entity" else ""
-    return ServiceError(f"W&B at {host} {what}{entity} ({message})", hint=hint)
+    return ServiceError(f"W&B at {account.host} {what}{entity} ({message})", hint=hint)
