@@ -36,8 +36,9 @@ from launch_action.core.ports import Content
 from launch_action.core.reference import Digest, Repository, Tag
 from launch_action.core.removal import Doomed, Removal, survey
 from launch_action.core.store import JobStore
+from launch_action.core.tags import key_tag
 from launch_action.core.tombstone import going_tag, is_tombstone, make_tombstone
-from launch_action.core.version import JobVersion, key_tag, make_version
+from launch_action.core.version import JobVersion, make_version
 from launch_action.github.package_deletion import PackageDeletion, github_deletion
 from launch_action.oci.layout import LayoutContent
 from launch_action.oci.registries import Registries

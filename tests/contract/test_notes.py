@@ -26,7 +26,8 @@ from launch_action.core.ports import Content
 from launch_action.core.reference import Tag
 from launch_action.core.run_note import keep_metrics, kept_metrics
 from launch_action.core.store import JobStore
-from launch_action.core.version import JobVersion, alias_tag, hidden
+from launch_action.core.tags import alias_tag, hidden
+from launch_action.core.version import JobVersion
 from launch_action.oci.layout import LayoutContent
 from launch_action.oci.registries import Registries
 

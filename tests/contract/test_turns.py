@@ -19,8 +19,9 @@ from launch_action.core.reference import Tag
 from launch_action.core.removal import Removal
 from launch_action.core.store import JobStore
 from launch_action.core.sweep import Policy
+from launch_action.core.tags import hidden
 from launch_action.core.turns import Claimant, read_taken, record, stale_turns, turn_tag
-from launch_action.core.version import JobVersion, hidden
+from launch_action.core.version import JobVersion
 from launch_action.oci.layout import LayoutContent
 from launch_action.oci.registries import Registries
 

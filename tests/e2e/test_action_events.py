@@ -14,7 +14,7 @@ from support.github_payloads import NUMBER, Commits
 from support.github_runner import StepResult
 from support.services import LocalRegistry
 
-from launch_action.core.version import hidden
+from launch_action.core.tags import hidden
 
 pytest_plugins = ["support.action_fixtures"]
 pytestmark = [pytest.mark.network, pytest.mark.registry]

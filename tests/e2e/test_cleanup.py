@@ -26,9 +26,9 @@ from launch_action.core.ports import Content
 from launch_action.core.reference import Repository
 from launch_action.core.removal import Removal, survey
 from launch_action.core.store import JobStore
+from launch_action.core.tags import hidden
 from launch_action.core.tombstone import is_tombstone
 from launch_action.core.turns import taken_of
-from launch_action.core.version import hidden
 from launch_action.oci.layout import LayoutContent
 from launch_action.oci.registries import Registries
 

@@ -12,7 +12,7 @@ from support.versions import AMD64, ARM64, put_image, spec
 
 from launch_action.core.reference import Tag
 from launch_action.core.store import JobStore
-from launch_action.core.version import alias_tag
+from launch_action.core.tags import alias_tag
 from launch_action.oci.layout import LayoutContent
 
 

@@ -20,7 +20,8 @@ from launch_action.core.sweep import (
     plan_sweep,
     stale_rows,
 )
-from launch_action.core.version import JobVersion, key_tag, make_version, read_version
+from launch_action.core.tags import key_tag
+from launch_action.core.version import JobVersion, make_version, read_version
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 DAY = 86400

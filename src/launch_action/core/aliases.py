@@ -10,7 +10,7 @@ from launch_action.core.checkout import Checkout
 from launch_action.core.errors import InputError
 from launch_action.core.reference import Tag
 from launch_action.core.situation import Situation
-from launch_action.core.version import alias_tag, hidden
+from launch_action.core.tags import alias_tag, hidden
 
 # W&B counts the versions of an artifact so; a second such alias ends its client.
 _VERSION = re.compile(r"v[0-9]+")

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 from launch_action.core.aliases import tag_alias
 from launch_action.core.dataclass import dataclass
 from launch_action.core.reference import Tag
-from launch_action.core.version import alias_tag, hidden
+from launch_action.core.tags import alias_tag, hidden
 
 LATEST = Tag("latest")
 # A prefix that names no job: `release-1.2.3` is a release of all there is.

@@ -22,13 +22,9 @@ from launch_action.core.image import EMPTY, Descriptor, Manifest, digest_of
 from launch_action.core.notes import remove_note, run_tag, used_tag
 from launch_action.core.ports import Collecting, Content, Tagging
 from launch_action.core.reference import Digest, Tag
+from launch_action.core.tags import hidden, key_tag
 from launch_action.core.tombstone import going_tag, is_tombstone, make_tombstone, tombstone_of
-from launch_action.core.version import (
-    JobVersion,
-    hidden,
-    key_tag,
-    read_version,
-)
+from launch_action.core.version import JobVersion, read_version
 
 # Seconds that an alias's writer waits for a removal, which takes some after it has read the tags.
 _PATIENCE = 20

@@ -33,7 +33,7 @@ from launch_action.core.python_version import choose_python
 from launch_action.core.reference import Tag
 from launch_action.core.services import parse_services
 from launch_action.core.situation import Situation
-from launch_action.core.version import alias_tag
+from launch_action.core.tags import alias_tag
 from launch_action.core.wandb_run import RunFacts
 from launch_action.core.wandb_types import type_of
 

@@ -18,6 +18,7 @@ from launch_action.core.image import Descriptor, Manifest
 from launch_action.core.ports import Collecting, Content, Tagging, read_blob
 from launch_action.core.reference import Digest, Tag
 from launch_action.core.spelling import nearest
+from launch_action.core.tags import hidden, key_tag
 from launch_action.core.tombstone import is_tombstone
 from launch_action.core.version import (
     CODE_TITLE,
@@ -31,8 +32,6 @@ from launch_action.core.version import (
     JobVersion,
     MadeVersion,
     VersionSpec,
-    hidden,
-    key_tag,
     make_version,
     read_version,
 )

@@ -15,7 +15,8 @@ from launch_action.core.errors import InputError
 from launch_action.core.notes import preview_of, row_of
 from launch_action.core.reference import Tag
 from launch_action.core.removal import Doomed
-from launch_action.core.version import JobVersion, hidden
+from launch_action.core.tags import hidden
+from launch_action.core.version import JobVersion
 
 _COMMIT = re.compile(r"sha-[0-9a-f]{40,64}")
 _AGE = re.compile(r"([0-9]+)(w|d|h|m|s)")

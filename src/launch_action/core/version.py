@@ -1,4 +1,4 @@
-"""The documents of a job version: index and job manifest, made and read; and its tags.
+"""The documents of a job version: index and job manifest, made and read.
 
 One OCI image index is one job version. Format: OCI image specification 1.1 (image-index.md, and
 manifest.md, "Guidelines for Artifact Usage"); the same VersionSpec gives the same bytes.
@@ -6,8 +6,6 @@ manifest.md, "Guidelines for Artifact Usage"); the same VersionSpec gives the sa
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterable
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -23,7 +21,8 @@ from launch_action.core.image import (
     Manifest,
     Platform,
 )
-from launch_action.core.reference import Digest, Tag
+from launch_action.core.reference import Digest
+from launch_action.core.tags import key_tag
 
 # What stands for an empty file: a blob of no bytes is refused by ECR and Artifact Registry.
 NO_TEXT = b"\n"
@@ -57,17 +56,6 @@ _WHEELS = "dev.launch-action.wheels"
 # Beside it and in the list's own descriptor: what was built from source, as `name==version`.
 BUILT = "dev.launch-action.built"
 
-_BUILD_KEY_TEXT = re.compile(r"[0-9a-f]{64}")
-# `buildcache` is where a builder keeps its cache when nothing else is said.
-# Runs are noted at `sha256-<version>.run`, rows of reports as `core.notes` says, who moved an alias
-# as `core.turns` says, and what is to be removed is marked as `core.tombstone` says.
-_HIDDEN = re.compile(
-    r"key-[0-9a-f]{32}|going-[0-9a-f]{32}|sha256-[0-9a-f]{64}.*|report-pr-[0-9]+-[0-9a-f]{16}"
-    r"|turn-[0-9a-f]{16}-[0-9]|buildcache",
-    re.DOTALL,
-)
-_UNTAGGABLE = re.compile(r"[^A-Za-z0-9._-]")
-_MAX_TAG = 128
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -214,36 +202,6 @@ def wheels_of(image: Descriptor) -> Descriptor | None:
 def built_of(images: Iterable[Descriptor]) -> tuple[str, ...]:
     """What of these images was built from source and may come out otherwise, as `name==version`."""
     return tuple(sorted({x for one in images for x in one.annotations.get(BUILT, "").split()}))
-
-
-def alias_tag(text: str) -> Tag:
-    """A branch or another free name as an alias; a hash stands in where nothing usable is left.
-
-    >>> alias_tag("feature/x")
-    'feature-x'
-    """
-    tag = _UNTAGGABLE.sub("-", text).lstrip(".-")
-    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    # A branch must not be able to take the place of the store's own tags.
-    if not tag or hidden(tag):
-        return Tag(f"alias-{digest}")
-    if len(tag) > _MAX_TAG:
-        return Tag(f"{tag[: _MAX_TAG - 9]}-{digest}")
-    return Tag(tag)
-
-
-def key_tag(build_key: str) -> Tag:
-    """The hidden tag under which a build key is found. Raises StoreError for anything else."""
-    if not _BUILD_KEY_TEXT.fullmatch(build_key):
-        raise StoreError(
-            f"not a build key: {build_key!r}", hint="a build key is 64 hexadecimal digits"
-        )
-    return Tag(f"key-{build_key[:32]}")
-
-
-def hidden(tag: str) -> bool:
-    """Whether a tag is no alias: a build key's, a note, a mark, a cache, another tool's own."""
-    return _HIDDEN.fullmatch(tag) is not None
 
 
 def _check(spec: VersionSpec) -> None:

@@ -19,7 +19,8 @@ from launch_action.core.ports import Content
 from launch_action.core.reference import Reference, Tag
 from launch_action.core.store import JobStore
 from launch_action.core.store_copy import copy_version
-from launch_action.core.version import JobVersion, hidden
+from launch_action.core.tags import hidden
+from launch_action.core.version import JobVersion
 from launch_action.jobs.stored_jobs import (
     find_job,
     for_registry,

@@ -19,7 +19,7 @@ from launch_action.core.job import CodeSource, GitSource, ImageSource
 from launch_action.core.layers_plan import timestamp
 from launch_action.core.plan import StorePlan
 from launch_action.core.reference import Reference, Tag
-from launch_action.core.version import alias_tag
+from launch_action.core.tags import alias_tag
 from launch_action.core.wandb_reference import ArtifactReference, parse_job_reference
 from launch_action.planning.workplace import StoredJob, Workplace
 from launch_action.scratch import scratch_directory

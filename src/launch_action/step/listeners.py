@@ -12,7 +12,7 @@ from launch_action.core.legs import Listener
 from launch_action.core.markdown import code, linked
 from launch_action.core.mode import Decision
 from launch_action.core.preview_table import Page
-from launch_action.core.version import alias_tag
+from launch_action.core.tags import alias_tag
 from launch_action.github.environment import GitHubContext
 from launch_action.github.summary import Subject
 from launch_action.planning.workplace import Workplace

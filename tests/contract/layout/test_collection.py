@@ -28,7 +28,7 @@ from launch_action.core.errors import StoreError
 from launch_action.core.image import OCI_INDEX, OCI_LAYER, Descriptor, Manifest, canonical
 from launch_action.core.reference import Digest, Tag
 from launch_action.core.store import JobStore
-from launch_action.core.version import key_tag
+from launch_action.core.tags import key_tag
 from launch_action.oci.directory import STATE, Directory
 from launch_action.oci.layout import LayoutContent
 

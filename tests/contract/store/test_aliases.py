@@ -19,10 +19,8 @@ from launch_action.core.image import (
 )
 from launch_action.core.reference import Tag
 from launch_action.core.store import LATEST, JobStore
+from launch_action.core.tags import key_tag
 from launch_action.core.tombstone import is_tombstone, make_tombstone
-from launch_action.core.version import (
-    key_tag,
-)
 from launch_action.oci.layout import LayoutContent
 from launch_action.oci.registries import Registries
 

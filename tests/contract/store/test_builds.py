@@ -15,10 +15,8 @@ from support.versions import (
 
 from launch_action.core.ports import Content
 from launch_action.core.store import LATEST, JobStore
+from launch_action.core.tags import key_tag
 from launch_action.core.tombstone import going_tag
-from launch_action.core.version import (
-    key_tag,
-)
 
 
 def test_a_build_is_found_by_its_key(store: JobStore) -> None:

@@ -25,13 +25,8 @@ from launch_action.core.image import (
 )
 from launch_action.core.reference import Tag
 from launch_action.core.store import LATEST, JobStore
-from launch_action.core.version import (
-    WHEELS,
-    key_tag,
-    make_version,
-    naming_wheels,
-    wheels_of,
-)
+from launch_action.core.tags import key_tag
+from launch_action.core.version import WHEELS, make_version, naming_wheels, wheels_of
 
 
 def test_a_version_is_loaded_by_alias_and_by_digest(store: JobStore) -> None:
