@@ -229,12 +229,15 @@ ACTOR = """
 import contextlib, hashlib, os, random, sys, time
 from pathlib import Path
 from launch_action.cache import Cache
-role, root, seed, until = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+role, root, seed, until = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), None
 cache, chance, count = Cache(root, limit=200_000), random.Random(seed), 0
 def content():
     number = chance.randrange(40)
     return bytes([number]) * (1 + number * 1000)
-while time.time() < until:
+while until is None or time.time() < until:
+    if count == 1:
+        until = time.time() + float(sys.argv[4])
+        print("at work", flush=True)
     count += 1
     data = content()
     key = hashlib.sha256(data).hexdigest()
@@ -260,7 +263,7 @@ print(count)
 
 def actor(role: str, root: Path, seed: int, seconds: float) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", ACTOR, role, root, str(seed), str(time.time() + seconds)],
+        [sys.executable, "-c", ACTOR, role, root, str(seed), str(seconds)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -281,7 +284,7 @@ def test_writers_readers_and_trimmers_never_see_half_an_entry(tmp_path: Path) ->
     for child in started:
         out, err = child.communicate(timeout=60)
         assert child.returncode == 0, err
-        assert int(out) > 10
+        assert int(out.split()[-1]) > 10
     assert_whole(tmp_path)
     assert not list(tmp_path.rglob(".partial-*"))
 
@@ -289,7 +292,10 @@ def test_writers_readers_and_trimmers_never_see_half_an_entry(tmp_path: Path) ->
 def test_a_killed_process_leaves_no_entry_half_written(tmp_path: Path) -> None:
     for seed in range(8):
         started = [actor(role, tmp_path, seed, 60) for role in ("write", "write", "trim")]
-        time.sleep(0.5 + random.Random(seed).random() / 4)
+        for child in started:
+            assert child.stdout
+            assert child.stdout.readline() == "at work\n"
+        time.sleep(random.Random(seed).random() / 4)
         for child in started:
             child.kill()
             child.communicate()

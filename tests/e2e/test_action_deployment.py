@@ -239,21 +239,24 @@ def test_an_interrupted_step_is_a_failed_deployment(
 
 
 def _terminate_soon(github: Repository, scene: Scene) -> None:
-    """End the program as a runner does that is told to cancel, once it is at work."""
+    """End the program as a runner does that is told to cancel, once the job is at work."""
     for _ in range(600):
         time.sleep(0.1)
-        if any("in_progress" in github.states_of(number) for number in github.deployments):
+        known = any("in_progress" in github.states_of(number) for number in github.deployments)
+        if known and _processes(scene, "sleep 60"):
             break
-    time.sleep(1.5)
-    marker = str(scene.runner.root)
+    for pid in _processes(scene, "launch-action"):
+        os.kill(pid, signal.SIGTERM)
+
+
+def _processes(scene: Scene, words: str) -> list[int]:
+    """Those of the scene that have these words in their command line."""
     listed = subprocess.run(
         ["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True
     ).stdout
-    for line in listed.splitlines():
-        pid, _, words = line.strip().partition(" ")
-        environment = f"/proc/{pid}/environ"
-        if "launch-action" in words and _of(environment, marker):
-            os.kill(int(pid), signal.SIGTERM)
+    found = [line.strip().partition(" ") for line in listed.splitlines() if words in line]
+    marker = str(scene.runner.root)
+    return [int(pid) for pid, _, _ in found if _of(f"/proc/{pid}/environ", marker)]
 
 
 def _of(environment: str, marker: str) -> bool:

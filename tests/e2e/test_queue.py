@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from select import select
 from typing import Any
 
 import pytest
@@ -61,6 +63,16 @@ class Followed:
 
     child: subprocess.Popen[bytes]
     hand: Hand
+    told: bytes = b""
+
+    def says(self, text: str) -> None:
+        """Wait until the program has told this."""
+        assert self.child.stderr
+        while text.encode() not in self.told:
+            assert select([self.child.stderr], [], [], 60)[0], self.told
+            more = os.read(self.child.stderr.fileno(), 65536)
+            assert more, self.told
+            self.told += more
 
     def item(self) -> dict[str, Any]:
         """The item, once it is there, taken as an agent does."""
@@ -69,7 +81,7 @@ class Followed:
 
     def end(self) -> tuple[int, str, str]:
         out, err = self.child.communicate(timeout=60)
-        return self.child.returncode, out.decode(), err.decode()
+        return self.child.returncode, out.decode(), (self.told + err).decode()
 
 
 def wait_for(what: Callable[[], Any], seconds: float = 30) -> Any:
@@ -126,7 +138,7 @@ def test_a_run_is_waited_for_and_its_summary_is_its_metrics(bench: Bench) -> Non
         item = followed.item()
         followed.hand.claim(item)
         followed.hand.run(item)
-        time.sleep(1.5)
+        followed.says("is running as")
         followed.hand.run(item, "finished", summary={"loss": 0.25, "_step": 4})
         code, out, err = followed.end()
 
@@ -311,8 +323,7 @@ def test_a_succeeded_run_is_told_again_with_its_metrics(bench: Bench) -> None:
 )
 def test_an_interruption_takes_the_item_off_the_queue(bench: Bench, number: int, code: int) -> None:
     with bench.started("run", JOB, "-q", "gpu", "--json") as followed:
-        wait_for(lambda: bench.items)
-        time.sleep(0.5)
+        followed.says("waits in queue")
         followed.child.send_signal(number)
         ended, out, err = followed.end()
 
@@ -346,7 +357,7 @@ def test_an_interruption_stops_a_run_and_a_second_signal_does_not_hinder_it(benc
         item = followed.item()
         followed.hand.claim(item)
         followed.hand.run(item)
-        time.sleep(2)
+        followed.says("is running as")
         followed.child.send_signal(signal.SIGINT)
         time.sleep(0.05)
         followed.child.send_signal(signal.SIGTERM)
@@ -359,8 +370,7 @@ def test_an_interruption_stops_a_run_and_a_second_signal_does_not_hinder_it(benc
 
 def test_an_interruption_leaves_it_where_that_is_asked_for(bench: Bench) -> None:
     with bench.started("run", JOB, "-q", "gpu", "--on-cancel", "keep", "--json") as followed:
-        wait_for(lambda: bench.items)
-        time.sleep(0.5)
+        followed.says("waits in queue")
         followed.child.send_signal(signal.SIGINT)
         ended, out, err = followed.end()
 
