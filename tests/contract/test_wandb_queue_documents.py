@@ -16,6 +16,8 @@ PACKAGE = Path(wandb.__file__).parent
 SOURCES = ("sdk/launch/api.py", "apis/public/jobs.py", "apis/public/runs.py")
 # What W&B's own app asks of an item, and no query of the SDK; without it we ask for the rest alone.
 BEYOND = {"runSpec", "createdAt", "launchAgentId", "error", "warnings"}
+# How the SDK asks for the pages of other lists; without it we ask for the first hundred.
+PAGED, CURSOR = "pageInfo", "$cursor:String"
 OURS = {
     "EntityIsTeam": artifact_lookup.ENTITY,
     "ProjectRunQueues": queues.QUEUES,
@@ -23,6 +25,7 @@ OURS = {
     "GetDefaultResourceConfig": queues.CONFIG,
     "GetRunQueueItem": queues.ITEM.replace("FIELDS", queues.FIELDS),
     "GetRunQueueItems": queues.ITEMS.replace("FIELDS", queues.FIELDS),
+    "GetRunQueueItems in pages": queues.PAGE.replace("FIELDS", queues.FIELDS),
     "DeleteFromRunQueue": queues.REMOVE,
     "LaunchAgent": queues.AGENT,
     "pushToRunQueueByName": queues.PUSH.replace("PARAMETERS", "").replace("FURTHER", ""),
@@ -64,15 +67,20 @@ def paths(selection: SelectionSetNode | None, above: str = "") -> Iterator[str]:
 @pytest.mark.parametrize("name", OURS)
 def test_what_is_asked_is_what_the_sdk_asks(name: str) -> None:
     # Of all items it asks under the name of one too, and not for the first hundred.
-    names = ("GetRunQueueItem", name) if name == "GetRunQueueItems" else (name,)
+    items = name.startswith("GetRunQueueItems")
+    names = ("GetRunQueueItem", "GetRunQueueItems") if items else (name,)
     found = [one for name in names for one in THEIRS[name]]
     known = {path for one in found for path in paths(one.selection_set)}
-    known |= {path.replace("runQueueItems.", "runQueueItems(first).") for path in known}
+    known |= {
+        re.sub(r"runQueueItems(\(first\))?", f"runQueueItems({given})", path)
+        for path in known
+        for given in ("first", "after,first")
+    }
     # An id is of every node.
     known |= {f"{path}.id" for path in known}
     asked = set(paths(operation(OURS[name]).selection_set))
 
-    new = {path for path in asked - known if not BEYOND & set(path.split("."))}
+    new = {path for path in asked - known if not (BEYOND | {PAGED}) & set(path.split("."))}
     assert not new
 
 
@@ -86,7 +94,15 @@ def variables(one: OperationDefinitionNode) -> set[str]:
 def test_the_types_of_the_variables_are_the_sdks(name: str) -> None:
     ours = variables(operation(OURS[name]))
 
-    assert any(ours <= variables(one) for one in THEIRS[name])
+    assert any(ours <= {*variables(one), CURSOR} for one in THEIRS[name.partition(" ")[0]])
+
+
+def test_pages_are_asked_for_as_the_sdk_asks_for_those_of_runs() -> None:
+    theirs = (PACKAGE / "apis/public/runs.py").read_text()
+
+    for words in ("$cursor: String", "after: $cursor, first: ", "pageInfo", "endCursor"):
+        assert words in theirs
+        assert words in queues.PAGE
 
 
 @pytest.mark.parametrize(

@@ -347,6 +347,45 @@ def test_two_that_send_the_same_at_once_keep_the_first(server: WandbServer, tmp_
     assert [item["id"] for item in queued(server, "gpu")] == [first.followed.identifier]
 
 
+def test_of_a_long_queue_the_item_is_found_wherever_it_is(
+    server: WandbServer, tmp_path: Path
+) -> None:
+    queues = connected(server)
+    queue = queues.open("gpu")
+    for number in range(249):
+        queues.push(QueueItem(queue=queue, spec={**SPEC, "run_id": f"other{number}"}))
+    bench = Bench(server, tmp_path)
+    again = Bench(server, tmp_path)
+
+    assert again.followed.identifier == bench.followed.identifier
+    assert len(queued(server, "gpu")) == 250
+    asked = server.operations.count("GetRunQueueItems")
+    assert len(queues.items(queue)) == 250
+    assert server.operations.count("GetRunQueueItems") == asked + 3
+
+
+@pytest.mark.parametrize(
+    ("words", "times"),
+    [
+        # Asked with all fields, and with fewer as one may be unknown.
+        ('Cannot query field "pageInfo" on type "RunQueueItems".', 2),
+        ('Unknown argument "after" on field "runQueueItems".', 1),
+    ],
+)
+def test_a_server_without_pages_is_asked_for_what_it_tells(
+    bench: Bench, words: str, times: int
+) -> None:
+    queues, queue = bench.followed.queues, bench.followed.item.queue
+    bench.server.fail("GetRunQueueItems", status=400, message=words, times=times)
+
+    (found,) = queues.items(queue)
+
+    assert found.identifier == bench.followed.identifier
+    bench.server.fail("GetRunQueueItems", status=400, message="no such queue")
+    with pytest.raises(ServiceError, match="no such queue"):
+        queues.items(queue)
+
+
 def test_a_server_that_knows_fewer_fields_is_asked_for_those(bench: Bench) -> None:
     bench.server.fail(
         "GetRunQueueItems?",

@@ -50,7 +50,8 @@ class RunFacts:
 class LaunchQueues(Protocol):
     """An entity's queues at W&B, and the runs that come of their items.
 
-    Every method asks W&B once, and raises ServiceError where it does not answer, or refuses.
+    Every method asks W&B once, `items` once a page, and raises ServiceError where it does not
+    answer, or refuses.
     """
 
     def open(self, name: str) -> Queue:
@@ -58,7 +59,7 @@ class LaunchQueues(Protocol):
         ...
 
     def items(self, queue: Queue) -> tuple[Item, ...]:
-        """The items of a queue, as many as W&B tells, the newest first."""
+        """The items of a queue, as many as W&B tells, in its order."""
         ...
 
     def item(self, queue: Queue, identifier: str) -> Item | None: ...

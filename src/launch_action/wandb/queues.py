@@ -60,6 +60,11 @@ query GetRunQueueItems($projectName: String!, $entityName: String!, $runQueue: S
   }
 }
 """
+# In pages, as the SDK asks for other lists.
+PAGE = ITEMS.replace("$runQueue: String!)", "$runQueue: String!, $cursor: String)").replace(
+    "runQueueItems(first: 100) {",
+    "runQueueItems(after: $cursor, first: 100) { pageInfo { endCursor hasNextPage }",
+)
 PUSH = """
 mutation pushToRunQueueByName(
   $entityName: String!, $projectName: String!, $queueName: String!, $runSpec: JSONString!
@@ -104,7 +109,9 @@ query RunFiles($project: String!, $entity: String!, $name: String!, $fileNames: 
 }
 """
 _OPTIONAL = {"priority": "Int", "templateVariableValues": "JSONString"}
-_UNKNOWN_FIELD = "Cannot query field"
+_UNKNOWN_FIELD, _UNKNOWN_ARGUMENT = "Cannot query field", "Unknown argument"
+# What somebody waits for: 5,000 items.
+_MOST_PAGES = 50
 _EVIDENCE_LIMIT = 1024 * 1024
 
 
@@ -144,9 +151,17 @@ class WandbQueues:
         )
 
     def items(self, queue: Queue) -> tuple[Item, ...]:
-        """The items of a queue, 100 at most."""
-        found = self._queue(queue.name, ITEMS).get("runQueueItems") or {}
-        return tuple(_item(node) for node in _nodes(found))
+        """The items of a queue, 5,000 at most; 100 of a server that knows no pages."""
+        found: dict[str, Item] = {}  # one that moves while pages are read is in two
+        cursor: str | None = None
+        for _ in range(_MOST_PAGES):
+            page = self._page(queue, cursor)
+            found |= {item.identifier: item for item in map(_item, _nodes(page))}
+            more = page.get("pageInfo") or {}
+            cursor = more.get("endCursor")
+            if not (more.get("hasNextPage") and cursor):
+                break
+        return tuple(found.values())
 
     def item(self, queue: Queue, identifier: str) -> Item | None:
         found = self._queue(queue.name, ITEM, itemId=identifier).get("runQueueItem")
@@ -225,6 +240,16 @@ class WandbQueues:
             for chunk in chunks:
                 data = (data + chunk)[-_EVIDENCE_LIMIT:]
         return tuple(data.decode("utf-8", "replace").splitlines())[-count:]
+
+    def _page(self, queue: Queue, cursor: str | None) -> Mapping[str, Any]:
+        try:
+            found = self._queue(queue.name, PAGE, cursor=cursor)
+        except ServiceError as error:
+            unknown = _UNKNOWN_FIELD in error.message or _UNKNOWN_ARGUMENT in error.message
+            if cursor or not unknown:
+                raise
+            found = self._queue(queue.name, ITEMS)
+        return found.get("runQueueItems") or {}
 
     def _queue(self, name: str, document: str, **variables: Any) -> Mapping[str, Any]:
         given = {"projectName": QUEUES_PROJECT, "entityName": self.entity, "runQueue": name}

@@ -153,11 +153,17 @@ def _given(value: Any) -> Any:
     return None if value is Undefined else value
 
 
-def edges(nodes: list[Any]) -> dict[str, Any]:
-    """A connection of one page."""
+def edges(nodes: list[Any], first: int | None = None, after: str | None = None) -> dict[str, Any]:
+    """A connection: the page of the `first` nodes after a cursor; without both all of them."""
+    begin = int(after) if after else 0
+    end = min(begin + first, len(nodes)) if first is not None else len(nodes)
+    more = {"endCursor": str(end) if end > begin else None, "hasNextPage": end < len(nodes)}
     return {
         "__typename": "Connection",
         "totalCount": len(nodes),
-        "pageInfo": {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False},
-        "edges": [{"node": node, "cursor": ""} for node in nodes],
+        "pageInfo": {"__typename": "PageInfo", **more},
+        "edges": [
+            {"node": node, "cursor": str(place)}
+            for place, node in enumerate(nodes[begin:end], begin + 1)
+        ],
     }

@@ -72,7 +72,7 @@ class Queues:
             "createdBy": self.state.user,
             "externalLinks": {},
             "runQueueItem": lambda id: next((one for one in items if one["id"] == id), None),
-            "runQueueItems": lambda **_: edges(items),
+            "runQueueItems": lambda first=None, after=None: edges(items, first, after),
         }
 
     def _config(self, identifier: str) -> Node | None:
