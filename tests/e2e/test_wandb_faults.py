@@ -174,6 +174,40 @@ def test_a_server_that_takes_its_time_is_said_to_be_waited_for(
     assert committed(server) == [0]
 
 
+@pytest.mark.parametrize(
+    ("match", "times", "code", "words"),
+    [
+        # Asked beside the recording, which waits some seconds, and once more behind it.
+        ("ArtifactMembershipByName", 2, 6, "W&B has nothing of it and lacks 'hello'"),
+        # All is done but to look whether an alias has moved on meanwhile.
+        ("CommitArtifact", 1, 0, f"moved on while '{NAME}:v0' was uploaded is not known"),
+    ],
+)
+def test_a_store_that_fails_beside_w_b(
+    here: Registrar, server: WandbServer, work: Work, match: str, times: int, code: int, words: str
+) -> None:
+    fault = server.fail(match, 200, wait=60)
+    machine = Machine(here.machine.root, here.machine.cache, {**server.environment, **IMPATIENT})
+    command = (*CREATE, "-p", "demo", "-e", "acme", "-a", "pr-9")
+    index = machine.layout("hello") / "index.json"
+    with machine.started(*command, cwd=work.path) as child:
+        while fault.seen < times and child.poll() is None:
+            time.sleep(0.05)
+        kept = index.read_text()
+        index.write_text("{")
+        fault.over.set()
+        out, err = child.communicate(timeout=60)
+    index.write_text(kept)
+    assert child.returncode == code, err
+    assert words in (out + err).decode()
+
+    server.mend()
+    again = succeeded(here.create("-a", "pr-9")).document
+    assert again["metadata"]["wandb"]["job"] == f"{NAME}:v0"
+    assert server.aliases(NAME)["pr-9"] == "v0"
+    assert committed(server) == [0]
+
+
 @pytest.mark.parametrize("match", ["PUT /upload/.*", "CommitArtifact"])
 def test_killed_in_the_middle(here: Registrar, server: WandbServer, work: Work, match: str) -> None:
     fault = server.fail(match, 500, wait=3.0)

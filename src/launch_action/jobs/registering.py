@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launch_action.core.dataclass import dataclass, replace
-from launch_action.core.errors import ServiceError
+from launch_action.core.errors import LaunchError, RegistryError, ServiceError, StoreError
 from launch_action.jobs.admission import Admission
 from launch_action.planning.workplace import StoredJob, Workplace
 
@@ -25,8 +25,8 @@ def registered(
 ) -> StoredJob:
     """Register a job version at W&B; the job with its names there.
 
-    Raises ServiceError, which says what is there and what is not. What is there is not made again:
-    the same command completes it.
+    Raises ServiceError, or what the store raises, which say what is there and what is not. What is
+    there is not made again: the same command completes it.
     """
     if admission.what == "off":
         return job
@@ -63,10 +63,10 @@ def _register(
     from launch_action.wandb.artifact_lookup import find_all_uploaded
 
     before = find_all_uploaded(place.wandb, asked, folder, told.first)
-    if not before or any(one.lacking for one in before):
-        asked = _still_named(job, asked)
     found: dict[str, UploadedArtifact] = {}
     try:
+        if not before or any(one.lacking for one in before):
+            asked = _still_named(job, asked)
         for one in _uploads(before, asked, folder, place.wandb):
             if isinstance(one, str):
                 place.reporter.warning(one)
@@ -74,7 +74,7 @@ def _register(
             found[one.role] = one
             place.reporter.info(f"W&B has {one.name}{', as it is' if before else ''}")
             told.announce({**_to_launch(found), "metadata": {"wandb": _document(found)}})
-    except ServiceError as error:
+    except (ServiceError, RegistryError, StoreError) as error:
         raise _incompletely(job, asked, found, error) from error
     if not before:  # which has taken its time again
         from launch_action.jobs.wandb_aliases import follow_store
@@ -143,11 +143,11 @@ def _incompletely(
     job: StoredJob,
     asked: Sequence[WandbArtifact],
     found: Mapping[str, UploadedArtifact],
-    error: ServiceError,
-) -> ServiceError:
+    error: ServiceError | RegistryError | StoreError,
+) -> LaunchError:
     there = ", ".join(one.name for one in found.values()) or "nothing"
     lacking = ", ".join(repr(one.name) for one in asked if one.role not in found)
-    return ServiceError(
+    return type(error)(
         f"{error.message}; the version is stored as {job.content.name}@{job.version.digest}, W&B "
         f"has {there} of it and lacks {lacking}",
         hint=f"{error.hint}; the same command then completes it, and makes nothing again",

@@ -88,7 +88,7 @@ def moved_on(job: StoredJob) -> dict[Tag, str]:
     from launch_action.core.concurrency import concurrently
 
     store, own = JobStore(job.content), job.version.digest
-    aliases = [alias for alias in job.aliases if not alias.startswith("sha-")]
+    aliases = _moving(job)
     found = zip(aliases, concurrently(store.find, aliases), strict=True)
     others = {alias: other for alias, other in found if other is None or other.digest != own}
     return {
@@ -97,12 +97,26 @@ def moved_on(job: StoredJob) -> dict[Tag, str]:
     }
 
 
+def _moving(job: StoredJob) -> list[Tag]:
+    """The aliases that a version was given, but for what names it for ever."""
+    return [alias for alias in job.aliases if not alias.startswith("sha-")]
+
+
 def follow_store(job: StoredJob, uploaded: Sequence[str], place: Workplace) -> None:
     """Hand on at W&B what the store has handed on while the versions were uploaded.
 
     `uploaded` are they, as `entity/project/name:v3`.
     """
-    lost = moved_on(job)
+    try:
+        lost = moved_on(job)
+    except LaunchError as error:
+        names = ", ".join(wandb_aliases(_moving(job)))
+        place.reporter.warning(
+            f"{error.message}; whether {names} moved on while {uploaded[0]!r} was uploaded is not "
+            f"known, and what moved may name it at W&B still; {error.hint}, and promote the "
+            "version that has them then"
+        )
+        return
     if not lost:
         return
     from launch_action.core.wandb_reference import parse_job_reference
