@@ -133,6 +133,14 @@ def test_a_mistake_in_build_options_is_told(text: str, message: str, hint: str) 
     assert hint in refused.value.hint
 
 
+@pytest.mark.parametrize("value", ["caf\udce9", "\ud83d"])
+def test_a_description_that_is_no_text_is_refused_before_anything_is_done(value: str) -> None:
+    with pytest.raises(InputError, match="'description' is not UTF-8 text"):
+        read_inputs({"description": value}, {})
+    # A path may be any bytes.
+    assert read_inputs({"build-context": value}, {}).build_context == value
+
+
 @pytest.mark.parametrize("value", ["a\0b", ("a", "b\0")])
 def test_a_nul_character_is_refused(value: str | tuple[str, ...]) -> None:
     with pytest.raises(InputError, match="'build-context' holds a NUL"):

@@ -11,6 +11,8 @@ from launch_action.core.spelling import nearest
 
 _TRUE = ("true", "True", "TRUE")
 _FALSE = ("false", "False", "FALSE")
+# What goes to services as text alone; other inputs may be paths, which are any bytes.
+_PLAIN_TEXT = frozenset({"description"})
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
 
@@ -104,6 +106,10 @@ def _read(known: Input, value: str | Iterable[str]) -> Value:
     if any("\0" in text for text in ((value,) if isinstance(value, str) else value)):
         # Only JSON can bring one here: no program takes it in an argument or a path.
         raise InputError(f"input {known.name!r} holds a NUL character", hint="leave it out")
+    if known.name in _PLAIN_TEXT and _is_undecodable(str(value)):
+        raise InputError(
+            f"input {known.name!r} is not UTF-8 text: {value!r}", hint="write it in UTF-8"
+        )
     if known.kind in ("list", "lines"):
         texts = [value] if isinstance(value, str) else list(value)
         pattern = r"[,\n]" if known.kind == "list" else r"\n"
@@ -115,6 +121,11 @@ def _read(known: Input, value: str | Iterable[str]) -> Value:
         raise InputError(f"input {known.name!r} takes one value", hint="give it once")
     text = value.strip()
     return _read_one(known, text) if text else None
+
+
+def _is_undecodable(text: str) -> bool:
+    """Whether it holds bytes that are no character, or half a one as JSON can spell it."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _read_one(known: Input, text: str) -> Value:
