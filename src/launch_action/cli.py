@@ -22,8 +22,9 @@ from launch_action.commands.signals import (
 )
 from launch_action.commands.streams import flush, prepare_streams, unwritable, writer
 from launch_action.core.errors import InputError, LaunchError
+from launch_action.core.input_table import INPUTS
 from launch_action.core.input_values import read_inputs
-from launch_action.core.inputs import INPUTS, Inputs
+from launch_action.core.inputs import Inputs
 from launch_action.core.outputs import Outcome
 from launch_action.core.unexpected import unexpected
 from launch_action.jobs.job_cli import job_command

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-from support.registry import Logins, Running, blob_of, running
+from support.registry import Running, blob_of, running
+from support.stores import Open, opening
 
 from launch_action.core.errors import LaunchError
 from launch_action.core.image import (
@@ -25,9 +26,7 @@ from launch_action.core.image import (
 )
 from launch_action.core.ports import Content, read_blob
 from launch_action.oci.layout import LayoutContent
-from launch_action.oci.registries import Registries
 
-Open = Callable[[str], Content]
 MEGABYTE = os.urandom(1024) * 1024
 
 
@@ -42,13 +41,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 )
 def adapter(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Opens a repository by its path; one name gives one repository within a test."""
-    if request.param == "layout":
-        yield lambda path: LayoutContent(tmp_path / path, path)
-        return
-    found: Running = request.getfixturevalue("server")
-    prefix = tmp_path.name.lower().replace("_", "-").strip("-")
-    with Registries(Logins()) as registries:
-        yield lambda path: registries.open(found.repository(f"{prefix}/{path}"), writable=True)
+    layout = request.param == "layout"
+    with opening(tmp_path, None if layout else request.getfixturevalue("server")) as found:
+        yield found
 
 
 @pytest.fixture

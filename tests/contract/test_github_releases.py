@@ -33,7 +33,7 @@ def test_the_release_of_a_tag_is_found_and_its_text_replaced(
     assert found is not None
     changed = releases.edit(found, f"{found.body}\n\nImage and job")
 
-    assert (found.number, found.body, found.draft) == (made["id"], "What is new", False)
+    assert (found.number, found.body) == (made["id"], "What is new")
     assert changed.body == made["body"] == "What is new\n\nImage and job"
     # Nothing but the text was touched.
     assert [one.body for one in github_api.seen if one.method == "PATCH"] == [
@@ -68,7 +68,7 @@ def test_a_draft_is_found_though_it_has_no_tag_yet(
     found = Releases(api).of_tag("v2.0.0")
 
     assert found is not None
-    assert (found.number, found.body, found.draft) == (made["id"], "", True)
+    assert (found.number, found.body) == (made["id"], "")
 
 
 def test_who_may_only_read_changes_no_release(github_api: GitHubServer, api: GitHubApi) -> None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from support.program import succeeded
 from support.registry import Logins
-from support.services import LocalRegistry
-from support.workflow import Workflow, good, workflow
+from support.workflow import Workflow, aliased, good
 
 from launch_action.core.reference import Repository
 from launch_action.core.store import JobStore
@@ -19,25 +15,9 @@ pytest_plugins = ["support.action_fixtures"]
 pytestmark = [pytest.mark.registry, pytest.mark.network]
 
 
-@pytest.fixture
-def flow(
-    tmp_path: Path, registry: LocalRegistry, repository: str, python_base: str, tool_cache: Path
-) -> Iterator[Workflow]:
-    image = f"{registry.address}/{repository}/train"
-    with workflow(tmp_path, image, python_base, tool_cache) as made:
-        yield made
-
-
 def named(flow: Workflow) -> dict[str, str]:
     """The commit behind every alias but those of commits."""
-    content = Registries(Logins()).open(Repository.parse(flow.image))
-    found = JobStore(content).versions()
-    return {
-        str(tag): version.commit
-        for version, tags in found
-        for tag in tags
-        if not tag.startswith("sha-")
-    }
+    return {alias: version.commit for alias, version in aliased(flow.image).items()}
 
 
 def commits(flow: Workflow, count: int) -> list[str]:

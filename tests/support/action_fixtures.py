@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from support.github_payloads import Commits
 from support.github_runner import Runner
 from support.machines import ROOT
 from support.services import LocalRegistry
+from support.workflow import Workflow, workflow
 from uv import find_uv_bin
 
 
@@ -63,6 +65,16 @@ def scene(tmp_path: Path, tool_cache: Path, recorded: tuple[Path, Commits]) -> S
 def repository(request: pytest.FixtureRequest) -> str:
     """A repository of the test's own."""
     return f"acme/{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]}"
+
+
+@pytest.fixture
+def flow(
+    tmp_path: Path, registry: LocalRegistry, repository: str, python_base: str, tool_cache: Path
+) -> Iterator[Workflow]:
+    """A workflow that pushes the one job of its checkout to a repository of the test's own."""
+    image = f"{registry.address}/{repository}/train"
+    with workflow(tmp_path, image, python_base, tool_cache) as made:
+        yield made
 
 
 @pytest.fixture

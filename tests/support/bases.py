@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -138,8 +137,3 @@ def put_image(
 
 def _put(content: Content, data: bytes) -> None:
     content.put_blob(Descriptor.of(data, "application/octet-stream"), lambda: io.BytesIO(data))
-
-
-def read_json(data: bytes) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(data)
-    return found

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from support.registry import Logins, Running
 from support.versions import (
     blob_path,
     put_image,
@@ -25,10 +26,22 @@ from launch_action.core.version import (
     VersionSpec,
 )
 from launch_action.oci.layout import LayoutContent
+from launch_action.oci.registries import Registries
 
 Open = Callable[[str], Content]
 OTHER_COMMIT = "e" * 40
 MAIN, V1 = Tag("main"), Tag("v1")
+
+
+@contextmanager
+def opening(folder: Path, server: Running | None) -> Iterator[Open]:
+    """What opens repositories by their paths, on the server or as layouts below a test's folder."""
+    if server is None:
+        yield lambda path: LayoutContent(folder / path, path)
+        return
+    prefix = folder.name.lower().replace("_", "-").strip("-")
+    with Registries(Logins()) as registries:
+        yield lambda path: registries.open(server.repository(f"{prefix}/{path}"), writable=True)
 
 
 def fresh(store: JobStore) -> JobStore:

@@ -12,7 +12,13 @@ from typing import Any
 from support.github_runner import Runner, StepResult
 from support.machines import ROOT
 from support.program import Ended, Machine
+from support.registry import Logins
 from support.repositories import Work, make_repository
+
+from launch_action.core.reference import Repository
+from launch_action.core.store import JobStore
+from launch_action.core.version import JobVersion
+from launch_action.oci.registries import Registries
 
 NAME = "acme/mono-jobs"
 
@@ -134,3 +140,10 @@ def good(step: StepResult) -> StepResult:
     """A step that succeeded."""
     assert step.code == 0, step.raw
     return step
+
+
+def aliased(image: str) -> dict[str, JobVersion]:
+    """What every alias in an image's repository names, but for those of commits."""
+    versions = JobStore(Registries(Logins()).open(Repository.parse(image))).versions()
+    found = ((str(tag), version) for version, tags in versions for tag in tags)
+    return {alias: version for alias, version in found if not alias.startswith("sha-")}

@@ -8,7 +8,8 @@ from support.github_runner import container_inputs
 from support.runner_commands import read_log
 
 from launch_action.core.errors import InputError
-from launch_action.core.inputs import INPUTS, NOT_IN_ACTION, Inputs
+from launch_action.core.input_table import INPUTS, NOT_IN_ACTION
+from launch_action.core.inputs import Inputs
 from launch_action.core.mode import EventFacts, decide
 from launch_action.github.commands import WorkflowCommands
 from launch_action.step.action import allowed

@@ -7,8 +7,9 @@ import pytest
 import yaml
 from support.github_runner import resolve_inputs
 
+from launch_action.core.input_table import INPUTS, NOT_IN_ACTION
 from launch_action.core.input_values import read_inputs
-from launch_action.core.inputs import INPUTS, NOT_IN_ACTION, Inputs
+from launch_action.core.inputs import Inputs
 from launch_action.core.outputs import OUTPUTS
 
 TABLE = [one for one in INPUTS if "action" in one.commands and one.name not in NOT_IN_ACTION]

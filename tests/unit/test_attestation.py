@@ -25,8 +25,6 @@ from launch_action.core.attestation import (
     predicate_types,
 )
 from launch_action.core.base import (
-    BaseFacts,
-    PythonFacts,
     SystemPackages,
 )
 from launch_action.core.errors import StoreError
@@ -46,15 +44,7 @@ from launch_action.core.sbom import Contents, git_location, spdx_document
 SHA = "5" * 64
 COMMIT = "1759231bf22f2d4ab716eb97ad8ad30e4d007342"
 SOURCE = GitSource("https://github.com/acme/mono.git", COMMIT, "jobs/train")
-BASE = BaseFacts(
-    name="docker.io/library/python:3.11-slim",
-    identity="sha256:" + "1" * 64,
-    platform=AMD64,
-    python=PythonFacts("3.11.8", "/usr/local/bin/python3.11"),
-    libc="glibc",
-    libc_version="2.36",
-    created="2024-01-01T00:00:00Z",
-)
+BASE = replace(plans.FACTS, name="docker.io/library/python:3.11-slim")
 DEBIAN = replace(
     BASE,
     name="deb:bookworm",

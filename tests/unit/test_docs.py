@@ -11,7 +11,7 @@ import pytest
 
 from launch_action.cli import _parsed
 from launch_action.commands.arguments import parser
-from launch_action.core.inputs import INPUTS
+from launch_action.core.input_table import INPUTS
 from launch_action.core.inputs_page import action_table, page
 from launch_action.core.outputs import OUTPUTS
 

@@ -7,8 +7,9 @@ from dataclasses import fields
 import pytest
 
 from launch_action.core.errors import InputError
+from launch_action.core.input_table import INPUTS, NOT_IN_ACTION
 from launch_action.core.input_values import read_inputs, with_build_options
-from launch_action.core.inputs import INPUTS, NOT_IN_ACTION, Inputs
+from launch_action.core.inputs import Inputs
 
 
 def test_every_row_has_its_attribute_with_the_same_default() -> None:

@@ -10,7 +10,7 @@ import jsonschema_rs
 import pytest
 
 from launch_action.core.errors import InputError
-from launch_action.core.inputs import BY_NAME, IN_LAUNCH_FILE
+from launch_action.core.input_table import BY_NAME, IN_LAUNCH_FILE
 from launch_action.core.launch_document import SIZE_LIMIT
 from launch_action.core.launch_file import (
     LaunchFile,

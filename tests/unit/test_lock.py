@@ -55,7 +55,6 @@ LINUX = "p-1-cp312-cp312-manylinux_2_28_x86_64.whl"
 OLDER = "p-1-cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
 ABI3 = "p-1-cp38-abi3-manylinux_2_17_x86_64.whl"
 PURE = "p-1-py3-none-any.whl"
-PYTHON_2 = "p-1-py2-none-any.whl"
 
 
 @pytest.mark.parametrize(

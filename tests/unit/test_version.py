@@ -29,8 +29,6 @@ from launch_action.core.version import (
     wheels_of,
 )
 
-KEY = "0123456789abcdef" * 4
-
 
 def test_the_same_recording_has_the_same_digest() -> None:
     assert make_version(spec()) == make_version(spec())

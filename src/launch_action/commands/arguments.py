@@ -11,7 +11,7 @@ from typing import NoReturn
 from launch_action import __version__
 from launch_action.commands.cleanup_cli import add_cleanup
 from launch_action.core.errors import InputError
-from launch_action.core.inputs import BY_NAME, INPUTS, Command, Input
+from launch_action.core.input_table import BY_NAME, INPUTS, Command, Input
 from launch_action.core.spelling import nearest
 from launch_action.jobs.job_cli import NOT_TO_CREATE, add_job_commands
 

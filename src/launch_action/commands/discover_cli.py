@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from launch_action.core.dataclass import replace
-from launch_action.core.inputs import BY_NAME, Input
+from launch_action.core.input_table import BY_NAME, Input
 from launch_action.planning.workplace import Workplace, is_untrusted
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import Literal
 
 from launch_action.core.dataclass import dataclass, field
 from launch_action.core.errors import InputError
-from launch_action.core.inputs import INPUTS, Inputs
+from launch_action.core.input_table import INPUTS
+from launch_action.core.inputs import Inputs
 
 SecretKind = Literal["value", "file", "env"]
 

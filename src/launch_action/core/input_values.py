@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from launch_action.core.errors import InputError
-from launch_action.core.inputs import BY_NAME, NOT_IN_ACTION, Input, Inputs, Value
+from launch_action.core.input_table import BY_NAME, NOT_IN_ACTION, Input, Value
+from launch_action.core.inputs import Inputs
 from launch_action.core.spelling import nearest
 
 _TRUE = ("true", "True", "TRUE")

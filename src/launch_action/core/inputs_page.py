@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from launch_action.core.inputs import INPUTS, NOT_IN_ACTION, Input
+from launch_action.core.input_table import INPUTS, NOT_IN_ACTION, Input
 from launch_action.core.outputs import OUTPUTS
 
 _HEAD = """# Inputs and outputs
 
-Made from the table in `src/launch_action/core/inputs.py`; a test holds it current. An empty value
-means the default. On the command line an input is the option `--name`. To write this page anew:
-`python -m launch_action.core.inputs_page > docs/inputs.md`.
+Made from the table in `src/launch_action/core/input_table.py`; a test holds it current. An empty
+value means the default. On the command line an input is the option `--name`. To write this page
+anew: `python -m launch_action.core.inputs_page > docs/inputs.md`.
 
 | input | also | default | in action.yml | commands | meaning |
 | --- | --- | --- | --- | --- | --- |

@@ -12,7 +12,7 @@ from typing import Any
 
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError
-from launch_action.core.inputs import BY_NAME
+from launch_action.core.input_table import BY_NAME
 from launch_action.core.launch_document import (
     Entry,
     Node,

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from launch_action.core.errors import InputError
+from launch_action.core.input_table import BY_NAME, IN_LAUNCH_FILE, Input
 from launch_action.core.input_values import read_inputs
-from launch_action.core.inputs import BY_NAME, IN_LAUNCH_FILE, Input
 from launch_action.core.launch_document import Entry, Items, Node, Scalar, Table, fault, plain
 from launch_action.core.resources import container_options
 from launch_action.core.services import parse_services

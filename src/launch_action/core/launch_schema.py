@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from launch_action.core.inputs import BY_NAME, Input
+from launch_action.core.input_table import BY_NAME, Input
 from launch_action.core.launch_file import KEY, LONGEST_KEY, MOST_JOBS, NOT_IN_DEFAULTS
 from launch_action.core.launch_options import COMMANDS, NAME, NESTED, OPTIONS, PAIRS, PATHS
 

@@ -10,7 +10,8 @@ from typing import Any
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.entrypoint import parse_entrypoint, script_of
 from launch_action.core.errors import InputError, LaunchError
-from launch_action.core.inputs import INPUTS, Inputs
+from launch_action.core.input_table import INPUTS
+from launch_action.core.inputs import Inputs
 from launch_action.core.legs import Leg, Values
 from launch_action.core.preview_row import BAD, Metric, Row, State, compared, with_error
 from launch_action.core.reproduction import reproduction

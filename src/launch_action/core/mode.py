@@ -7,7 +7,8 @@ from typing import Literal, cast
 from launch_action.core.aliases import MERGE_QUEUE
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import InputError
-from launch_action.core.inputs import BY_NAME, Inputs
+from launch_action.core.input_table import BY_NAME
+from launch_action.core.inputs import Inputs
 
 Mode = Literal["preview", "release", "update", "launch", "build", "cleanup", "discover"]
 # Which have no job to run.

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from launch_action.core.credentials import without_credentials
-from launch_action.core.inputs import INPUTS, Command, Input, Inputs, Value, duration_text
+from launch_action.core.input_table import INPUTS, Command, Input, Value
+from launch_action.core.inputs import Inputs, duration_text
 
 # What is of the place where the leg ran, and not of the job.
 _OF_THE_PLACE = frozenset({

@@ -23,7 +23,6 @@ class Release:
     tag: str
     body: str
     url: str
-    draft: bool
 
 
 class Releases:
@@ -64,5 +63,4 @@ def _read(document: Mapping[str, Any], purpose: Purpose) -> Release:
         tag=tag,
         body=str(document.get("body") or ""),
         url=str(document.get("html_url") or ""),
-        draft=document.get("draft") is True,
     )

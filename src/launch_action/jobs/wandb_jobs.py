@@ -14,7 +14,8 @@ from launch_action.core.aliases import asked_alias
 from launch_action.core.create_plan import CreatePlan, create
 from launch_action.core.dataclass import dataclass, replace
 from launch_action.core.errors import StoreError
-from launch_action.core.inputs import INPUTS, Inputs
+from launch_action.core.input_table import INPUTS
+from launch_action.core.inputs import Inputs
 from launch_action.core.job import CodeSource, GitSource, ImageSource
 from launch_action.core.layers_plan import timestamp
 from launch_action.core.plan import StorePlan

@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 
 from launch_action.core.errors import InputError
+from launch_action.core.input_table import INPUTS, NOT_IN_ACTION
 from launch_action.core.input_values import read_inputs, secret_texts, with_build_options
-from launch_action.core.inputs import INPUTS, NOT_IN_ACTION, Inputs
+from launch_action.core.inputs import Inputs
 from launch_action.github.commands import WorkflowCommands
 
 _ACTION_INPUTS = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from launch_action.core.aliases import base_aliases
+from launch_action.core.input_table import INPUTS
 from launch_action.core.input_values import secret_texts
-from launch_action.core.inputs import INPUTS, Inputs
+from launch_action.core.inputs import Inputs
 from launch_action.core.leg_row import Moment
 from launch_action.core.legs import Listener
 from launch_action.core.markdown import code, linked

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.registry import Logins, Running, running
-from support.stores import Open
+from support.registry import Running, running
+from support.stores import Open, opening
 
 from launch_action.core.ports import Content
 from launch_action.core.store import JobStore
-from launch_action.oci.layout import LayoutContent
-from launch_action.oci.registries import Registries
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +36,9 @@ def keeping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 )
 def adapter(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Opens a repository by its path; one name gives one repository within a test."""
-    if request.param == "layout":
-        yield lambda path: LayoutContent(tmp_path / path, path)
-        return
-    found: Running = request.getfixturevalue(request.param)
-    prefix = tmp_path.name.lower().replace("_", "-").strip("-")
-    with Registries(Logins()) as registries:
-        yield lambda path: registries.open(found.repository(f"{prefix}/{path}"), writable=True)
+    layout = request.param == "layout"
+    with opening(tmp_path, None if layout else request.getfixturevalue(request.param)) as found:
+        yield found
 
 
 @pytest.fixture

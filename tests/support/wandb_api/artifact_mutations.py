@@ -208,15 +208,7 @@ class ArtifactMutations:
 
     def _use(self, input: dict[str, Any]) -> Node:
         row = self.state.row("artifacts", input["artifactID"])
-        run = self.state.find(
-            "runs",
-            entity=input["entityName"],
-            project=input["projectName"],
-            name=input["runName"],
-        )
-        if run is None:
-            message = f"run {input['runName']} not found during useArtifact"
-            raise Refused(message, 404)
+        run = self.state.run(input, "useArtifact")
         if run["id"] not in row["used"]:
             row["used"].append(run["id"])
         return {"artifact": self.artifacts.node(row)}

@@ -192,15 +192,7 @@ class Runs:
         return {"clientMutationId": None, "success": True}
 
     def _update_state(self, input: dict[str, Any]) -> Node:
-        row = self.state.find(
-            "runs",
-            entity=input["entityName"],
-            project=input["projectName"],
-            name=input["runName"],
-        )
-        if row is None:
-            raise Refused("run not found during updateRunState", 404)
-        row["state"] = input["state"]
+        self.state.run(input, "updateRunState")["state"] = input["state"]
         return {"success": True}
 
     def _upsert_project(self, input: dict[str, Any]) -> Node:
@@ -211,14 +203,7 @@ class Runs:
         return {"project": node, "model": node, "inserted": inserted}
 
     def _create_files(self, input: dict[str, Any]) -> Node:
-        run = self.state.find(
-            "runs",
-            entity=input["entityName"],
-            project=input["projectName"],
-            name=input["runName"],
-        )
-        if run is None:
-            raise Refused("run not found during createRunFiles", 404)
+        run = self.state.run(input, "createRunFiles")
         files = []
         for name in input["files"]:
             row = self.state.add(

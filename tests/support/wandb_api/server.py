@@ -165,15 +165,6 @@ class WandbServer:
             found = self.state.find("queues", entity=entity, project=PROJECT, name=queue)
             return self.state.all("items", queue=found["id"]) if found else []
 
-    def set_run(self, project: str, run: str, **values: Any) -> None:
-        """Change a run as an agent's machine would: `state="finished"`, `lines={...}`."""
-        entity, _, name = project.partition("/")
-        with self.lock:
-            row = self.state.find("runs", entity=entity, project=name, name=run)
-            assert row, f"no run {project}/{run}"
-            row |= values
-            self.state.save()
-
     def _collection(self, name: str) -> Row:
         entity, project, collection = name.split("/")
         found = self.state.find("collections", entity=entity, project=project, name=collection)

@@ -94,6 +94,14 @@ class State:
             raise Refused("permission denied", 403, "PERMISSION_ERROR")
         return name
 
+    def run(self, input: dict[str, Any], what: str) -> Row:
+        """The run that a mutation names."""
+        entity, project, name = input["entityName"], input["projectName"], input["runName"]
+        found = self.find("runs", entity=entity, project=project, name=name)
+        if found is None:
+            raise Refused(f"run {name} not found during {what}", 404)
+        return found
+
     def project(self, entity: str | None, name: str | None, *, make: bool = False) -> Row | None:
         """A project; made on the way where W&B makes it."""
         entity = entity or self.user
