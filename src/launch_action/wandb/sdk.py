@@ -39,6 +39,7 @@ SILENCE: Mapping[str, Any] = {
     "x_disable_stats": True,
     "x_disable_meta": True,
     "x_disable_machine_info": True,
+    "x_save_requirements": False,
 }
 
 
