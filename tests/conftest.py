@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 # A machine may be busy: no test is about speed.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
+
+# What is started in the background ignores it, and so would every program that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROBES = {
     "engine": services.missing_engine,
