@@ -246,15 +246,21 @@ def _locks_of(root: Path, tree: str) -> list[str]:
 
 @contextmanager
 def _partial(folder: Path) -> Iterator[Path]:
-    """A new empty file of a name that says what it is; gone when the block ends, or moved."""
-    import tempfile
+    """A new empty file of a name that says what it is; gone when the block ends, or moved.
 
-    handle, name = tempfile.mkstemp(prefix=_UNFINISHED[0], dir=folder)
-    os.close(handle)
+    An interruption may come between any two steps: so it has its name before it is there, and a
+    removal that did not come to be is made up for.
+    """
+    path = folder / f"{_UNFINISHED[0]}{os.urandom(8).hex()}"
     try:
-        yield Path(name)
+        path.touch(0o600, exist_ok=False)
+        yield path
     finally:
-        Path(name).unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
 
 def _claim(lock: str | os.PathLike[str], held: ExitStack) -> bool:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.bases import Remembered
@@ -137,6 +138,27 @@ def test_what_is_being_written_stays(tmp_path: Path) -> None:
         assert path.read_bytes() == b"x"
         assert other.exists()
     assert names(cache, "wheels") == ["aa"]
+
+
+@pytest.mark.parametrize("step", ["touch", "unlink"])
+def test_an_interruption_right_after_or_before_a_step_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    real, times = getattr(Path, step), list[Path]()
+
+    def interrupted(path: Path, *arguments: Any, **named: Any) -> None:
+        times.append(path)
+        if step == "touch" or len(times) > 1:
+            real(path, *arguments, **named)
+        if len(times) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, step, interrupted)
+    with pytest.raises(KeyboardInterrupt), Cache(tmp_path).partial("wheels"):
+        pass
+
+    assert times
+    assert not list(tmp_path.rglob(".partial-*"))
 
 
 # ---- trees --------------------------------------------------------------------------------------
