@@ -91,6 +91,24 @@ def test_all_jobs_of_the_file_are_built_and_each_has_its_document(
     assert "a | build begins" in ended.err
 
 
+NOTHING = "no requirements.txt, pylock.toml or pyproject.toml in the build context"
+
+
+def test_what_several_jobs_warn_of_is_told_once_with_their_keys(
+    machine: Machine, repository: Work, base: tuple[str, ...]
+) -> None:
+    repository.write({"jobs/c/requirements.txt": "", "jobs/c/Pipfile": ""})
+    unread = {"jobs/b/Pipfile": ""}
+    repository.commit({**listing("a", "b", "c"), **unread})
+
+    for options in (["--dry-run"], ["--parallel", "1"]):
+        ended = succeeded(machine.run("build", *base, *options, cwd=repository.path))
+        told = [line for line in ended.err.splitlines() if line.startswith("warning: ")]
+        about = [line for line in told if NOTHING in line]
+        assert about == [f"warning: [a, b] {NOTHING}: the image holds the code alone"]
+        assert [line.split()[1] for line in told if "Pipfile" in line] == ["[b]"]
+
+
 def test_the_jobs_of_keys_alone_are_built_and_one_alone_is_told_as_ever(
     machine: Machine, repository: Work, base: tuple[str, ...]
 ) -> None:

@@ -70,6 +70,8 @@ def test_all_jobs_are_built_into_repositories_of_their_own(
     assert "latest" in registry.tags(f"{repository}/evaluate")
     assert set(result.artifacts) == set(outputs["image"].splitlines())
     assert {"[train] build", "[Evaluate] build"} <= set(result.log.of("group"))
+    (warning,) = result.log.of("warning")
+    assert warning.startswith("[train, Evaluate] no requirements.txt")
     assert result.summary.startswith("### ✅ Update of <code>main</code>: 2 jobs")
     for key in ("train", "Evaluate"):
         assert f"<b>{key}</b>" in result.summary

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, assert_never
 
 from launch_action.core.claims import read_held
-from launch_action.core.dataclass import dataclass, replace
+from launch_action.core.dataclass import dataclass, field, replace
 from launch_action.core.errors import (
     BuildError,
     InputError,
@@ -33,6 +33,8 @@ from launch_action.report import Report
 from launch_action.workers import WAITS, Begun, Ended, Event, Heard, Message, Tell, workers
 
 _MOST = 4
+# Jobs that a warning names; of more it has the number.
+_NAMED = 5
 _KINDS = {
     kind.code: kind
     for kind in (InputError, SourceError, BuildError, RegistryError, StoreError, RunError,
@@ -80,7 +82,9 @@ class Audience(Protocol):
 
     def line(self, number: int, text: str) -> None: ...
 
-    def warning(self, number: int, text: str, file: str, line: int) -> None: ...
+    def warning(self, numbers: Sequence[int], text: str, file: str, line: int) -> None:
+        """What these jobs warn of: once, when the builds have ended or wait for a queue."""
+        ...
 
     def known(self, number: int, found: Mapping[str, Any]) -> None:
         """Some outputs are known now."""
@@ -107,31 +111,89 @@ def builds(
         for number, place in enumerate(places)
     ]
     with workers(tasks, most) as events:
-        yield partial(_listen, events)
+        yield lambda audience: _listen(events, audience, len(tasks))
 
 
-def _listen(events: Iterator[Event], audience: Audience) -> None:
+@dataclass(frozen=True, slots=True)
+class _Warnings:
+    """What builds warn of, each kept with all jobs that say it while others may say it too."""
+
+    audience: Audience
+    building: set[int]
+    kept: dict[tuple[str, str, int], list[int]] = field(default_factory=dict)
+
+    def take(self, number: int, text: str, file: str, line: int) -> None:
+        self.kept.setdefault((text, file, line), []).append(number)
+        if not self.building - {number}:  # nobody else who would
+            self.tell()
+
+    def built(self, number: int) -> None:
+        """This job warns of nothing any more that others may warn of."""
+        self.building.discard(number)
+        if not self.building:
+            self.tell()
+
+    def tell(self) -> None:
+        for (text, file, line), numbers in self.kept.items():
+            self.audience.warning(sorted(set(numbers)), text, file, line)
+        self.kept.clear()
+
+
+@contextmanager
+def reporters(audience: Audience, count: int) -> Iterator[list[Report]]:
+    """A reporter for each of several jobs that are looked at here, one after another."""
+    warnings = _Warnings(audience, set(range(count)))
+
+    def report(number: int) -> Report:
+        return Report(_Telling(lambda message: _hear(audience, warnings, number, message)))
+
+    try:
+        yield [report(number) for number in range(count)]
+    finally:
+        warnings.tell()
+
+
+def named(keys: Sequence[str]) -> str:
+    """The keys of some jobs, as few as are read.
+
+    >>> named(["a", "b", "c", "d", "e", "f", "g"])
+    'a, b, c, d, e and 2 more'
+    """
+    more = len(keys) - _NAMED
+    return ", ".join(keys[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _listen(events: Iterator[Event], audience: Audience, count: int) -> None:
     ended: dict[int, BuiltJob | LaunchError] = {}
-    for event in events:
-        match event:
-            case Begun():
-                audience.begun(event.task)
-            case Heard():
-                if result := _hear(audience, event.task, event.message):
-                    ended[event.task] = result
-            case Ended():
-                audience.built(event.task, ended.get(event.task) or _lost(event.code))
-            case _:
-                assert_never(event)
+    warnings = _Warnings(audience, set(range(count)))
+    try:
+        for event in events:
+            match event:
+                case Begun():
+                    audience.begun(event.task)
+                case Heard():
+                    if result := _hear(audience, warnings, event.task, event.message):
+                        ended[event.task] = result
+                case Ended():
+                    audience.built(event.task, ended.get(event.task) or _lost(event.code))
+                    warnings.built(event.task)
+                case _:
+                    assert_never(event)
+    finally:
+        warnings.tell()
 
 
-def _hear(audience: Audience, number: int, message: Message) -> BuiltJob | LaunchError | None:
+def _hear(
+    audience: Audience, warnings: _Warnings, number: int, message: Message
+) -> BuiltJob | LaunchError | None:
     """Pass a message on; the result, where it is one."""
     match message:
         case {"line": text}:
             audience.line(number, text)
         case {"warning": [text, file, line]}:
-            audience.warning(number, text, file, line)
+            warnings.take(number, text, file, line)
+        case {"recorded": _}:
+            warnings.built(number)
         case {"known": found}:
             audience.known(number, found)
         case {"built": found}:
@@ -159,6 +221,7 @@ def _build(number: int, place: Workplace, record: Record, tell: Tell, *, queued:
 
     try:
         job = record(number, place, announce)
+        tell({"recorded": number})
         code = _queue(job, place, announce, tell) if queued else None
     except Exception as error:
         found = error if isinstance(error, LaunchError) else unexpected(error)
@@ -194,7 +257,7 @@ def _queue(job: StoredJob, place: Workplace, announce: Announce, tell: Tell) -> 
 class _Telling:
     """A report's sink that tells its lines."""
 
-    tell: Tell
+    tell: Callable[[Message], object]
 
     def line(self, text: str) -> None:
         self.tell({"line": text})

@@ -12,7 +12,7 @@ from launch_action.core.many_outputs import JobResult, combined
 from launch_action.core.outputs import Outcome
 from launch_action.core.ports import Reporter
 from launch_action.launches.launching import build
-from launch_action.launches.many_builds import BuiltJob, builds, how_many
+from launch_action.launches.many_builds import BuiltJob, builds, how_many, named, reporters
 from launch_action.launches.many_jobs import Listed
 from launch_action.launches.shown_plan import show_plan
 from launch_action.launches.stored_runs import Log, run_stored
@@ -58,7 +58,11 @@ def show_listed(listed: Listed, place: Workplace, outcome: Outcome, *, run: bool
     """The plans of all jobs as one document, the steps with their job's key."""
     jobs = places(listed, place)
     _check_gates(listed, place, run=run)
-    plans = [show_plan(job.place, job.outcome, run=run) for job in jobs]
+    with reporters(_terminal(jobs, place.reporter), len(jobs)) as told:
+        plans = [
+            show_plan(replace(job.place, reporter=one), job.outcome, run=run)
+            for job, one in zip(jobs, told, strict=True)
+        ]
     outcome.announce(combined(listed.file.name, [job.result() for job in jobs]))
     pairs = zip(jobs, plans, strict=True)
     steps = [{"job": job.key, **step} for job, plan in pairs for step in plan["plan"]]
@@ -112,14 +116,13 @@ def _check_gates(listed: Listed, place: Workplace, *, run: bool) -> None:
 
 def build_jobs(jobs: Sequence[Launching], place: Workplace, *, run: bool) -> None:
     """Build all jobs at once, their lines under their keys."""
-    width = max(len(job.key) for job in jobs)
     with builds(
         [job.place for job in jobs],
         lambda _, there, announce: build(there, announce, run=run),
         how_many(place.inputs.parallel),
         run=run,
     ) as build_all:
-        build_all(_Terminal(jobs, place.reporter, width))
+        build_all(_terminal(jobs, place.reporter))
 
 
 def run_one(job: Launching, log: Log, *, run: bool) -> None:
@@ -162,6 +165,10 @@ def of_job(key: str, error: LaunchError, others: Sequence[str]) -> LaunchError:
     return error
 
 
+def _terminal(jobs: Sequence[Launching], reporter: Reporter) -> _Terminal:
+    return _Terminal(jobs, reporter, max(len(job.key) for job in jobs))
+
+
 @dataclass(frozen=True, slots=True)
 class _Terminal:
     """An Audience that reports every line behind its job's key."""
@@ -176,8 +183,9 @@ class _Terminal:
     def line(self, number: int, text: str) -> None:
         self.reporter.info(f"{self.jobs[number].key:<{self.width}} | {text}")
 
-    def warning(self, number: int, text: str, file: str, line: int) -> None:
-        self.reporter.warning(f"[{self.jobs[number].key}] {text}", file=file, line=line)
+    def warning(self, numbers: Sequence[int], text: str, file: str, line: int) -> None:
+        keys = named([self.jobs[number].key for number in numbers])
+        self.reporter.warning(f"[{keys}] {text}", file=file, line=line)
 
     def known(self, number: int, found: Mapping[str, Any]) -> None:
         self.jobs[number].outcome.announce(found)

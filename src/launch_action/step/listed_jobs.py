@@ -11,7 +11,7 @@ from launch_action.core.errors import Interrupted, LaunchError
 from launch_action.core.legs import Leg
 from launch_action.core.many_outputs import JobResult, combined
 from launch_action.core.outputs import Outcome, output_text
-from launch_action.launches.many_builds import BuiltJob, builds
+from launch_action.launches.many_builds import BuiltJob, builds, named
 from launch_action.launches.many_launches import of_job
 from launch_action.launches.stored_runs import run_stored
 from launch_action.planning.workplace import Running
@@ -144,10 +144,10 @@ class _BuildLogs:
     def line(self, number: int, text: str) -> None:
         self.all_progress[number].log.append(text)
 
-    def warning(self, number: int, text: str, file: str, line: int) -> None:
-        """At once: an annotation is seen beside the log."""
-        key = self.all_progress[number].leg.key
-        self.step.commands.warning(f"[{key}] {text}", file, line)
+    def warning(self, numbers: Sequence[int], text: str, file: str, line: int) -> None:
+        """Outside of any job's group: an annotation is seen beside the log."""
+        keys = named([self.all_progress[number].leg.key for number in numbers])
+        self.step.commands.warning(f"[{keys}] {text}", file, line)
 
     def known(self, number: int, found: Mapping[str, Any]) -> None:
         self.all_progress[number].announce(found)
