@@ -84,7 +84,7 @@ def main() -> None:
         print(json.dumps(describe()))
         return
     if sys.argv[1:2] == ["--install-into"]:  # the Dockerfile's way in
-        place = Path(sys.argv[2])
+        place = Path(sys.argv[2]).absolute()  # its script is started from anywhere
         add_program(place, place, describe()["version"])
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `finally` blocks are run
@@ -294,8 +294,12 @@ def uv_by_pip(target: Path, python: str, outside: str) -> str:
 
 
 def add_program(target: Path, place: Path, version: str) -> None:
-    """Our own package and its console script, as an installer would lay them out."""
+    """Our own package and its console script, as an installer would lay them out.
+
+    An earlier one is replaced.
+    """
     site = target / "lib" / f"python{version}" / "site-packages" / "launch_action"
+    shutil.rmtree(str(site), ignore_errors=True)
     shutil.copytree(str(PACKAGE), str(site), ignore=shutil.ignore_patterns("__pycache__"))
     script = target / "bin" / "launch-action"
     script.write_text(SCRIPT.format(python=place / "bin" / "python"), encoding="utf-8")

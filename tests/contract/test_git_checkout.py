@@ -68,7 +68,7 @@ def test_a_linked_worktree_is_a_checkout_of_its_own(work: Work, tmp_path: Path) 
     assert inspect(work.path).dirty == ()
 
 
-def test_a_detached_tag_checkout(work: Work) -> None:
+def test_a_checkout_of_a_tag_has_its_tags_and_no_branch(work: Work) -> None:
     work.git("tag", "v1.0")
     work.git("tag", "-a", "-m", "annotated", "release/1")
     work.git("checkout", "--quiet", "--detach")
@@ -251,14 +251,16 @@ def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
         inspect(tmp_path / "missing")
 
 
-def test_a_bare_repository_and_the_inside_of_dot_git(work: Work, tmp_path: Path) -> None:
+def test_a_bare_repository_and_the_inside_of_dot_git_are_no_checkout(
+    work: Work, tmp_path: Path
+) -> None:
     git(tmp_path, "init", "--quiet", "--bare", "bare.git")
     for place in (tmp_path / "bare.git", work.path / ".git", work.path / ".git" / "objects"):
         with pytest.raises(SourceError, match="without a working tree"):
             inspect(place)
 
 
-def test_core_bare_in_a_checkout(work: Work) -> None:
+def test_core_bare_in_a_checkout_is_named_as_the_reason(work: Work) -> None:
     work.git("config", "core.bare", "true")
     with pytest.raises(SourceError, match=r"core\.bare"):
         inspect(work.path)
@@ -277,7 +279,9 @@ def test_a_core_worktree_that_points_elsewhere_is_noticed(work: Work, tmp_path: 
         inspect(work.path)
 
 
-def test_git_missing(work: Work, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_machine_without_git_is_told_so(
+    work: Work, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SourceError, match="git is not installed"):
         inspect(work.path)

@@ -409,7 +409,7 @@ def test_damaged_lfs_content_is_an_error(lfs: Work, damaged: bytes) -> None:
         content(opened(lfs))
 
 
-def test_git_lfs_itself_made_it(tmp_path: Path) -> None:
+def test_what_git_lfs_itself_made_is_read(tmp_path: Path) -> None:
     work = make_repository(tmp_path / "work")
     work.git("lfs", "install", "--local")
     work.git("lfs", "track", "*.bin", "with space/*")

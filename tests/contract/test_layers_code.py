@@ -52,7 +52,7 @@ def test_files_come_out_as_they_were_committed(work: Work, tmp_path: Path) -> No
     assert not (root / "app/.git").exists()
 
 
-def test_owner_modes_and_order(work: Work) -> None:
+def test_files_have_one_owner_their_modes_and_one_order(work: Work) -> None:
     found = context(work)
     listed = members(checked_tar(*layer_of(code_entries(found, found.files))))
     assert {(one.uid, one.gid) for one in listed} == {(1000, 0)}

@@ -155,7 +155,9 @@ def test_the_last_lines_of_a_failed_run_are_told(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("state", "status"), [("crashed", "failed"), ("killed", "cancelled"), ("preempted", "failed")]
 )
-def test_other_ends_of_a_run(bench: Bench, state: str, status: str) -> None:
+def test_a_run_that_did_not_finish_well_fails_by_its_state(
+    bench: Bench, state: str, status: str
+) -> None:
     item = bench.hand.pop()
     assert item
     bench.hand.claim(item)

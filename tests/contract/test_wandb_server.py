@@ -448,7 +448,9 @@ def test_settings_of_the_directory_win_over_the_user_s_and_lose_to_the_environme
         ("https://acme.wandb.io/", "https://acme.wandb.io"),
     ],
 )
-def test_the_pages_of_a_server(tmp_path: Path, url: str, page: str) -> None:
+def test_the_pages_of_a_server_are_where_its_own_interface_is(
+    tmp_path: Path, url: str, page: str
+) -> None:
     found = account(tmp_path, WANDB_BASE_URL=url)
 
     assert found.run_url("acme", "de mo", "abc") == f"{page}/acme/de%20mo/runs/abc"

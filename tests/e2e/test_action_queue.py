@@ -115,7 +115,9 @@ def test_what_a_failed_job_printed_is_no_command_of_a_workflow(bench: Bench) -> 
 
 
 @pytest.mark.parametrize("keep", [False, True], ids=["stop", "keep"])
-def test_a_cancelled_workflow(bench: Bench, keep: bool) -> None:
+def test_a_cancelled_workflow_takes_its_item_back_unless_it_is_kept(
+    bench: Bench, keep: bool
+) -> None:
     options = bench.inputs["build-options"] + ("\non-cancel=keep" if keep else "")
     with bench.runner(events.dispatch).started({**bench.inputs, "build-options": options}) as step:
         step.wait_for("waits in queue")

@@ -87,7 +87,7 @@ def job(tmp_path: Path, shared_cache: Path, python_base_layout: Path) -> Job:
     return Job(tmp_path, shared_cache, python_base_layout)
 
 
-def test_a_pylock(job: Job, index: Index) -> None:
+def test_a_pylock_is_installed(job: Job, index: Index) -> None:
     job.commit({"pylock.toml": pylock(index)})
     assert job.installed("alpha") == ["alpha==1.0", "gamma==1.0"]
     assert job.installed("beta", options=("--extra", "x", "--group", "docs")) == [
@@ -96,7 +96,7 @@ def test_a_pylock(job: Job, index: Index) -> None:
     ]
 
 
-def test_a_poetry_project(job: Job, index: Index) -> None:
+def test_a_poetry_project_is_installed(job: Job, index: Index) -> None:
     job.commit(poetry_files(index, "2.1"))
     assert job.installed("alpha", options=("--group", "dev")) == [
         "alpha==1.0",
@@ -105,7 +105,7 @@ def test_a_poetry_project(job: Job, index: Index) -> None:
     ]
 
 
-def test_groups_and_sources_of_a_pyproject(job: Job, index: Index) -> None:
+def test_groups_and_sources_of_a_pyproject_are_followed(job: Job, index: Index) -> None:
     with serve_index() as other:
         other.add(make_wheel("beta", "9.0"))
         text = (
@@ -118,7 +118,7 @@ def test_groups_and_sources_of_a_pyproject(job: Job, index: Index) -> None:
         assert job.installed("beta", options=("--group", "test")) == ["beta==9.0", "gamma==1.0"]
 
 
-def test_packages_of_the_repository_itself(job: Job, index: Index) -> None:
+def test_packages_of_the_repository_itself_are_installed(job: Job, index: Index) -> None:
     wheel, sdist = make_wheel("ready", "1.0"), make_sdist("packed", "0.1", source("packed"))
     text = f"-i {index.url}\n-e .\n./lib/loc\n./d/{wheel[0]}\n./d/{sdist[0]}\n-f ./links\nlinked\n"
     linked = make_wheel("linked", "1.0")
@@ -162,7 +162,7 @@ def test_a_branch_of_a_repository_is_recorded_by_its_commit(job: Job, tmp_path: 
         assert job.frozen(ended) == f"gitty @ git+{server.url('gitty')}@{second}\n"
 
 
-def test_the_project_itself_with_its_console_script(job: Job, index: Index) -> None:
+def test_the_project_itself_is_installed_with_its_console_script(job: Job, index: Index) -> None:
     project = source("app", "gamma", more='[project.scripts]\napp-tell = "app:main"\n')
     project["pyproject.toml"] += f'[[tool.uv.index]]\nurl = "{index.url}"\ndefault = true\n'
     project["app.py"] = "def main():\n    import gamma\n    print('told by', __file__)\n"
@@ -182,7 +182,7 @@ def test_the_project_itself_with_its_console_script(job: Job, index: Index) -> N
 
 
 @pytest.mark.network
-def test_compiled_code_without_a_wheel(job: Job, index: Index) -> None:
+def test_compiled_code_without_a_wheel_is_built_once(job: Job, index: Index) -> None:
     name, data = make_sdist("native", "0.1", NATIVE)
     text = "-f ./d\nnative\nidna==3.4\n"
     job.commit({"requirements.txt": text, f"d/{name}": data})
@@ -196,7 +196,7 @@ def test_compiled_code_without_a_wheel(job: Job, index: Index) -> None:
     assert "was built here" not in succeeded(job.launch("native")).err
 
 
-def test_wheels_of_odd_shapes(job: Job) -> None:
+def test_wheels_of_odd_shapes_are_installed_as_pip_does(job: Job) -> None:
     """Namespaces, .pth files, data files, scripts of their own, and long ways to all of them."""
     folder = job.work.path / "d"
     folder.mkdir()
@@ -232,7 +232,7 @@ def test_wheels_of_odd_shapes(job: Job) -> None:
     assert "by pth" in succeeded(job.launch(entry="odd-script")).err
 
 
-def test_a_private_index_and_its_login_nowhere(tmp_path: Path, job: Job) -> None:
+def test_a_private_index_is_used_and_its_login_is_nowhere(tmp_path: Path, job: Job) -> None:
     secret = "hunter2secret"
     with serve_index(login=("bob", secret)) as private:
         private.add(make_wheel("alpha", "1.0"))

@@ -170,7 +170,7 @@ def test_a_fork_s_pull_request_gets_a_build_and_no_right(copy: Copy) -> None:
     assert not copy.github.seen
 
 
-def test_all_jobs_of_a_repository_in_one_step(copy: Copy) -> None:
+def test_one_step_builds_all_jobs_of_a_repository(copy: Copy) -> None:
     good(copy.run("monorepo", on_main))
     opened = good(copy.run("monorepo", events.opened))
     assert "<b>train</b>" in copy.comment()
@@ -184,7 +184,7 @@ def test_all_jobs_of_a_repository_in_one_step(copy: Copy) -> None:
     assert "Preview removed" in copy.comment()
 
 
-def test_a_machine_for_every_job_that_changed(copy: Copy) -> None:
+def test_every_job_that_changed_gets_a_machine(copy: Copy) -> None:
     found = good(copy.run("matrix", events.opened))
     matrix = json.loads(found.outputs["metadata"])
 

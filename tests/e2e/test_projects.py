@@ -185,7 +185,7 @@ def _parameter(case: Case) -> Any:
 
 
 @pytest.mark.parametrize("case", [_parameter(case) for case in CASES])
-def test_a_project(
+def test_a_project_is_launched_or_refused_as_its_case_says(
     case: Case,
     work: Path,
     tmp_path: Path,

@@ -181,7 +181,9 @@ def test_what_had_changed_is_built_wherever_the_store_is(
     assert not any(alias.startswith("sha-") for alias in shown["aliases"])
 
 
-def test_a_module_and_a_clean_commit(there: Machine, runs: WandbRuns, tmp_path: Path) -> None:
+def test_a_run_of_a_module_at_a_clean_commit_is_a_job_of_that_commit(
+    there: Machine, runs: WandbRuns, tmp_path: Path
+) -> None:
     found = _created(there, str(runs.module), cwd=tmp_path)
 
     assert found["job_name"] == "job-https___github.com_acme_mono-jobs.hello.train"

@@ -56,7 +56,7 @@ def count(server: WandbServer, name: str = NAME) -> int:
 
 @pytest.mark.network
 @pytest.mark.registry
-def test_a_pull_request_from_its_preview_to_its_release(
+def test_aliases_follow_a_pull_request_from_its_preview_to_its_release(
     flow: Workflow, server: WandbServer
 ) -> None:
     good(flow.push())

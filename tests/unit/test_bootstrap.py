@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
+import venv
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -131,3 +132,20 @@ def test_an_error_is_one_escaped_line(bootstrap: Any, capsys: pytest.CaptureFixt
 
     told = capsys.readouterr().out
     assert told == "::error title=launch-action::50%25%0Alost%0Ahint: try%0Dagain\n"
+
+
+def test_what_is_installed_again_is_replaced_and_starts_from_anywhere(
+    bootstrap: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venv.create(tmp_path / "tool")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["bootstrap.py", "--install-into", "tool"])
+
+    bootstrap.main()
+    stale = next(tmp_path.glob("tool/lib/*/site-packages/launch_action")) / "stale.py"
+    stale.touch()
+    bootstrap.main()
+
+    assert not stale.exists()
+    script = (tmp_path / "tool/bin/launch-action").read_text("utf-8")
+    assert script.splitlines()[0] == f"#!{tmp_path}/tool/bin/python"

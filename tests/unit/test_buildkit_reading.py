@@ -58,7 +58,7 @@ def test_what_a_later_layer_removes_is_gone() -> None:
 
 
 @pytest.mark.parametrize("kind", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
-def test_eggs_and_vendored_copies(kind: int) -> None:
+def test_eggs_are_listed_and_vendored_copies_are_not(kind: int) -> None:
     data = layer(
         {
             "usr/lib/python3/dist-packages/old-1.egg-info/PKG-INFO": metadata("old", "1"),

@@ -158,7 +158,7 @@ def test_a_registry_cache_needs_a_repository() -> None:
 # ---- the engine without buildx -------------------------------------------------------------------
 
 
-def test_the_engines_query() -> None:
+def test_the_engine_is_asked_with_every_option_that_it_knows() -> None:
     options = BuildOptions(
         build_args=(("A", "1"),), target="t", labels=(("l", "v"),), add_hosts=("h=192.0.2.1",),
         network="host", shm_size="2g", ulimits=("nofile=1:2", "core=0"), no_cache=True,

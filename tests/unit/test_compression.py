@@ -30,7 +30,7 @@ TEXT = b"".join(b"%d some text, %d\n" % (i % 97, i * i) for i in range(4000))
         ("zstd:19", "zstd:19"),
     ],
 )
-def test_a_kind_and_a_level(text: str, meant: str) -> None:
+def test_a_compression_is_read_by_kind_and_level(text: str, meant: str) -> None:
     assert str(Compression.parse(text)) == meant
 
 

@@ -147,7 +147,7 @@ def test_the_last_line_that_matches_decides_for_directories_above_too() -> None:
         ("[a-a]", "a", True),
     ],
 )
-def test_patterns(pattern: str, path: str, expected: bool) -> None:
+def test_a_pattern_matches_as_docker_has_it(pattern: str, path: str, expected: bool) -> None:
     assert Ignore.parse(pattern).matches(path) is expected
 
 

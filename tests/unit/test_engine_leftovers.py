@@ -37,7 +37,9 @@ LABELS = {RUN_ID: "abc", OWNER: "scope 1 2"}
         (False, "nonsense", False, "leave"),
     ],
 )
-def test_the_fate_of_a_container(running: bool, finished: str, gone: bool, becomes: Fate) -> None:
+def test_a_container_is_left_or_removed_by_its_owner_and_age(
+    running: bool, finished: str, gone: bool, becomes: Fate
+) -> None:
     state: dict[str, Any] = {"Running": running, "FinishedAt": finished}
 
     assert fate(LABELS, state, gone, NOW) == becomes

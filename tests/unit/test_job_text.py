@@ -36,7 +36,7 @@ def test_inputs_are_told_by_their_schema() -> None:
     ]
 
 
-def test_without_a_schema_by_wandbs_types() -> None:
+def test_inputs_without_a_schema_are_shown_by_wandbs_types() -> None:
     number = {"wb_type": "number"}
     union = {"wb_type": "union", "params": {"allowed_types": [{"wb_type": "none"}, number]}}
     types = {"lr": number, "depth": union, "model": {"wb_type": "typedDict", "params": {}}}

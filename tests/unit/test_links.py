@@ -35,7 +35,7 @@ LINKS = {
         ("out/../inside", None),
     ],
 )
-def test_where_a_path_leads(path: str, target: str | None) -> None:
+def test_a_path_leads_where_the_links_in_it_lead(path: str, target: str | None) -> None:
     assert resolve(path, LINKS) == target
 
 

@@ -102,7 +102,7 @@ def test_metadata_fills_in_what_the_log_of_an_older_sdk_lacks() -> None:
         assert with_metadata(FACTS, broken) == FACTS
 
 
-def test_the_job_of_a_commit() -> None:
+def test_a_clean_commit_is_the_source_of_its_job() -> None:
     found = plan()
 
     assert found.source == GitSource("https://github.com/acme/mono.git", COMMIT)

@@ -289,7 +289,10 @@ def _version_outputs(
 
 
 def image_digest(version: JobVersion) -> str:
-    """The platform's manifest, or the index where there are several platforms."""
+    """The digest of the platform's manifest, or of the index where there are several platforms.
+
+    Raises StoreError where nothing was built.
+    """
     if not version.images:
         raise StoreError(
             f"job version {version.digest} has no image", hint="build it: launch-action build"

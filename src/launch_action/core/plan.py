@@ -285,7 +285,10 @@ def layout_folder(name: str) -> str:
 
 
 def plan_store(inputs: Inputs, situation: Situation, job_name: str) -> StorePlan:
-    """Design: with an image repository that is the store, else a layout directory per job."""
+    """With an image repository that is the store, else a layout directory per job.
+
+    Raises InputError for a push without a repository, and for what names none.
+    """
     directory = inputs.store or situation.store_directory
     if inputs.image:
         repository = Repository.parse(inputs.image.lower())

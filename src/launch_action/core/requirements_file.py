@@ -61,7 +61,10 @@ def variables(content: bytes, file: str) -> tuple[str, ...]:
 
 
 def decode(content: bytes, file: str) -> str:
-    """The text of a requirements file: by byte order mark, by PEP 263 comment, else UTF-8."""
+    """The text of a requirements file: by byte order mark, by PEP 263 comment, else UTF-8.
+
+    Raises BuildError for what is no text in that encoding, or in one that Python does not know.
+    """
     encoding = next((name for mark, name in _BOMS if content.startswith(mark)), "")
     if not encoding:
         coding = (_CODING.match(line) for line in content.splitlines()[:2])

@@ -39,7 +39,10 @@ class Collection:
     absent: set[str] = field(default_factory=set)
 
     def add(self, origin: Origin, directory: str, entries: Sequence[TreeEntry], at: str) -> None:
-        """Take the entries below a directory of one repository in, at `at` in the context."""
+        """Take the entries below a directory of one repository in, at `at` in the context.
+
+        Raises SourceError for a mode that is unknown, and for a submodule that is not there.
+        """
         self.origins.append(origin)
         pointers = origin.pointers(directory, entries)
         for entry in entries:

@@ -61,7 +61,7 @@ class DeploymentReport:
         self._interrupted = False
 
     def begin(self, legs: Sequence[Leg]) -> None:
-        """Make the deployments, each in the state `queued`."""
+        """Make the deployments, each in the state `queued`. Raises ServiceError without a token."""
         if not self._api.has_token:
             raise ServiceError(
                 "there is no deployment without a token", hint="leave the input github-token out"
@@ -88,7 +88,7 @@ class DeploymentReport:
         self._put(leg, state, _description(row), row.run_url)
 
     def close(self) -> None:
-        """Wait until all is told. Raises LaunchError where it cannot be."""
+        """Wait until all is told. Raises ServiceError where it cannot be."""
         done = self._calls.close(_LAST if self._interrupted else self._patience)
         if not done and not self._interrupted:
             raise ServiceError(

@@ -46,7 +46,7 @@ class Admission:
         self._asking = BackgroundCall(ask, abandoned=True)
 
     def check(self) -> None:
-        """Raise ServiceError where W&B takes no job of this key, or not for this entity.
+        """Raise RefusedError where W&B takes no job of this key, or not for this entity.
 
         A server that does not answer is no reason: the job is stored, and W&B asked again then.
         """

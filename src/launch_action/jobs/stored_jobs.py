@@ -63,7 +63,10 @@ def is_at_wandb(reference: str, place: Workplace) -> bool:
 
 
 def registry_reference(reference: str) -> Reference | None:
-    """The reference, where its first part is a registry; None for a job of the local store."""
+    """The reference, where its first part is a registry; None for a job of the local store.
+
+    Raises InputError for a job at W&B, and for what is no reference.
+    """
     if reference.startswith("wandb:"):
         raise InputError(
             f"this is done to a job of a store, not to one at W&B: {reference!r}",

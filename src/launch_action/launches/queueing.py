@@ -164,7 +164,8 @@ def check_registered(place: Workplace) -> None:
 def queue_stored(job: StoredJob, place: Workplace, running: Running) -> RunResult | None:
     """Send a job version of a store to the queue of the inputs: see `run_queued`.
 
-    It is registered in W&B, unless it is there already.
+    It is registered in W&B, unless it is there already. Raises InputError where no agent could pull
+    its image, and what `run_queued` raises.
     """
     files = JobStore(job.content).files(job.version)
     document = read_job(files.document, f"{job.content.name}@{job.version.digest}")

@@ -168,7 +168,10 @@ def _content_of(source: ImageSource, place: Workplace) -> Content:
 
 
 def image_for(version: JobVersion, target: RunTarget) -> Descriptor:
-    """The image for a platform; for an engine, which may emulate, else the only one there is."""
+    """The image for a platform; for an engine, which may emulate, else the only one there is.
+
+    Raises RunError where there is none.
+    """
     for image in version.images:
         if image.platform and target.platform.accepts(image.platform):
             return image

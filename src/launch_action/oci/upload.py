@@ -91,7 +91,7 @@ class Upload:
         return self.session(answer), _minimum(answer)
 
     def session(self, answer: Answer) -> str:
-        """Where the upload goes on."""
+        """Where the upload goes on. Raises RegistryError where the answer does not say it."""
         location = answer.headers.get("Location")
         if not location:
             raise RegistryError(

@@ -65,7 +65,10 @@ class LocalContainer:
         return replace(ended.result(plan, metrics, outputs), error=error)
 
     def detach(self, plan: RunPlan, image: JobImage, reporter: Reporter) -> None:
-        """Start the job and leave it to itself, in a container that has the run's id as a label."""
+        """Start the job and leave it to itself, in a container that has the run's id as a label.
+
+        Raises InputError for a plan with a timeout, RunError where the engine does not start it.
+        """
         if plan.timeout is not None:
             raise InputError(
                 f"nobody is there to end a detached run after {plan.timeout:g} s",

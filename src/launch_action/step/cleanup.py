@@ -36,7 +36,10 @@ Document = dict[str, Any]
 
 
 def clean_up(commands: WorkflowCommands, place: Workplace, event: GitHubContext) -> int:
-    """Do what the event asks for, tell it, and then raise what went wrong first, if anything."""
+    """Do what the event asks for, tell it, and then raise what went wrong first, if anything.
+
+    Raises InputError for a pull request that is open; the exit code is 0 otherwise.
+    """
     closing = _Closing(place, event)
     try:
         if event.pull_request is not None and event.is_closed:
