@@ -73,7 +73,7 @@ def engine_available() -> EngineFacts | str:
 @contextmanager
 def connected(timeout: int = ANSWER) -> Iterator[DockerClient]:
     """A client of the engine, `timeout` seconds for each answer. Raises RunError: exit code 7."""
-    with engine_errors(_NO_ENGINE, hint=_START_ONE):
+    with engine_errors(_NO_ENGINE, hint=_START_ONE), _settings_errors():
         engine = _client(_endpoint(), timeout)
     try:
         yield engine
@@ -104,6 +104,18 @@ def engine_errors(
         yield
     except (DockerException, RequestException) as error:
         raise kind(f"{what}: {explanation(error)}", hint=hint) from error
+
+
+@contextmanager
+def _settings_errors() -> Iterator[None]:
+    """Turn what the SDK raises for settings that it reads without a look at them into its error."""
+    from docker.errors import DockerException
+
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        where = "DOCKER_HOST or Docker's configuration is not as the SDK reads it"
+        raise DockerException(f"{where}: {type(error).__name__}: {error}") from error
 
 
 def explanation(error: Exception) -> str:
@@ -140,6 +152,7 @@ def _endpoint() -> _Endpoint:
 def _of_context() -> _Endpoint | None:
     """The endpoint of a context that was chosen. Raises DockerException when it is not there."""
     from docker.context import ContextAPI
+    from docker.context.config import get_current_context_name
     from docker.errors import DockerException
 
     name = os.environ.get("DOCKER_CONTEXT") or None
@@ -148,7 +161,7 @@ def _of_context() -> _Endpoint | None:
     except Exception as error:  # the SDK raises plain Exceptions for files that do not read
         raise DockerException(str(error)) from error
     if found is None:
-        raise DockerException(f"the Docker context {name or 'in use'!r} is not there")
+        raise DockerException(f"no Docker context {name or get_current_context_name()!r} is there")
     if found.Name == "default" or not found.Host:
         return None
     return _Endpoint(found.Host, found.TLSConfig)

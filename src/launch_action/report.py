@@ -5,6 +5,7 @@ Text from outside is escaped here: control characters never reach a terminal or 
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -69,8 +70,18 @@ def result_lines(values: Mapping[str, Any], *, timings: bool = True) -> Iterator
     for name, text in rows.items():
         if text:
             yield f"{name:<9}{text}"
-    for name, value in (values["metrics"] or {}).items():
-        yield _one_line(f"metric   {name} = {value}")
+    yield from _metric_lines(values["metrics"] or {})
+
+
+def _metric_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """A line a metric, named as `--fail-if` names it, spelt as the job's document spells it."""
+    if not metrics:
+        return
+    from launch_action.core.preview_row import flat  # a build has none
+
+    for name, value in flat(metrics).items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        yield _one_line(f"metric   {name} = {text}")
 
 
 def _one_line(text: str) -> str:

@@ -155,6 +155,15 @@ def test_metrics_that_do_not_read_are_a_warning(bench: Bench) -> None:
     assert any("metrics.json is not JSON" in warning for warning in bench.told.warnings)
 
 
+@pytest.mark.parametrize("made", ["mkdir -p", "ln -s mine.json"])
+def test_metrics_that_are_no_file_are_a_warning(bench: Bench, made: str) -> None:
+    script = f"cd $LAUNCH_OUTPUT_DIR && echo '{{}}' > mine.json && {made} metrics.json"
+    result = bench.run({"job.sh": script.encode()}, "sh", "job.sh")
+
+    assert (result.status, result.metrics) == ("succeeded", {})
+    assert any("metrics.json is no regular file" in warning for warning in bench.told.warnings)
+
+
 def test_standard_input_is_closed(bench: Bench) -> None:
     result = bench.run({"job.sh": b"cat; echo end"}, "sh", "job.sh", timeout=20)
 

@@ -18,7 +18,13 @@ from support.wandb_api.server import KEY, WandbServer, serve
 from support.wandb_host import Host
 from support.wandb_put import git_source, job_files, md5_text, put_artifact
 
-from launch_action.core.errors import InputError, ServiceError, SourceError, StoreError
+from launch_action.core.errors import (
+    InputError,
+    RefusedError,
+    ServiceError,
+    SourceError,
+    StoreError,
+)
 from launch_action.core.wandb_reference import ArtifactReference, parse_job_reference
 from launch_action.wandb.account import Account, find_account
 from launch_action.wandb.jobs import WandbJob, fetch_code, find_code, read_job
@@ -138,6 +144,32 @@ def test_a_signature_of_an_address_and_the_key_are_in_no_error(wandb_host: Host)
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:1", "http:///x", "ftp://a", "http://u:s3cr3t@a", "http://[::1", "http://[zz]/",
+        "http://a:x", "http://a:99999", "http://a b", "http://a/?x=1", "http://a#x",
+    ],
+)  # fmt: skip
+def test_an_address_that_is_none_is_told(url: str) -> None:
+    with pytest.raises(InputError, match="not the address of a W&B server") as caught:
+        server_at(url)
+    assert "s3cr3t" not in caught.value.message
+
+
+@pytest.mark.parametrize("url", ["http://a..b", f"http://{'a' * 64}.b"])
+def test_a_name_that_no_host_can_have_is_not_reached(url: str) -> None:
+    with pytest.raises(ServiceError, match="cannot be reached"):
+        server_at(url).ask("query X { x }", {})
+
+
+def test_an_answer_that_leads_nowhere_is_an_error(wandb_host: Host) -> None:
+    wandb_host.moves("/away", "http://[zz]/")
+
+    with pytest.raises(ServiceError, match="cannot be reached"):
+        content(server_at(wandb_host.url()), wandb_host.url("/away"))
+
+
+@pytest.mark.parametrize(
     ("status", "body", "words"),
     [
         (401, b'{"errors": [{"message": "not logged in"}]}', "does not take the key: 401 (not log"),
@@ -161,6 +193,9 @@ def test_what_is_no_answer_is_one_line(
         server_at(wandb_host.url()).ask("query X { x }", {})
     assert words in caught.value.message
     assert "\n" not in caught.value.message
+    # Who is no W&B is not asked again, and is told before anything is pushed.
+    is_final = status in (401, 403) or (status != 500 and b"errors" not in body)
+    assert isinstance(caught.value, RefusedError) == is_final
 
 
 def test_what_w_b_refuses_in_its_own_words_is_not_put_down_to_its_address(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 from support.bases import AMD64
@@ -15,7 +16,7 @@ from launch_action.core.image import (
     digest_of,
 )
 from launch_action.core.run import JobImage, LayerRef
-from launch_action.engine import EngineFacts
+from launch_action.engine import EngineFacts, engine_available
 from launch_action.runners.local_container import check_layers
 
 
@@ -45,3 +46,33 @@ def test_an_engine_too_old_for_zstd_is_told_so_before_a_pull(
     with nullcontext() if takes else refused:
         check_layers(image(OCI_LAYER_ZSTD), engine)
     check_layers(image(OCI_LAYER_GZIP), engine)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "[]",
+        '{"auths": 5}',
+        '{"auths": {"ghcr.io": {"auth": "!!"}}}',
+        '{"proxies": 5}',
+        '{"currentContext": "elsewhere"}',
+    ],
+)
+def test_settings_of_docker_that_are_none_are_told(
+    settings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").write_text(settings)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
+
+    found = engine_available()
+
+    assert isinstance(found, str)
+    assert ("'elsewhere'" if "elsewhere" in settings else "Docker's configuration") in found
+
+
+def test_an_address_that_is_none_is_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://[::1")
+
+    assert "DOCKER_HOST" in str(engine_available())

@@ -52,3 +52,15 @@ def test_what_takes_no_time_is_not_told_of() -> None:
     with pytest.raises(ValueError, match="of the block"), waiting(Report(PlainSink(stream)), "X"):
         raise ValueError("of the block")
     assert stream.getvalue() == ""
+
+
+def test_metrics_are_told_by_the_names_and_words_that_a_gate_and_json_have() -> None:
+    metrics = {"eval": {"loss": 0.5, "at": {"k": 1}}, "ok": True, "none": None, "nan": "NaN"}
+
+    assert list(result_lines({**Outcome().values, "metrics": metrics})) == [
+        "metric   eval.loss = 0.5",
+        "metric   eval.at.k = 1",
+        "metric   ok = true",
+        "metric   none = null",
+        "metric   nan = NaN",
+    ]

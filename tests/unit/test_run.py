@@ -206,6 +206,7 @@ def test_what_an_offline_run_leaves_is_found_when_the_job_has_ended() -> None:
         ("http://localhost:8080", True),
         ("http://127.0.0.1:8080", True),
         ("http://[::1]:8080", True),
+        ("http://[::1", False),
         ("https://localhost.example.com", False),
         ("https://api.wandb.ai", False),
         ("", False),

@@ -221,7 +221,10 @@ def speaks_to_this_machine(environment: Mapping[str, str]) -> bool:
     """Whether a job is online at a W&B server that only this machine reaches, as `localhost` is."""
     if not environment.get("WANDB_API_KEY"):
         return False
-    host = urlsplit(environment.get("WANDB_BASE_URL", "")).hostname or ""
+    try:
+        host = urlsplit(environment.get("WANDB_BASE_URL", "")).hostname or ""
+    except ValueError:  # no address at all, as the job will find
+        return False
     return host in ("localhost", "::1") or host.startswith("127.")
 
 

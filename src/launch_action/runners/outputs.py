@@ -53,6 +53,8 @@ def collect_metrics(outputs: Path, run_id: str, reporter: Reporter) -> dict[str,
     """
     data = _read_regular(outputs / METRICS)
     if data is None:
+        if os.path.lexists(outputs / METRICS):
+            reporter.warning(f"{METRICS} is no regular file, or cannot be read: it was not")
         return offline_summary(outputs / "wandb", run_id)
     metrics, complaint = read_metrics(data)
     if complaint:

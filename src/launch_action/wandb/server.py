@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import string
 import time
 import urllib.request
@@ -57,11 +58,10 @@ class Server:
         sleep: Callable[[float], None] = time.sleep,
         attempts: int | None = None,
     ) -> None:
-        parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        if not _is_base(base_url):
             raise InputError(
                 f"not the address of a W&B server: {base_url.rpartition('@')[2]!r}",
-                hint="WANDB_BASE_URL is such as https://wandb.example.com",
+                hint="WANDB_BASE_URL is such as https://wandb.example.com, without a login",
             )
         self.base_url = base_url.rstrip("/")
         self._origin = _origin(base_url)
@@ -137,7 +137,8 @@ class Server:
                     method, url, headers=headers, timeout=self._timeout, stream=True,
                     allow_redirects=False, proxies=self._proxies(url), **given,
                 )  # fmt: skip
-            except requests.RequestException as error:
+            # A ValueError for a name, in the address or in a redirect, that no host can have.
+            except (requests.RequestException, ValueError) as error:
                 if not left:
                     raise self._unreachable(url, error) from None
                 after = 0.0
@@ -213,7 +214,8 @@ class Server:
         if errors or not isinstance(data, dict) or status != 200:
             says = "what it says may tell why, and whether another try helps"
             asks = "is WANDB_BASE_URL the address of a W&B server, and is it of this time?"
-            raise ServiceError(
+            refusal = ServiceError if errors else RefusedError  # no W&B, and none the next time
+            raise refusal(
                 f"W&B at {self.host} does not answer the question: {status}{_complaint(body)}",
                 hint=says if errors and "Cannot query" not in str(errors) else asks,
             )
@@ -244,6 +246,17 @@ def _is_header(name: str, value: Any) -> bool:
     return token and isinstance(value, str) and value.isascii() and value.isprintable()
 
 
+def _is_base(url: str) -> bool:
+    """Whether it is the address of a server: no login in it, and nothing behind its path."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    named = parts.scheme in ("http", "https") and parts.hostname and port != 0
+    return bool(named) and not re.search(r"[@?#\s]", url)
+
+
 def _origin(url: str) -> tuple[str, str, int]:
     try:
         parts = urlsplit(url)
@@ -263,7 +276,7 @@ def _shown(url: str) -> str:
 
 
 def _seconds(text: str) -> float:
-    return float(text) if text.isdigit() else 0.0
+    return float(text) if text.isascii() and text.isdigit() else 0.0
 
 
 def _chunks(answer: Response, where: str) -> Iterator[bytes]:
