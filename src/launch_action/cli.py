@@ -21,7 +21,7 @@ from launch_action.commands.signals import (
     listen_no_more,
 )
 from launch_action.commands.streams import flush, prepare_streams, unwritable, writer
-from launch_action.core.errors import InputError, LaunchError
+from launch_action.core.errors import InputError, LaunchError, SourceError
 from launch_action.core.input_table import INPUTS
 from launch_action.core.input_values import read_inputs
 from launch_action.core.inputs import Inputs
@@ -61,7 +61,7 @@ def main() -> NoReturn:
         code = _NOBODY_READS
     except Exception as error:  # the one place: what no part of the program has foreseen
         # C code that is interrupted may make another exception of it (imports of C modules do).
-        ended = interruption(told[0]) if told else unexpected(error)
+        ended = interruption(told[0]) if told else _unforeseen(error)
         code = _failed(ended, outcome, as_json=as_json)
     listen_no_more()
     code = _flushed(code)
@@ -70,6 +70,14 @@ def main() -> NoReturn:
     # All is cleaned up: the interpreter would only take its objects apart, for as long as a look at
     # a registry takes, and wait for a thread that was interrupted while it began, for ever.
     os._exit(code)
+
+
+def _unforeseen(error: Exception) -> LaunchError:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return SourceError("the current directory is gone", hint="change to one that is there")
+    return unexpected(error)
 
 
 def _command(arguments: Sequence[str], outcome: Outcome) -> int:

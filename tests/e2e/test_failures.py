@@ -36,6 +36,18 @@ def stored(machine: Machine) -> dict[str, str]:
     return {str(tag): str(d) for tag, d in check_complete(LayoutContent(layout, JOB)).items()}
 
 
+@pytest.mark.parametrize("command", [("doctor",), ("build",), ("run", "train")])
+def test_a_current_directory_that_was_removed_is_told(
+    machine: Machine, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+
+    ended = machine.run(*command, cwd=gone, before=("sh", "-c", 'rmdir "$PWD"; exec "$@"', "sh"))
+
+    assert "the current directory is gone" in failed(ended, 3).error
+
+
 # ---- the network ---------------------------------------------------------------------------------
 
 
