@@ -73,8 +73,10 @@ def main() -> NoReturn:
 
 
 def _unforeseen(error: Exception) -> LaunchError:
+    from pathlib import Path
+
     try:
-        os.getcwd()
+        Path.cwd()
     except FileNotFoundError:
         return SourceError("the current directory is gone", hint="change to one that is there")
     return unexpected(error)

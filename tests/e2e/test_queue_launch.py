@@ -95,6 +95,7 @@ def bench(
             "the job is not registered",
         ),
         (("-r", "kubernetes", "--image", "IMAGE"), 2, "reached through a W&B Launch queue"),
+        (("-r", "sagemaker", "--async"), 2, "reached through a W&B Launch queue"),
         (("-q", "process", "-p", "demo", "-d", "python:3.12"), 2, "runs jobs as processes"),
     ],
 )

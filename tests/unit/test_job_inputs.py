@@ -106,3 +106,19 @@ def test_anchors_that_multiply_are_an_input_error() -> None:
 
     with pytest.raises(InputError, match="more than 1000000 values"):
         parse_config(text, "c.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"overrides": []}',
+        '{"resource_args": ""}',
+        '{"overrides": {"run_config": []}}',
+        '{"overrides": {"files": 0}}',
+        '{"overrides": {"artifacts": false}}',
+    ],
+)
+def test_an_empty_value_that_is_no_object_is_not_passed_over(text: str) -> None:
+    with pytest.raises(InputError, match="of --config is not an object"):
+        parse_config(text, "--config")
+    assert parse_config(text.partition(":")[0] + ": null}", "--config").run_config == {}

@@ -42,8 +42,8 @@ class LaunchConfig:
 def parse_config(text: str, where: str) -> LaunchConfig:
     """Read a launch config, JSON or YAML. Raises InputError naming `where`."""
     found = read_object(text, where)
-    overrides = _mapping(found.get("overrides") or {}, where, "overrides")
-    run_config = _mapping(overrides.get("run_config") or {}, where, "overrides.run_config")
+    overrides = _mapping(_said(found, "overrides"), where, "overrides")
+    run_config = _mapping(_said(overrides, "run_config"), where, "overrides.run_config")
     entry = overrides.get("entry_point") or found.get("entry_point") or ()
     args = overrides.get("args") or ()
     return LaunchConfig(
@@ -55,12 +55,18 @@ def parse_config(text: str, where: str) -> LaunchConfig:
         name=_text(found, "name", where),
         resource=_text(found, "resource", where),
         run_id=_text(found, "run_id", where),
-        files=_mapping(overrides.get("files") or {}, where, "overrides.files"),
-        artifacts=_mapping(overrides.get("artifacts") or {}, where, "overrides.artifacts"),
-        resource_args=_mapping(found.get("resource_args") or {}, where, "resource_args"),
+        files=_mapping(_said(overrides, "files"), where, "overrides.files"),
+        artifacts=_mapping(_said(overrides, "artifacts"), where, "overrides.artifacts"),
+        resource_args=_mapping(_said(found, "resource_args"), where, "resource_args"),
         texts=_texts(text) if run_config else {},
         document=found,
     )
+
+
+def _said(found: Mapping[str, Any], name: str) -> Any:
+    """What it has of this name: an empty object where that is nothing."""
+    value = found.get(name)
+    return {} if value is None else value
 
 
 def _text(found: Mapping[str, Any], name: str, where: str) -> str:

@@ -47,7 +47,8 @@ def check_run(place: Workplace) -> None:
     _refuse(place.inputs)
     config = read_config(place.inputs.config)
     run_plan(place, "local-container", Running(lambda _: None, lambda _: None))
-    if place.inputs.detach or _asked(place.inputs, config) == "local-container":
+    asked = _asked(place.inputs, config)
+    if asked == "local-container" or place.inputs.detach:
         _engine_platform()
 
 
@@ -144,9 +145,10 @@ def _text_of(text: str, name: str) -> str:
         return text
     try:
         return Path(text).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
+        why = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         raise InputError(
-            f"input {name!r} cannot be read: {text!r}: {error}",
+            f"input {name!r} cannot be read: {text!r}: {why}",
             hint="name a .json or .yaml file, or give the JSON text itself",
         ) from error
 
