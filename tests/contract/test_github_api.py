@@ -384,7 +384,9 @@ def test_an_api_that_is_not_there_is_an_error_with_its_address(url: str) -> None
     assert not caught.value.uncertain
 
 
-@pytest.mark.parametrize("url", ["", "nothing", "ftp://example.com", "http://"])
+@pytest.mark.parametrize(
+    "url", ["", "nothing", "ftp://example.com", "http://", "http://[::1", "http://x..y"]
+)
 def test_an_address_that_is_none_is_an_error(url: str) -> None:
     with pytest.raises(Refused):
         GitHubApi("acme/x", token="t", api_url=url, patience=1).get("", LOOKING)

@@ -61,6 +61,18 @@ def test_metrics_that_are_good_pass(line: str, metrics: dict[str, Any]) -> None:
         ("loss > 2", {"loss": float("inf")}, "'loss' is Infinity, and must be <= 2"),
         ("errors != 0", {"errors": 3}, "'errors' is 3, and must be == 0"),
         ("accuracy < 0.9", {}, "'accuracy' is not among the metrics"),
+        (
+            "acuracy < 0.9",
+            {"eval": {"loss": 1}, "accuracy": 1},
+            "'acuracy' is not among the metrics; the nearest is 'accuracy'",
+        ),
+        (
+            "eval.los > 1",
+            {"eval": {"loss": 1}},
+            "'eval.los' is not among the metrics; the nearest is 'eval.loss'",
+        ),
+        ("note < 1", {"note": "x" * 9999}, f"'note' is no number: '{'x' * 79}…"),
+        ("n > 1", {"n": 10**999}, f"'n' is 1{'0' * 79}…, and must be <= 1"),
         ("eval < 0.9", {"eval": {"accuracy": 1}}, "'eval' is not among the metrics"),
         ("a.b < 0.9", {"a": 1}, "'a.b' is not among the metrics"),
         ("accuracy < 0.9", {"accuracy": "0.95"}, "'accuracy' is no number: '0.95'"),

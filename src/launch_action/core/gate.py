@@ -37,6 +37,7 @@ _NAME = re.compile(rf"(?:{_QUOTED}|{_PLAIN})(?:\.(?:{_QUOTED}|{_PLAIN}))*")
 _PART = re.compile(rf"{_QUOTED}|{_PLAIN}")
 _OPERATOR = re.compile(r"[<>=!≤≥≠]+|[a-z]+\b", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_LONGEST = 80
 _EXAMPLE = "write it as `accuracy < 0.9`, one condition a line"
 # As core.metrics writes what JSON has no number for.
 _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -178,11 +179,12 @@ def _unreadable(text: str, why: str, hint: str) -> InputError:
 def _verdict(condition: Condition, metrics: Mapping[str, Any]) -> Verdict:
     found = next(_found(condition.parts, metrics), None)
     if found is None:
-        return Verdict(condition, None, f"{condition.name!r} is not among the metrics")
+        absent = f"{condition.name!r} is not among the metrics{_nearest(condition.name, metrics)}"
+        return Verdict(condition, None, absent)
     value = found[0]
     number = _number(value)
     if number is None:
-        return Verdict(condition, value, f"{condition.name!r} is no number: {value!r}")
+        return Verdict(condition, value, f"{condition.name!r} is no number: {_shown(repr(value))}")
     # Nothing compares with NaN, and a diverged run must not pass for that.
     fails = math.isnan(number) or _OPERATORS[condition.operator](number, float(condition.bound))
     return Verdict(condition, value, _problem(condition, value) if fails else "")
@@ -190,7 +192,20 @@ def _verdict(condition: Condition, metrics: Mapping[str, Any]) -> Verdict:
 
 def _problem(condition: Condition, value: Any) -> str:
     wanted = f"{_PASSES[condition.operator]} {condition.bound}"
-    return f"{condition.name!r} is {value}, and must be {wanted}"
+    return f"{condition.name!r} is {_shown(str(value))}, and must be {wanted}"
+
+
+def _shown(text: str) -> str:
+    """A value of the job's as an error has it: it may be of any length."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _nearest(name: str, metrics: Mapping[str, Any]) -> str:
+    from launch_action.core.preview_row import flat
+    from launch_action.core.spelling import nearest
+
+    near = nearest(name, list(flat(metrics))[:1000])  # a job may leave any number
+    return f"; the nearest is {_shown(near[0])!r}" if near else ""
 
 
 def _found(parts: Sequence[str], metrics: Mapping[str, Any]) -> Iterator[tuple[Any]]:

@@ -212,6 +212,8 @@ class GitHubApi:
         except requests.RequestException as error:
             unsent = isinstance(error, requests.ConnectTimeout) or "NewConnection" in str(error)
             raise _NoAnswer(type(error).__name__, unsent=unsent) from error
+        except ValueError as error:  # for an address, given or redirected to, that none can be
+            raise _NoAnswer(str(error), unsent=False, passing=False) from error
         except RuntimeError as error:  # PyGithub's, for a redirection elsewhere
             raise _NoAnswer(str(error), unsent=True, passing=False) from error
         return Answer(status, headers, text)
