@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from launch_action.jobs.job_text import age, description
+from launch_action.jobs.job_text import age, description, promotion
 
 DOCUMENT: dict[str, Any] = {
     "job_name": "train", "job": "train@sha256:0", "aliases": [], "commit": None, "remote": None,
@@ -93,3 +93,10 @@ def test_versions_without_commits_differ_by_none() -> None:
 @pytest.mark.parametrize("text", ["", "yesterday", "9999-99-99"])
 def test_what_is_no_time_has_no_age(text: str) -> None:
     assert age(text, 0) == "-"
+
+
+@pytest.mark.parametrize("alias", ["v1", "v1.0.0-rc1"])
+def test_an_alias_of_any_length_stands_apart_from_what_it_names(alias: str) -> None:
+    moved = {"moved": [{"alias": alias, "job": "a/b@sha256:0"}], "wandb": []}
+
+    assert [line.split() for line in promotion(moved)] == [[alias, "a/b@sha256:0"]]

@@ -64,7 +64,7 @@ def description(document: Mapping[str, Any], now: int) -> Iterator[str]:
 def promotion(document: Mapping[str, Any]) -> Iterator[str]:
     """A line per alias that moved, and per version at W&B that has them too."""
     for moved in document["moved"]:
-        yield f"{moved['alias']:<9}{moved['job']}"
+        yield f"{moved['alias']:<8} {moved['job']}"
     for name in document["wandb"]:
         yield f"{'W&B':<9}{name}"
 
