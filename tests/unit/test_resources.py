@@ -142,6 +142,13 @@ def test_options_that_stand_under_no_place_are_refused_without_their_values(foun
     assert "s3cret" not in caught.value.message
 
 
+@pytest.mark.parametrize("options", [[], "", 0, False])
+def test_options_that_are_no_object_are_refused_also_where_they_are_empty(options: Any) -> None:
+    with pytest.raises(InputError, match="local-container is not an object"):
+        container_options({"local-container": options}, "-R")
+    assert container_options({"local-container": None}, "-R") == {}
+
+
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 
 

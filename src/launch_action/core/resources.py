@@ -96,7 +96,8 @@ def container_options(found: Any, where: str, *, volumes: bool = False) -> dict[
             f"{where}: not options by resource: {shown}",
             hint='such as {"local-container": {"cpus": 2, "memory": "4g"}}',
         )
-    options = found.get(LOCAL_CONTAINER) or {}
+    options = found.get(LOCAL_CONTAINER)
+    options = {} if options is None else options
     if not isinstance(options, Mapping):
         raise InputError(
             f"{where}: local-container is not an object but {type(options).__name__}",

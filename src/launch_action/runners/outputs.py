@@ -31,7 +31,7 @@ def output_directory(directory: str) -> Iterator[Path]:
     except OSError as error:
         raise RunError(
             f"cannot make the output directory {str(place)!r}: {error.strerror}",
-            hint="run from a directory you may write to",
+            hint="name one that you may write to with --output, or run from another directory",
         ) from error
     if taken:
         raise RunError(
