@@ -239,12 +239,16 @@ class PullRequest:
     def folder(self) -> Path:
         return self.scene.workspace
 
-    def push(self, file: str, **inputs: str) -> StepResult:
-        """The step of a pushed commit with this launch file, in a workflow run of its own."""
+    def commit(self, file: str) -> str:
+        """Commit this launch file; the commit."""
         (self.folder / "launch.yaml").write_text(file)
         git(self.folder, "add", ".")
-        git(self.folder, "commit", "--quiet", "--message=jobs")
-        commit = git(self.folder, "rev-parse", "HEAD")
+        git(self.folder, "commit", "--quiet", "--allow-empty", "--message=jobs")
+        return git(self.folder, "rev-parse", "HEAD")
+
+    def push(self, file: str, **inputs: str) -> StepResult:
+        """The step of a pushed commit with this launch file, in a workflow run of its own."""
+        commit = self.commit(file)
         self.server.state.pull(self.server.repository(REPOSITORY), NUMBER, commit)
         self.scene = Scene(
             self.scene.runner, replace(self.scene.commits, head=commit, merge=commit)
@@ -341,3 +345,22 @@ def test_a_file_that_cannot_be_read_leaves_no_earlier_row_looking_current(
     head, seen = shown(pull_request.comment())
     assert head == "### ✅ Preview: 2 jobs"
     assert "0 jobs" not in pull_request.comment()
+
+
+def test_a_commit_that_takes_the_change_back_leaves_no_earlier_row_looking_current(
+    pull_request: PullRequest,
+) -> None:
+    commits = replace(pull_request.scene.commits, base=pull_request.commit(FILE))
+    pull_request.scene = Scene(pull_request.scene.runner, commits)
+    base = {"image": pull_request.image, "mode": "discover"}
+    # Nothing is said of a pull request that never changed a job.
+    assert good(pull_request.push(FILE, **base)).outputs["job"] == ""
+    assert pull_request.server.repository(REPOSITORY).bodies(NUMBER) == []
+
+    assert pull_request.push(FILE.replace("env", "envs"), **base).code == 2
+    assert "no job of this commit was begun" in pull_request.comment()
+    assert good(pull_request.push(FILE, **base)).outputs["job"] == ""
+    head, seen = shown(pull_request.comment())
+    assert head == "### ✅ Preview: no job of this commit changed"
+    assert "was begun" not in pull_request.comment()
+    assert pull_request.scene.commits.head[:7] in seen

@@ -24,8 +24,10 @@ FINAL: frozenset[State] = frozenset({"done", "failed", "timeout", "cancelled", "
 BAD: frozenset[State] = frozenset({"failed", "timeout", "cancelled"})
 _STATES = frozenset(get_args(State))
 
-# The title of what failed before there was a job: of nobody's row beside it, but of that moment.
+# Titles of rows that are of no job but of a commit: what failed before there was a job, and what
+# found that there is nothing to do.
 NOT_BEGUN = "no job of this commit was begun"
+UNCHANGED = "no job of this commit changed"
 
 # What a row holds at most; characters, and members of lists.
 _LONG, _TEXT, _WORD, MEMBERS = 4000, 1000, 300, 200
@@ -103,9 +105,9 @@ class Row:
         return self.run, self.attempt, self.at
 
     def ends(self, other: Row) -> bool:
-        """Whether this row says that the other, of a failure before there was a job, is over."""
+        """Whether this row says that the other, of no job but of a commit, is over."""
         later = (self.run, self.attempt) > (other.run, other.attempt)
-        return other.title == NOT_BEGUN and later
+        return other.title in (NOT_BEGUN, UNCHANGED) and later
 
     @property
     def image_digest(self) -> str:
@@ -186,7 +188,7 @@ def newest(rows: Iterable[Row]) -> tuple[Row, ...]:
     """Of every leg the latest row, ordered by title; of what was shortened the full one.
 
     A job whose leg has another key in a later run (an input that has the commit) is the later one.
-    That no job was begun is left out as soon as anything is known of a later attempt.
+    What is of no job is left out as soon as anything is known of a later attempt.
     """
     found: dict[str, Row] = {}
     for row in rows:

@@ -131,14 +131,23 @@ def _act(
         case "cleanup":
             return _clean(commands, place, event, decision)
         case "discover":
-            from launch_action.step.discover_step import discover_step
-
-            with _before_legs(_Facts(commands, event, decision), place):
-                return discover_step(commands, place, given, _keys(place))
+            return _discover(_Facts(commands, event, decision), place, given)
         case "preview" | "release" | "update" | "launch" | "build":
             return _run(_Facts(commands, event, decision), place, given)
         case _:
             assert_never(decision.mode)
+
+
+def _discover(facts: _Facts, place: Workplace, given: Given) -> int:
+    from launch_action.step.discover_step import discover_step
+
+    with _before_legs(facts, place):
+        changed = discover_step(facts.commands, place, given, _keys(place))
+    if not changed and is_previewed(place, facts.event, facts.decision):
+        from launch_action.step.not_begun import tell_unchanged
+
+        tell_unchanged(place, facts.event)
+    return 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,14 @@ from launch_action.planning.workplace import Workplace
 
 def discover_step(
     commands: WorkflowCommands, place: Workplace, given: Given, keys: Sequence[str]
-) -> int:
-    """Set the output `metadata` to the matrix, and `job` to the keys, one per line."""
+) -> list[str]:
+    """Set the output `metadata` to the matrix, and `job` to the keys, one per line; the keys."""
     found = discover(place, given, keys, base="", everything=False)
     commands.set_output("metadata", json.dumps(found.matrix()))
     changed = [one.key for one in found.verdicts if one.reasons]
     commands.set_output("job", "\n".join(changed))
     commands.add_summary(_summary(found.verdicts, len(changed)))
-    return 0
+    return changed
 
 
 def _summary(verdicts: Sequence[Verdict], changed: int) -> str:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from launch_action.core.dataclass import dataclass
+from launch_action.core.errors import ServiceError
 from launch_action.core.preview_comment import ANY_MARKER, Report, marker, read_report, render
 from launch_action.core.preview_row import BAD, FINAL, Row
 from launch_action.core.preview_table import Page
@@ -103,19 +104,38 @@ def preview_comment(
     """The listener that reports to the event's pull request; none for another event."""
     if event.pull_request is None:
         return ()
-    workflow = event.workflow_ref.partition("@")[0] or event.workflow
-    mark, number = marker(workflow), event.pull_request
+    workflow = _workflow(event)
+    board = _board(place, event, event.pull_request)
+    pushes = bool(place.inputs.image) and place.inputs.push is not False
+    keeping: Keeping = (
+        RowNotes(place, event.pull_request, workflow)
+        if pushes
+        else RowChecks(board.api, event.head_sha, page, board.mark)
+    )
+    return (PreviewComment(rows, Rendering(board, keeping, page, board.mark), keeping),)
+
+
+def has_comment(place: Workplace, event: GitHubContext) -> bool:
+    """Whether the event's pull request has a comment of this workflow, as far as GitHub tells."""
+    if event.pull_request is None:
+        return False
+    try:
+        return bool(_board(place, event, event.pull_request).comments())
+    except ServiceError:
+        return False
+
+
+def _board(place: Workplace, event: GitHubContext, pull_request: int) -> PullRequestBoard:
     token = place.inputs.github_token
     # It never waits to send again: what it would send is a comment of before the wait.
     api = GitHubApi(
         event.repository, token=token, api_url=event.api_url, timeout=_ANSWER, patience=0
     )
-    pushes = bool(place.inputs.image) and place.inputs.push is not False
-    keeping: Keeping = (
-        RowNotes(place, number, workflow) if pushes else RowChecks(api, event.head_sha, page, mark)
-    )
-    board = PullRequestBoard(api, number, mark)
-    return (PreviewComment(rows, Rendering(board, keeping, page, mark), keeping),)
+    return PullRequestBoard(api, pull_request, marker(_workflow(event)))
+
+
+def _workflow(event: GitHubContext) -> str:
+    return event.workflow_ref.partition("@")[0] or event.workflow
 
 
 def mark_removed(api: GitHubApi, pull_request: int, page: Page) -> int:
