@@ -118,9 +118,6 @@ class Index:
         self.files.setdefault(project, {})[name] = (data, uploaded)
         return f"{self.root}/files/{project}/{name}"
 
-    def requested(self, part: str) -> list[Seen]:
-        return [one for one in self.seen if part in one.path]
-
 
 @contextmanager
 def serve_index(**settings: object) -> Iterator[Index]:
