@@ -6,16 +6,13 @@ A failure here says what a new SDK has changed.
 from __future__ import annotations
 
 import inspect
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 import wandb
-from pydantic._internal import _fields
 from wandb.sdk import wandb_run
 
-from launch_action.wandb import sdk, sdk_worker
+from launch_action.wandb import sdk
 
 
 def test_jobs_are_still_kept_from_the_public_class() -> None:
@@ -46,14 +43,3 @@ def test_latest_is_still_added_where_we_take_it_out(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(wandb_run, sdk.ALIASES, resolve)  # put back afterwards
     sdk.keep_aliases()
     assert getattr(wandb_run, sdk.ALIASES)(["pr-1"]) == ["pr-1"]
-
-
-def test_the_sdk_s_models_are_still_made_without_their_docstrings() -> None:
-    assert wandb.Settings.model_fields["project"].description
-    code = (
-        "from launch_action.wandb import sdk_worker; sdk_worker.spare_docstrings(); import wandb; "
-        "fields = wandb.Settings.model_fields.values(); "
-        "assert fields and not any(field.description for field in fields)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-    assert sdk_worker.DOCSTRINGS in inspect.getsource(_fields.collect_model_fields)

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 Tell = Callable[[Mapping[str, Any]], None]
 
 _PLACES = ("WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_ARTIFACT_DIR", "WANDB_CONFIG_DIR")
-DOCSTRINGS = "_update_fields_from_docstrings"
 # What an error of the SDK's says, and what that is: the first that fits.
 _FAULTS = (
     (r"validation errors? for Settings", "setting"),
@@ -72,7 +71,6 @@ def _voice() -> Tell:
 
 
 def _upload(request: Mapping[str, Any], folder: Path, tell: Tell) -> None:
-    spare_docstrings()
     import wandb
 
     from launch_action.wandb import sdk
@@ -94,18 +92,6 @@ def _upload(request: Mapping[str, Any], folder: Path, tell: Tell) -> None:
             artifact = session.settled(_logged(run, one, folder, code), one)
             code = str(artifact.id) if one["kind"] == "code" else code
             tell({"uploaded": _described(artifact, one, run)})
-
-
-def spare_docstrings() -> None:
-    """Have the SDK's models made without the texts that its source has about their fields.
-
-    Nobody asks for them, and to find them pydantic reads the source of every model: a quarter of
-    what an upload computes.
-    """
-    with suppress(ImportError):  # one that does not do it, or not there
-        from pydantic._internal import _fields
-
-        setattr(_fields, DOCSTRINGS, lambda *_, **__: None)
 
 
 class _Session:
