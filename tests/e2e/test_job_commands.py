@@ -100,6 +100,9 @@ def test_versions_are_listed_shown_promoted_and_deleted(place: Place) -> None:
 
     # A release of the older version, by its digest; then the preview goes.
     succeeded(place.run("promote", f"{place.job}:sha-{place.older}", "latest", "v1"))
+    lie = failed(place.run("promote", f"{place.job}:v1", "v2", f"sha-{place.newer}"), 2)
+    assert place.older in lie.error
+    succeeded(place.run("promote", f"{place.job}:v1", f"sha-{place.older}"))
     succeeded(place.run("delete", place.job, "--alias", "pr-3"))
     assert place.aliases() == [["latest", f"sha-{place.older[:4]}", "v1"],
                                ["main", f"sha-{place.newer[:4]}"]]  # fmt: skip

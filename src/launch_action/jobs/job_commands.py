@@ -33,6 +33,7 @@ from launch_action.jobs.wandb_aliases import Gone, artifact_names, forgetting, p
 from launch_action.planning.workplace import StoredJob, Workplace
 
 Document = dict[str, Any]
+_COMMIT_LENGTHS = (40, 64)  # by SHA-1, and by SHA-256
 
 
 def list_jobs(repositories: Sequence[str], place: Workplace) -> Document:
@@ -91,6 +92,7 @@ def promote_job(reference: str, aliases: Sequence[str], place: Workplace) -> Doc
     """
     wanted = [_target(alias) for alias in dict.fromkeys(aliases)]
     job = find_job(reference, for_registry(reference, place), writable=True)
+    _check_commits((alias for _, alias in wanted), job.version)
     moved, own = [], tuple(Tag(alias) for name, alias in wanted if not name)
     for repository in dict.fromkeys(repository for repository, _ in wanted):
         tags = tuple(Tag(alias) for name, alias in wanted if name == repository)
@@ -103,6 +105,17 @@ def promote_job(reference: str, aliases: Sequence[str], place: Workplace) -> Doc
         "moved": moved,
         "wandb": promoted(job, own, place),
     }
+
+
+def _check_commits(aliases: Iterable[str], version: JobVersion) -> None:
+    """Raise InputError for `sha-<commit>` of another commit: a release is looked up by it."""
+    for alias in aliases:
+        says = alias.removeprefix("sha-")
+        if says != alias and len(says) in _COMMIT_LENGTHS and says != version.commit:
+            raise InputError(
+                f"{alias!r} names another commit than the version has: {version.commit or 'none'}",
+                hint="choose another alias",
+            )
 
 
 def delete_job(reference: str, aliases: Sequence[str], place: Workplace) -> Document:
