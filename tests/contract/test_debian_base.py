@@ -67,14 +67,19 @@ def entries(base: Base) -> dict[str, Entry]:
 
 
 @pytest.fixture(scope="module")
-def root(base: Base, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def layer(base: Base, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The file of the base's layer, and its digest."""
+    archive = tmp_path_factory.mktemp("layer") / "layer.tar.gz"
+    with archive.open("wb") as out:
+        return archive, write_layer(base.recipes[0].entries(), out).digest
+
+
+@pytest.fixture(scope="module")
+def root(layer: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The base, unpacked."""
     folder = tmp_path_factory.mktemp("root")
-    archive = folder / "layer.tar.gz"
-    with archive.open("wb") as out:
-        write_layer(base.recipes[0].entries(), out)
     (folder / "root").mkdir()
-    subprocess.run(["tar", "-xpf", archive, "-C", folder / "root"], check=True)
+    subprocess.run(["tar", "-xpf", layer[0], "-C", folder / "root"], check=True)
     (folder / "root/dev/null").touch()
     return folder / "root"
 
@@ -234,12 +239,9 @@ def public_folder() -> Iterator[Path]:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_another_user_with_another_umask_and_cache_makes_the_same_layer(
-    base: Base, public_folder: Path, tmp_path: Path
+    layer: tuple[Path, str], public_folder: Path
 ) -> None:
-    with (tmp_path / "layer").open("wb") as out:
-        ours = write_layer(base.recipes[0].entries(), out).digest
-
-    assert in_a_child(public_folder, 65534, 0o077).decode() == ours
+    assert in_a_child(public_folder, 65534, 0o077).decode() == layer[1]
 
 
 def test_two_runs_at_once_share_a_cold_cache(tmp_path: Path) -> None:
