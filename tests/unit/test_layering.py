@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,9 +44,10 @@ def imports(path: Path) -> Iterator[str]:
             yield from (name if name in MODULES else node.module for name in names)
 
 
-GRAPH = {
-    name: {i for i in imports(path) if i in MODULES and i != name} for name, path in MODULES.items()
-}
+@functools.cache
+def imported(name: str) -> frozenset[str]:
+    """The other modules of the package that one imports."""
+    return frozenset(i for i in imports(MODULES[name]) if i in MODULES and i != name)
 
 
 def part(name: str) -> str:
@@ -67,14 +69,14 @@ def test_core_imports_only_core_and_nothing_that_touches_the_world(name: str) ->
 def test_an_edge_package_imports_core_and_the_common_doors_and_no_sibling(name: str) -> None:
     allowed = {"core", part(name), ""} | (set() if part(name) in COMMON else set(COMMON))
 
-    assert {part(i) for i in GRAPH[name]} <= allowed
+    assert {part(i) for i in imported(name)} <= allowed
 
 
 @pytest.mark.parametrize("name", [n for n in MODULES if part(n) in SHELL])
 def test_a_part_of_the_shell_imports_no_part_above_it(name: str) -> None:
     above = SHELL[SHELL.index(part(name)) + 1 :]
 
-    assert not {part(i) for i in GRAPH[name]} & set(above)
+    assert not {part(i) for i in imported(name)} & set(above)
 
 
 def test_every_module_is_of_a_known_kind() -> None:
@@ -89,7 +91,7 @@ def test_there_is_no_cycle() -> None:
     def rank(name: str, above: tuple[str, ...]) -> int:
         assert name not in above, " -> ".join((*above, name))
         if name not in ranks:
-            ranks[name] = 1 + max((rank(i, (*above, name)) for i in GRAPH[name]), default=0)
+            ranks[name] = 1 + max((rank(i, (*above, name)) for i in imported(name)), default=0)
         return ranks[name]
 
     for name in MODULES:
