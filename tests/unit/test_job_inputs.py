@@ -95,6 +95,15 @@ def test_json_is_read_as_json() -> None:
     assert found.run_config == {"face": "\N{GRINNING FACE}", "none": "NaN"}
 
 
+@pytest.mark.parametrize("number", [".nan", "-.inf", "1e999"])
+def test_a_number_that_json_does_not_have_is_refused(number: str) -> None:
+    """A queue would get a document that nobody reads."""
+    with pytest.raises(InputError, match="what JSON cannot"):
+        parse_config(f"{{overrides: {{run_config: {{lr: {number}}}}}}}", "c.yaml")
+    with pytest.raises(InputError, match="not a value that JSON has"):
+        parse_settings([f"lr={number}"])
+
+
 def test_a_hundred_levels_are_read_and_written() -> None:
     found = parse_settings([".".join("a" * 100) + "=1"])
     assert json.loads(json.dumps(found)) == found

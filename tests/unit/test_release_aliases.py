@@ -36,7 +36,7 @@ def taken(tag: str, present: Iterable[str] = (), names: Iterable[str] = JOB) -> 
         ("V2.0.0", "V2.0.0 V2.0 V2 latest"),
         ("v1.2", "v1.2 v1 latest"),
         ("v3", "v3 latest"),
-        ("v1.2.3.4", "v1.2.3.4 v1.2.3 v1.2 v1 latest"),
+        ("v1.2.3.4", "v1.2.3.4 v1.2 v1 latest"),
         ("2024.05.01", "2024.05.01 2024.05 2024 latest"),
         # Below 1.0 a minor version may break.
         ("v0.3.1", "v0.3.1 v0.3 latest"),

@@ -177,8 +177,8 @@ def _parse(text: str, where: str) -> Any:
     _check_size(found, where)
     if not _is_json(found):
         raise InputError(
-            f"{where} holds what JSON cannot: a key that is an object",
-            hint="write names as texts",
+            f"{where} holds what JSON cannot: a key that is an object, or a number that is none",
+            hint="write names as texts, and no .nan or .inf",
         )
     return found
 
@@ -207,7 +207,7 @@ def _no_number(text: str) -> Any:
 
 def _is_json(value: Any) -> bool:
     try:
-        json.dumps(value)
+        json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         return False
     return True

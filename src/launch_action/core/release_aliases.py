@@ -113,7 +113,9 @@ def moving_aliases(
         return ()
     mine = release.is_of(names)
     start = "" if mine else f"{release.prefix}-"
-    counts = [n for n in range(len(release.numbers) - 1, 0, -1) if n > 1 or release.numbers[0]]
+    # Of `v1.2.3.4` too: `v1.2.3` may be a release of its own.
+    most = min(len(release.numbers) - 1, 2)
+    counts = [n for n in range(most, 0, -1) if n > 1 or release.numbers[0]]
     found = [_moving(release, Tag(start + _short(release, n)), n, others) for n in counts]
     # What another part of the repository releases is not this job's latest.
     return (*found, _moving(release, LATEST, 0, others)) if mine else tuple(found)
