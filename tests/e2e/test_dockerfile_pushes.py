@@ -6,10 +6,12 @@ import base64
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -149,6 +151,44 @@ def test_a_push_survives_a_bad_network(
     assert set(aliases(opened(registry.address, "bad")).values()) == {ended.document["job_digest"]}
     (image,) = stored_images(opened(registry.address, "bad"))
     assert image.files()["app/data.bin"].data == (work.path / "data.bin").read_bytes()
+
+
+# What BuildKit says when it has lost something of its cache, before it goes on as ever.
+LOSES = """\
+#!/bin/sh
+case "$*" in
+"buildx build"*--output*)
+  echo "$@" >> {folder}/builds
+  if [ "$(wc -l < {folder}/builds)" = 1 ]; then
+    echo "ERROR: failed to solve: failed to commit a1 to b2 during finalize: failed to stat" \\
+      "active key during commit: snapshot 16qajjgj does not exist: not found" >&2
+    exit 1
+  fi ;;
+esac
+exec {docker} "$@"
+"""
+
+
+def test_what_buildkit_lost_of_its_cache_is_made_anew(
+    machine: Machine, work: Work, registry: LocalRegistry, tmp_path: Path
+) -> None:
+    folder = tmp_path / "client"
+    folder.mkdir()
+    path = machine.environment()["PATH"]
+    real = shutil.which("docker", path=path)
+    (folder / "docker").write_text(LOSES.format(folder=folder, docker=real))
+    (folder / "docker").chmod(0o755)
+    command = ("build", "--json", *OPTIONS, "--image")
+    whole = succeeded(machine.run(*command, f"{registry.address}/kept", cwd=work.path))
+
+    losing = replace(machine, also={**machine.also, "PATH": f"{folder}:{path}"})
+    ended = succeeded(losing.run(*command, f"{registry.address}/lost", cwd=work.path))
+
+    assert "snapshot 16qajjgj does not exist: not found; try 2 of 4" in ended.err
+    first, second = (folder / "builds").read_text().splitlines()
+    assert "--no-cache" not in first
+    assert "--no-cache" in second
+    assert ended.document["job_digest"] == whole.document["job_digest"]
 
 
 @pytest.mark.parametrize("path", ["/blobs/uploads/", "/manifests/sha256"])

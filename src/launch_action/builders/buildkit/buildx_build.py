@@ -17,6 +17,7 @@ from launch_action.builders.buildkit.arguments import (
     Places,
     build_arguments,
     check_arguments,
+    without_cache,
 )
 from launch_action.builders.buildkit.builders import own_builder
 from launch_action.builders.buildkit.checks import failure, read_findings
@@ -42,6 +43,8 @@ _TRANSIENT = re.compile(
     r"|broken pipe|toomanyrequests",
     re.IGNORECASE,
 )
+# What BuildKit has lost of its own cache, as it may where another build was cut off or goes on.
+_LOST = re.compile(r"snapshot \w+ does not exist")
 _STEP = re.compile(r"did not complete successfully|failed to calculate checksum")
 _DENIED = re.compile(r"\b(?:401|403)\b|unauthorized|denied|authorization failed", re.IGNORECASE)
 _WAIT = 0.5
@@ -152,9 +155,12 @@ def _build(work: Work, rung: Buildx, places: Places) -> None:
         if code == 0:
             return
         reason = failure(said, work.text.decode("utf-8", "replace"), work.place)
-        passing = _TRANSIENT.search(reason) and not _STEP.search(reason)
+        lost = bool(_LOST.search(reason))
+        passing = (lost or _TRANSIENT.search(reason)) and not _STEP.search(reason)
         if not passing or number == _TRIES:
             raise _failed(reason, said, places.output)
+        if lost:  # it would be looked for again
+            arguments = without_cache(arguments)
         wait = random.uniform(0, _WAIT * 2.0**number)  # noqa: S311  spreads load
         work.docker.say(f"{reason}; try {number + 1} of {_TRIES} in {wait:.1f} s")
         time.sleep(wait)
