@@ -121,8 +121,8 @@ def test_leaving_the_block_ends_them_and_they_clean_up(tmp_path: Path) -> None:
 
     def listening(tell: Tell) -> None:
         mark.touch()
-        tell({"pid": os.getpid()})
         try:
+            tell({"pid": os.getpid()})  # from here on it may be ended
             time.sleep(60)
         finally:
             mark.unlink()
