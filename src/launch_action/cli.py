@@ -28,7 +28,7 @@ from launch_action.core.inputs import Inputs
 from launch_action.core.outputs import Outcome
 from launch_action.core.unexpected import unexpected
 from launch_action.jobs.job_cli import job_command
-from launch_action.report import Report, open_sink, printable
+from launch_action.report import Report, leave_terminals, open_sink, printable
 
 if TYPE_CHECKING:
     from launch_action.planning.workplace import Workplace
@@ -66,6 +66,8 @@ def main() -> NoReturn:
     listen_no_more()
     code = _flushed(code)
     with suppress(OSError):
+        if told:
+            leave_terminals()
         sys.stderr.flush()
     # All is cleaned up: the interpreter would only take its objects apart, for as long as a look at
     # a registry takes, and wait for a thread that was interrupted while it began, for ever.

@@ -258,6 +258,9 @@ class TerminalSink:
                 if self._users == 0:
                     self._progress.stop()
 
+    def show_cursor(self) -> None:
+        self._console.show_cursor(True)
+
     def _new_progress(self) -> Progress:
         from rich import progress
 
@@ -271,6 +274,21 @@ class TerminalSink:
         )
 
 
+_terminals: list[TerminalSink] = []
+
+
 def open_sink(stream: TextIO) -> Sink:
     """The sink for a stream: live where it is a terminal that can be redrawn."""
-    return TerminalSink(stream) if stream.isatty() else PlainSink(stream)
+    if not stream.isatty():
+        return PlainSink(stream)
+    _terminals.append(TerminalSink(stream))
+    return _terminals[-1]
+
+
+def leave_terminals() -> None:
+    """See that every terminal has its cursor, which a live display hides.
+
+    An interruption may come when it is hidden and nobody is there yet to show it again.
+    """
+    for sink in _terminals:
+        sink.show_cursor()
