@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from support.bases import OFFICIAL_ENV, OFFICIAL_HISTORY, PROGRAM, layer, put_image
 from support.index import make_wheel, serve_index
+from support.jobs import eventually
 from support.program import Ended, Machine, files_below, kill_group, succeeded
 from support.repositories import Work, make_repository
 from support.services import LocalRegistry
@@ -274,7 +275,7 @@ def test_a_remote_that_never_answers_keeps_nobody(
 
     assert child.returncode == 128 + number, err.decode()
     assert machine.leftovers() == []
-    assert processes_about(silent_remote) == []
+    assert eventually(lambda: not processes_about(silent_remote))
 
 
 def test_a_build_that_fails_waits_for_no_remote(
@@ -288,4 +289,4 @@ def test_a_build_that_fails_waits_for_no_remote(
 
     assert ended.code == 4, ended.err
     assert machine.leftovers() == []
-    assert processes_about(silent_remote) == []
+    assert eventually(lambda: not processes_about(silent_remote))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.jobs import eventually, gone
 from support.program import Ended, Machine, failed, succeeded
 from support.repositories import Work, make_repository
 from support.services import LocalRegistry
@@ -412,7 +413,7 @@ def test_an_interruption_ends_all_builds_and_the_same_command_completes_it(
 
     assert child.returncode == 128 + number, err.decode()
     assert b"Traceback" not in err
-    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+    assert eventually(lambda: all(map(gone, workers)))
     assert not machine.leftovers()
     gate.touch()
     succeeded(machine.run("build", *base, cwd=repository.path))
