@@ -6,7 +6,7 @@ backends". Every option is one word, `--name=value`, so that no value is taken f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from launch_action.builders.buildkit.rungs import Buildx
@@ -69,16 +69,6 @@ def build_arguments(plan: DockerfilePlan, rung: Buildx, places: Places) -> tuple
         *_output(places.output, plan.compression),
         places.context,
     )
-
-
-def without_cache(arguments: Sequence[str]) -> tuple[str, ...]:
-    """The arguments of a build that makes every step anew.
-
-    >>> without_cache(("buildx", "build", "--pull", "/context"))
-    ('buildx', 'build', '--no-cache', '--pull', '/context')
-    """
-    command, rest = arguments[:2], [one for one in arguments[2:] if one != "--no-cache"]
-    return (*command, "--no-cache", *rest)
 
 
 def check_arguments(plan: DockerfilePlan, rung: Buildx, places: Places) -> tuple[str, ...]:

@@ -17,7 +17,6 @@ from launch_action.builders.buildkit.arguments import (
     Places,
     build_arguments,
     check_arguments,
-    without_cache,
 )
 from launch_action.builders.buildkit.builders import own_builder
 from launch_action.builders.buildkit.checks import failure, read_findings
@@ -30,6 +29,7 @@ from launch_action.builders.buildkit.secret_files import secret_files
 from launch_action.builders.buildkit.target import Taken
 from launch_action.builders.buildkit.tools import OpenLayout
 from launch_action.builders.buildkit.work import Work
+from launch_action.core.dataclass import replace
 from launch_action.core.errors import BuildError, LaunchError, RegistryError
 from launch_action.core.image import Manifest
 from launch_action.core.ports import Content
@@ -144,14 +144,12 @@ def _bring_bases(work: Work) -> None:
 
 
 def _build(work: Work, rung: Buildx, places: Places) -> None:
-    arguments = build_arguments(work.plan, rung, places)
+    plan = work.plan
     variables = {"SOURCE_DATE_EPOCH": str(work.epoch)}
-    if any(
-        cache_is(c, "gha") for c in (*work.plan.options.cache_to, *work.plan.options.cache_from)
-    ):
+    if any(cache_is(c, "gha") for c in (*plan.options.cache_to, *plan.options.cache_from)):
         variables["ACTIONS_CACHE_SERVICE_V2"] = "true"
     for number in range(1, _TRIES + 1):
-        code, said = work.docker.run(arguments, **variables)
+        code, said = work.docker.run(build_arguments(plan, rung, places), **variables)
         if code == 0:
             return
         reason = failure(said, work.text.decode("utf-8", "replace"), work.place)
@@ -160,7 +158,7 @@ def _build(work: Work, rung: Buildx, places: Places) -> None:
         if not passing or number == _TRIES:
             raise _failed(reason, said, places.output)
         if lost:  # it would be looked for again
-            arguments = without_cache(arguments)
+            plan = replace(plan, options=replace(plan.options, no_cache=True))
         wait = random.uniform(0, _WAIT * 2.0**number)  # noqa: S311  spreads load
         work.docker.say(f"{reason}; try {number + 1} of {_TRIES} in {wait:.1f} s")
         time.sleep(wait)
