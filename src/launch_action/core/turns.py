@@ -76,10 +76,7 @@ class Claimant:
         turn = self.claims.turn
         sure = tuple(tag for tag in aliases if turn is None or self._is_sure(tag))
         contested = tuple(tag for tag in aliases if tag not in sure)
-        if turn is None or not contested:
-            self.store.point(version, sure)
-            return tuple(aliases)
-        if self._stand(turn, version, contested):
+        if turn is None or not contested or self._stand(turn, version, contested):
             self.store.point(version, sure)
             return tuple(aliases)
         known = self._free(turn, contested)
