@@ -16,11 +16,13 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from launch_action.core.dataclass import dataclass
 from launch_action.core.errors import BuildError, InputError
+from launch_action.core.finishing import finish
 
 DEFAULT_LIMIT = 10 * 1024**3
 # What was used less than this many seconds ago may belong to a run that is going on: it stays.
@@ -256,11 +258,7 @@ def _partial(folder: Path) -> Iterator[Path]:
         path.touch(0o600, exist_ok=False)
         yield path
     finally:
-        try:
-            path.unlink(missing_ok=True)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+        finish(partial(path.unlink, missing_ok=True))
 
 
 def _claim(lock: str | os.PathLike[str], held: ExitStack) -> bool:

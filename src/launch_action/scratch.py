@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from launch_action.core.finishing import finish
+
 
 @contextmanager
 def scratch_directory(prefix: str = "launch-action-") -> Iterator[str]:
@@ -19,8 +21,4 @@ def scratch_directory(prefix: str = "launch-action-") -> Iterator[str]:
     try:
         yield made.name
     finally:
-        try:
-            made.cleanup()
-        except BaseException:
-            made.cleanup()
-            raise
+        finish(made.cleanup)

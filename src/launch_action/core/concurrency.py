@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Generic, Self, TypeVar
 
+from launch_action.core.finishing import finish
+
 _MOST = 8
 
 T = TypeVar("T")
@@ -101,11 +103,7 @@ class BackgroundCall(Generic[R]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            self._over.wait()
-        except BaseException:  # interrupted: what it writes is half there
-            self._over.wait()
-            raise
+        finish(self._over.wait)  # else what it writes is half there
 
     def _work(self) -> None:
         try:

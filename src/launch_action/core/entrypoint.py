@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from launch_action.core.decoding import is_unicode
 from launch_action.core.errors import InputError
 
 _SCRIPT = re.compile(r".+\.(?:py|pyw|pyz|sh|bash|ipynb|R|jl|rb|pl|js|ts|lua)", re.DOTALL)
@@ -129,7 +130,7 @@ def _from_root(word: str, build_context: str) -> str:
 
 def _check_text(word: str) -> None:
     """Refuse what no image config can hold: JSON is Unicode, exec takes no NUL."""
-    if "\0" in word or any("\ud800" <= character <= "\udfff" for character in word):
+    if "\0" in word or not is_unicode(word):
         raise InputError(
             f"entry point is not UTF-8 text: {word!r}", hint="give files it names another name"
         )

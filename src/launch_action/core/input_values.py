@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from launch_action.core.decoding import is_unicode
 from launch_action.core.errors import InputError
 from launch_action.core.input_table import BY_NAME, NOT_IN_ACTION, Input, Value
 from launch_action.core.inputs import Inputs
@@ -107,7 +108,7 @@ def _read(known: Input, value: str | Iterable[str]) -> Value:
     if any("\0" in text for text in ((value,) if isinstance(value, str) else value)):
         # Only JSON can bring one here: no program takes it in an argument or a path.
         raise InputError(f"input {known.name!r} holds a NUL character", hint="leave it out")
-    if known.name in _PLAIN_TEXT and _is_undecodable(str(value)):
+    if known.name in _PLAIN_TEXT and not is_unicode(str(value)):
         raise InputError(
             f"input {known.name!r} is not UTF-8 text: {value!r}", hint="write it in UTF-8"
         )
@@ -122,11 +123,6 @@ def _read(known: Input, value: str | Iterable[str]) -> Value:
         raise InputError(f"input {known.name!r} takes one value", hint="give it once")
     text = value.strip()
     return _read_one(known, text) if text else None
-
-
-def _is_undecodable(text: str) -> bool:
-    """Whether it holds bytes that are no character, or half a one as JSON can spell it."""
-    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _read_one(known: Input, text: str) -> Value:

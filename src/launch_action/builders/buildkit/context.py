@@ -16,6 +16,7 @@ from typing import IO
 from launch_action.builders.layers.archive import MTIME, Chunks, Entry
 from launch_action.builders.layers.tar import END, header, padding, with_parents
 from launch_action.core.context import Context, TreeFile
+from launch_action.core.decoding import is_unicode
 from launch_action.core.errors import BuildError
 
 # git's two modes; a link's own mode means nothing on Linux.
@@ -52,7 +53,7 @@ def write_directory(context: Context, files: Iterable[TreeFile], root: Path) -> 
 
 def _check_name(file: TreeFile) -> None:
     """BuildKit's file transfer is of Unicode names, and only says that it was cancelled."""
-    if any("\ud800" <= character <= "\udfff" for character in file.path):
+    if not is_unicode(file.path):
         raise BuildError(
             f"BuildKit takes no file name that is not UTF-8: {file.path!r}",
             hint="give the file another name, or keep it out with .dockerignore",
